@@ -1,0 +1,206 @@
+#include "driver.hpp"
+
+#include <slepceps.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <string_view>
+
+#include "flashring/check.hpp"
+#include "flashring/communicator_mpi.hpp"
+#include "flashring/petsc_mat.hpp"
+
+namespace flashring {
+namespace {
+
+/// Value of -name in PETSc's data base; false when it was not given. A flag without a value reads as "true".
+bool find_option(const std::string &name, std::string &value) {
+  std::array<char, PETSC_MAX_PATH_LEN> text{};
+  PetscBool given = PETSC_FALSE;
+  check_petsc(PetscOptionsGetString(nullptr, nullptr, ("-" + name).c_str(), text.data(), text.size(), &given),
+              "options");
+  if (given == PETSC_FALSE) return false;
+  value = text.data();
+  if (value.empty()) value = "true";
+  return true;
+}
+
+/// Options that PETSc and SLEPc look up at the very end, or that only they know.
+bool asked_later(std::string_view name) {
+  constexpr std::string_view prefixes[] = {"eps_view", "eps_error",   "eps_converged_reason",
+                                           "mat_view", "st_view",     "bv_view",
+                                           "ds_view",  "log_",        "options_",
+                                           "malloc",   "memory_view", "citations",
+                                           "info",     "on_error",    "dll_",
+                                           "help",     "viewer_",     "saws_",
+                                           "objects_", "petsc_"};
+  return std::any_of(std::begin(prefixes), std::end(prefixes),
+                     [&](std::string_view prefix) { return name.substr(0, prefix.size()) == prefix; });
+}
+
+const char *fallback(const Option &option) { return *option.fallback == '\0' ? "none" : option.fallback; }
+
+void print_option(const Option &option) {
+  std::printf("  -%-11s %-34s default %s\n               %s\n", option.name, option.values, fallback(option),
+              option.help);
+}
+
+/// The table of the README: the same declarations in another dress.
+void print_markdown(const DriverText &text) {
+  const auto row = [](const Option &option) {
+    std::string values;
+    for (const char *c = option.values; *c != '\0'; ++c) {
+      if (*c == '|') values += '\\';
+      values += *c;
+    }
+    std::printf("| `-%s` | %s | %s | %s |\n", option.name, values.c_str(), fallback(option), option.help);
+  };
+  std::printf("| option | values | default | meaning |\n|---|---|---|---|\n");
+  for (const Option &option : text.options) row(option);
+  for (const Option &option : operator_options())
+    if (std::strcmp(option.name, "form") != 0) row(option);
+}
+
+void print_help(const DriverText &text) {
+  std::printf("%s: %s\n\nExample: %s\n\n", text.name, text.purpose, text.example);
+  for (const Option &option : text.options) print_option(option);
+  for (const Option &option : operator_options())
+    if (std::strcmp(option.name, "form") != 0) print_option(option);
+  std::printf(
+      "\nEvery option of SLEPc's EPS works as well (-eps_tol, -eps_type, -eps_ncv, -eps_monitor, ...), options files "
+      "by\n"
+      "-options_file FILE, profiles by -log_view. -help all lists what PETSc and SLEPc know.\n"
+      "Exit codes: 0 converged, 3 not converged (what converged is written), 2 error.\n");
+}
+
+/// True when the help that was asked for has been printed and nothing else is to be done.
+bool answer_help(int argc, char **argv, const DriverText &text) {
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view word = argv[i];
+    if (word != "-help" && word != "--help" && word != "-h") continue;
+    const std::string_view what = i + 1 < argc ? argv[i + 1] : "";
+    if (what == "all") return false;
+    const char *rank = std::getenv("OMPI_COMM_WORLD_RANK");
+    if (rank != nullptr && std::strcmp(rank, "0") != 0) return true;
+    what == "markdown" ? print_markdown(text) : print_help(text);
+    return true;
+  }
+  return false;
+}
+
+/// PETSc passes over words that belong to no option; a forgotten dash should not go unnoticed.
+void refuse_stray_words(int argc, char **argv) {
+  for (int i = 1; i < argc; ++i) {
+    if (argv[i][0] == '-') continue;
+    FLASHRING_CHECK(i > 1 && argv[i - 1][0] == '-', "'", argv[i],
+                    "' follows no option; options are written -name value");
+  }
+}
+
+int guarded(int argc, char **argv, const DriverText &text,
+            const std::function<int(const Communicator &, DriverOptions &)> &body) {
+  const std::unique_ptr<Communicator> communicator = make_mpi_communicator(PETSC_COMM_WORLD);
+  const auto complain = [&](const char *message) { std::fprintf(stderr, "%s: error: %s\n", text.name, message); };
+  try {
+    refuse_stray_words(argc, argv);
+    DriverOptions options(text);
+    return body(*communicator, options);
+  } catch (const Error &error) {
+    // Errors of one rank were made common by agree(); every rank is here with the same message.
+    if (communicator->rank() == 0) complain(error.what());
+    return error.exit_code();
+  } catch (const std::exception &error) {
+    complain(detail::concatenate("rank ", communicator->rank(), ": ", error.what()).c_str());
+    communicator->abort(exit_error);
+  }
+  return exit_error;
+}
+
+}  // namespace
+
+double seconds_now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+void DriverOptions::read(OperatorOptions &op) {
+  std::string value;
+  for (const Option &option : text_.options) {
+    if (!find_option(option.name, value)) value = option.fallback;
+    values_.emplace_back(option.name, value);
+  }
+  for (const Option &option : operator_options())
+    if (std::strcmp(option.name, "form") != 0 && find_option(option.name, value)) op.set(option.name, value);
+}
+
+const std::string &DriverOptions::value(const std::string &name) const {
+  const auto found = std::find_if(values_.begin(), values_.end(), [&](const auto &v) { return v.first == name; });
+  FLASHRING_REQUIRE(found != values_.end(), "option -", name, " is not declared");
+  return found->second;
+}
+
+std::vector<std::pair<std::string, std::string>> DriverOptions::provenance(const OperatorOptions &op) const {
+  std::vector<std::pair<std::string, std::string>> all = values_;
+  for (const Option &option : operator_options()) all.emplace_back(option.name, op.get(option.name));
+  return all;
+}
+
+void DriverOptions::refuse_unused() const {
+  PetscInt count = 0;
+  char **names = nullptr;
+  char **values = nullptr;
+  check_petsc(PetscOptionsLeftGet(nullptr, &count, &names, &values), "options");
+  std::string unused;
+  for (PetscInt i = 0; i < count; ++i)
+    if (!asked_later(names[i])) unused += (unused.empty() ? "-" : ", -") + std::string(names[i]);
+  check_petsc(PetscOptionsLeftRestore(nullptr, &count, &names, &values), "options");
+  FLASHRING_CHECK(unused.empty(), "unused option ", unused, ": nothing of that name is known here; see -help");
+}
+
+ProgressLine::ProgressLine(const Communicator &communicator, const KernelOperator &op)
+    : op_(op), active_(communicator.rank() == 0 && isatty(STDERR_FILENO) != 0), start_(seconds_now()) {}
+
+ProgressLine::~ProgressLine() {
+  if (active_ && width_ > 0) std::fprintf(stderr, "\r%*s\r", static_cast<int>(width_), "");
+}
+
+void ProgressLine::show(const EigenProgress &progress) {
+  if (!active_) return;
+  const Counters &counters = op_.counters();
+  const double elapsed = seconds_now() - start_;
+  const double rate = static_cast<double>(op_.rows()) * static_cast<double>(op_.rows()) *
+                      static_cast<double>(counters.passes) / std::max(1e-9, counters.ring.seconds);
+  // Pairs converge at about even steps once the first has; before that nothing can be said.
+  std::string left = "?";
+  if (progress.converged > 0)
+    left =
+        std::to_string(static_cast<int>(elapsed * (progress.wanted - progress.converged) / progress.converged)) + " s";
+  std::array<char, 160> line{};
+  const int length = std::snprintf(
+      line.data(), line.size(), "%lld passes, %.2f Gpairs/s, %d of %d pairs converged, %.0f s, about %s left",
+      static_cast<long long>(counters.passes), rate * 1e-9, progress.converged, progress.wanted, elapsed, left.c_str());
+  const auto width = static_cast<std::size_t>(std::max(0, length));
+  std::fprintf(stderr, "\r%-*s", static_cast<int>(std::max(width, width_)), line.data());
+  width_ = std::max(width, width_);
+}
+
+int run_driver(int argc, char **argv, const DriverText &text,
+               const std::function<int(const Communicator &, DriverOptions &)> &body) {
+  if (answer_help(argc, argv, text)) return 0;
+  setenv("OPENBLAS_NUM_THREADS", "1", 0);  // ranks and our own threads fill the cores already
+  if (SlepcInitialize(&argc, &argv, nullptr, text.purpose) != PETSC_SUCCESS) return exit_error;
+  // Errors come back as codes and are printed once, as a sentence, not as a trace per rank.
+  PetscPushErrorHandler(PetscReturnErrorHandler, nullptr);
+  int code = exit_error;
+  if (FlashringRegisterAll() == PETSC_SUCCESS) code = guarded(argc, argv, text, body);
+  PetscOptionsClearValue(nullptr, "-options_left");  // already refused before the first pass
+  PetscOptionsSetValue(nullptr, "-options_left", "no");
+  PetscPopErrorHandler();
+  const bool ended = SlepcFinalize() == PETSC_SUCCESS;
+  return ended ? code : exit_error;
+}
+
+}  // namespace flashring

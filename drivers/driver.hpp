@@ -1,0 +1,72 @@
+// What every driver does alike: start and end, options, progress, errors that stop all ranks.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "flashring/communicator.hpp"
+#include "flashring/eigensolve.hpp"
+#include "flashring/kernel_operator.hpp"
+#include "flashring/options.hpp"
+
+namespace flashring {
+
+/// Exit codes that users may rely on.
+enum ExitCode : int { exit_converged = 0, exit_error = 2, exit_not_converged = 3 };
+
+/// A driver's name, purpose and own options (the operator's are added).
+struct DriverText {
+  const char *name;
+  const char *purpose;
+  const char *example;
+  std::span<const Option> options;
+};
+
+/// The options of a run as text, read from PETSc's option data base: command line, -options_file, PETSC_OPTIONS.
+class DriverOptions {
+ public:
+  explicit DriverOptions(const DriverText &text) : text_(text) {}
+  /// Reads every declared option; operator options go to `op`. Throws Error.
+  void read(OperatorOptions &op);
+  /// Value of an own option: as given, or its default.
+  const std::string &value(const std::string &name) const;
+  bool flag(const std::string &name) const { return value(name) == "true"; }
+  /// Name and value of everything that was read, defaults included.
+  std::vector<std::pair<std::string, std::string>> provenance(const OperatorOptions &op) const;
+  /// Throws Error naming the options that nothing has asked for; PETSc's and SLEPc's viewers ask later and are left
+  /// out.
+  void refuse_unused() const;
+
+ private:
+  const DriverText &text_;
+  std::vector<std::pair<std::string, std::string>> values_;  // own options: name, value
+};
+
+/// One line on a terminal, rewritten after every step of the solver; silent when standard error is not a terminal.
+class ProgressLine {
+ public:
+  ProgressLine(const Communicator &communicator, const KernelOperator &op);
+  ~ProgressLine();
+  void show(const EigenProgress &progress);
+
+ private:
+  const KernelOperator &op_;
+  bool active_;
+  double start_;
+  std::size_t width_ = 0;
+};
+
+/// Seconds since some fixed moment.
+double seconds_now();
+
+/// Starts PETSc and SLEPc, runs `body`, and turns what it throws into one message and an exit code: an Error that all
+/// ranks share is printed once and ends every rank normally; any other exception aborts the job. `-help` prints the
+/// declared options, `-help all` those of PETSc and SLEPc too.
+int run_driver(int argc, char **argv, const DriverText &text,
+               const std::function<int(const Communicator &, DriverOptions &)> &body);
+
+}  // namespace flashring

@@ -1,0 +1,56 @@
+// Errors in one place: an exception that carries a message for the user, and three price levels of checks.
+#pragma once
+
+#include <sstream>
+#include <stdexcept>
+#include <string>
+
+namespace flashring {
+
+/// What went wrong, where, with which value, and what to do about it. Libraries throw it; drivers print it and end all
+/// ranks; the PETSc layer turns it into a PetscErrorCode. `exit_code` is what a driver ends with.
+class Error : public std::runtime_error {
+ public:
+  explicit Error(const std::string &message, int exit_code = 2) : std::runtime_error(message), exit_code_(exit_code) {}
+  int exit_code() const { return exit_code_; }
+
+ private:
+  int exit_code_;
+};
+
+namespace detail {
+
+template <class... Parts>
+std::string concatenate(const Parts &...parts) {
+  std::ostringstream text;
+  text.precision(17);
+  (text << ... << parts);
+  return text.str();
+}
+
+[[noreturn]] void fail_check(const char *file, int line, const char *condition, const std::string &message);
+
+}  // namespace detail
+}  // namespace flashring
+
+/// Bad input, always checked: throws Error with the message made of the remaining arguments.
+#define FLASHRING_CHECK(condition, ...)                                                        \
+  do {                                                                                         \
+    if (!(condition)) throw ::flashring::Error(::flashring::detail::concatenate(__VA_ARGS__)); \
+  } while (false)
+
+/// A broken promise inside the library, cheap, always checked: the message names file, line and condition.
+#define FLASHRING_REQUIRE(condition, ...)                                                                             \
+  do {                                                                                                                \
+    if (!(condition))                                                                                                 \
+      ::flashring::detail::fail_check(__FILE__, __LINE__, #condition, ::flashring::detail::concatenate(__VA_ARGS__)); \
+  } while (false)
+
+/// A broken promise, expensive to see (per element): debug builds only.
+#ifdef NDEBUG
+#define FLASHRING_ASSERT(condition, ...) \
+  do {                                   \
+  } while (false)
+#else
+#define FLASHRING_ASSERT(condition, ...) FLASHRING_REQUIRE(condition, __VA_ARGS__)
+#endif

@@ -1,0 +1,46 @@
+// Communicator: who takes part, and the small collective words that set-up needs.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace flashring {
+
+/// The group of processes of one operator. Every call below but rank(), size() and abort() is collective.
+/// Blocks of points are not moved here: that is Transport.
+class Communicator {
+ public:
+  virtual ~Communicator() = default;
+  virtual int rank() const = 0;
+  virtual int size() const = 0;
+  /// In place, the same result on every rank.
+  virtual void sum(std::span<double> values) const = 0;
+  virtual void sum(std::span<std::int64_t> values) const = 0;
+  virtual void max(std::span<double> values) const = 0;
+  virtual void broadcast(std::span<std::byte> bytes, int root) const = 0;
+  /// Every rank's bytes, one after the other in rank order, on every rank.
+  virtual std::vector<std::byte> gather(std::span<const std::byte> bytes) const = 0;
+  /// Ends every process of the job; for errors that the other ranks cannot be told of.
+  [[noreturn]] virtual void abort(int exit_code) const = 0;
+  /// Ranks that share this rank's machine, this one included: threads are divided by it.
+  virtual int ranks_on_node() const = 0;
+
+  double sum(double value) const;
+  std::int64_t sum(std::int64_t value) const;
+  double max(double value) const;
+  double min(double value) const;
+  std::vector<std::string> gather(const std::string &text) const;
+
+  /// Runs `work`, which may throw on some ranks only, and makes the outcome common: if any rank threw, every rank
+  /// throws an Error whose message is that of the lowest such rank, preceded by "rank R: ".
+  void agree(const std::function<void()> &work) const;
+};
+
+/// One process, no MPI.
+std::unique_ptr<Communicator> make_self_communicator();
+
+}  // namespace flashring

@@ -1,0 +1,18 @@
+// The MPI Communicator; apart, so that a build without MPI never sees mpi.h.
+#pragma once
+
+#include <mpi.h>
+
+#include <memory>
+
+#include "flashring/communicator.hpp"
+
+namespace flashring {
+
+/// Works on a private duplicate of `comm`, freed with the object. MPI must be initialised and outlive it.
+std::unique_ptr<Communicator> make_mpi_communicator(MPI_Comm comm);
+
+/// The duplicate inside a communicator made above; MPI_COMM_NULL for any other kind.
+MPI_Comm mpi_comm(const Communicator &communicator);
+
+}  // namespace flashring

@@ -1,0 +1,44 @@
+// Diffusion maps: eigenpairs of the Markov operator with residuals, signs, laws and diagnoses.
+#pragma once
+
+#include <petscmat.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "flashring/eigensolve.hpp"
+#include "flashring/kernel_operator.hpp"
+#include "flashring/results.hpp"
+
+namespace flashring {
+
+struct DiffusionMapRequest {
+  EigenRequest eigen;
+  double time = 1;  ///< diffusion time t >= 0 of the embedding
+};
+
+struct DiffusionMap {
+  Results results;
+  bool complete = false;
+  std::string status;
+  std::string solver;
+};
+
+/// The map of specification section 2 for the points of `op`, which must have form symmetric. `A` is a matrix that
+/// represents `op`. Cost: the solver's passes, and one fp64 pass per 64 pairs for the residuals. Collective. Throws
+/// Error.
+DiffusionMap diffusion_map(Mat A, KernelOperator &op, const DiffusionMapRequest &request);
+
+/// Sign rule: the entry of largest magnitude of every column is positive; among entries within `tie` (relative) of it
+/// the one of lowest global row decides. columns: (local_rows, K), tie: (K). Collective.
+void fix_signs(const KernelOperator &op, std::span<const double> tie, std::vector<double> &columns);
+
+/// Residuals |M v - lambda v| of unit vectors in fp64, (K). Collective.
+std::vector<double> residuals(KernelOperator &op, std::span<const double> values, const std::vector<double> &vectors);
+
+/// Findings in words: isolated points, disconnected graph, bandwidth too wide or too narrow, neighbours, a cut through
+/// equal eigenvalues. `next_value`: estimate of the first eigenvalue not computed, or NaN. Collective.
+std::vector<std::string> diagnose(KernelOperator &op, const Results &results, double next_value);
+
+}  // namespace flashring

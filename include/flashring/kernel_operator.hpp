@@ -1,0 +1,90 @@
+// KernelOperator: Y = op(X) for the kernel matrix of a point set and its diffusion normalisations.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "flashring/communicator.hpp"
+#include "flashring/options.hpp"
+#include "flashring/points.hpp"
+#include "flashring/summation.hpp"
+
+namespace flashring {
+
+/// Work done since construction. A call of c columns is ceil(c/64) passes and c column passes.
+struct Counters {
+  std::int64_t calls = 0;
+  std::int64_t passes = 0;
+  std::int64_t column_passes = 0;
+  PassReport ring;
+};
+
+/// The operator of the specification of diffusion operators, section 2, with a measure m (per-point weights, ones by
+/// default): D = K m, w = D^-alpha, d = w o K(w o m), r = w o (m/d)^(1/2),
+///   kernel K_ij = k(x_i,x_j);  symmetric M = diag(r) K diag(r);  markov P = diag(w/d) K diag(w o m).
+/// Set-up costs two fp64 passes, made when first needed. All vectors here are the rows of this rank, in user order.
+class KernelOperator {
+ public:
+  /// Resolves the median bandwidth and the global shift of inner_exp. Collective. The communicator must outlive it.
+  KernelOperator(const Communicator &communicator, OperatorOptions options, PointBlock points);
+  ~KernelOperator();
+
+  std::int64_t rows() const { return points_.partition().rows(); }
+  std::int64_t local_rows() const { return points_.local_rows(); }
+  const Communicator &communicator() const { return communicator_; }
+  const PointBlock &points() const { return points_; }
+  /// Options as used: bandwidth resolved, backend and threads chosen.
+  const OperatorOptions &options() const { return options_; }
+  std::span<const double> mean() const { return mean_; }
+
+  /// Y = op(X): x (local_rows, columns) with leading dimension ldx, y likewise. Any number of columns, cut into passes
+  /// of at most 64. Collective.
+  void apply(const double *x, std::int64_t ldx, double *y, std::int64_t ldy, int columns, bool transpose = false);
+  /// The same in fp64 whatever the working precision: residuals.
+  void apply_fp64(const double *x, std::int64_t ldx, double *y, std::int64_t ldy, int columns);
+  /// Diagonal entries of op, (local_rows). No pass beyond set-up.
+  void diagonal(std::span<double> out);
+
+  /// Vectors of section 2, (local_rows) each; the first call makes the set-up passes. For inner_exp the density and
+  /// degree are those of K * exp(-log_shift()).
+  std::span<const double> density();
+  std::span<const double> weight();
+  std::span<const double> degree();
+  std::span<const double> measure() const { return measure_; }
+  /// ln of the factor divided out of K before it is formed; 0 for distance kernels.
+  double log_shift() const { return log_shift_; }
+  /// k(x_i,x_i) * exp(-log_shift()), (local_rows).
+  std::vector<double> self_weights() const;
+
+  /// New coordinates (local_rows, features): same shape, mean and set-up renewed; the bandwidth stays. Collective.
+  void update_points(std::span<const double> rows);
+  /// New measure (local_rows), positive: set-up renewed. Collective.
+  void update_measure(std::span<const double> measure);
+
+  const Counters &counters() const { return counters_; }
+  /// Expected seconds of one pass with that many columns in the working precision. Collective.
+  double cost(int columns);
+
+ private:
+  void resolve_bandwidth();
+  void resolve_shift();
+  void set_up();
+  void apply_scaled(const SumRequest &request);
+  void apply_form(const double *x, std::int64_t ldx, double *y, std::int64_t ldy, int columns, bool transpose,
+                  Precision precision);
+  std::vector<double> pass_of_ones(std::span<const double> x);
+
+  const Communicator &communicator_;
+  OperatorOptions options_;
+  PointBlock points_;
+  std::vector<double> mean_;     // (features), empty where the pair function is not translation invariant
+  std::vector<double> measure_;  // (local_rows)
+  std::vector<double> density_, weight_, degree_, left_, right_;  // (local_rows)
+  double log_shift_ = 0;
+  bool ready_ = false;
+  std::unique_ptr<Summation> summation_;
+  Counters counters_;
+};
+
+}  // namespace flashring

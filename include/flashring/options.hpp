@@ -1,0 +1,58 @@
+// Options, each declared once: the declaration feeds the parser, -help, the README table and the provenance line.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "flashring/pair.hpp"
+#include "flashring/types.hpp"
+
+namespace flashring {
+
+/// One option. Object options are read as -[prefix]mat_flashring_NAME by the matrix type and as -NAME by drivers.
+struct Option {
+  const char *name;
+  const char *fallback;  ///< default as the user would type it
+  const char *values;    ///< range or choices, with unit
+  const char *help;
+};
+
+/// Which matrix the operator is.
+enum class Form : std::uint8_t {
+  kernel,     ///< K
+  symmetric,  ///< M = diag(r) K diag(r)
+  markov,     ///< P = diag(w/d) K diag(w); never symmetric
+};
+
+/// Settings of a KernelOperator, filled from strings by `set`.
+struct OperatorOptions {
+  PairFunction pair{PairKind::gaussian, {std::numeric_limits<double>::quiet_NaN()}};
+  bool median = true;  ///< take the length scale from the median squared distance
+  double alpha = 0.5;  ///< 0 <= alpha <= 1
+  Form form = Form::kernel;
+  Precision precision = Precision::fp64;
+  std::string backend = "auto";
+  std::string transport = "auto";
+  std::string route = "direct";
+  int threads = 0;  ///< 0: cores in the affinity mask divided by the ranks on this node
+  std::uint64_t seed = 1;
+
+  /// Reads one value. Throws Error that names the option, the value and what is allowed.
+  void set(std::string_view name, std::string_view value);
+  std::string get(std::string_view name) const;
+};
+
+/// Declarations of the object options: pair, beta, alpha, form, precision, backend, transport, route, threads, seed.
+std::span<const Option> operator_options();
+
+const char *to_string(Precision precision);
+const char *to_string(Form form);
+
+/// Reads a whole number or a real number. Throws Error naming `what`, the text and the range.
+double parse_real(std::string_view what, std::string_view text);
+std::int64_t parse_integer(std::string_view what, std::string_view text);
+
+}  // namespace flashring

@@ -1,0 +1,68 @@
+// PointBlock: the points of this rank. Readers and generators make one; the operator packs it for its backend.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "flashring/communicator.hpp"
+#include "flashring/partition.hpp"
+
+namespace flashring {
+
+/// Rows of one rank, features row-major in double.
+class PointBlock {
+ public:
+  PointBlock() = default;
+  /// `rows`: (partition.local_rows(rank), features). Throws Error when the size does not fit, features < 1, or a value
+  /// is NaN or infinite (the message names the global row and the feature).
+  PointBlock(RowPartition partition, int rank, int features, std::vector<double> rows);
+
+  const RowPartition &partition() const { return partition_; }
+  int rank() const { return rank_; }
+  int features() const { return features_; }
+  std::int64_t local_rows() const { return partition_.local_rows(rank_); }
+  std::span<const double> rows() const { return rows_; }  // (local_rows, features)
+  const double *row(LocalRow row) const { return rows_.data() + row.value * features_; }
+
+  /// New coordinates in place, same shape and the same checks.
+  void update(std::span<const double> rows);  // (local_rows, features)
+
+ private:
+  void check_finite() const;
+
+  RowPartition partition_;
+  int rank_ = 0;
+  int features_ = 0;
+  std::vector<double> rows_;
+};
+
+/// Mean of every feature over all ranks, (features). Collective.
+std::vector<double> global_mean(const Communicator &communicator, const PointBlock &points);
+
+/// The same points on another partition of as many rows. Every row moves once, straight to its new owner. Collective.
+PointBlock redistribute(const Communicator &communicator, const PointBlock &points, RowPartition partition);
+
+/// Generated point sets, the same for any number of ranks:
+///   circle:n=N                   regular N-gon on the unit circle (E1)
+///   torus:n=N,q=Q                product of Q regular N-gons in R^2Q (E2), N^Q points
+///   hypercube:d=D                {0,1}^D (E3), 2^D points
+///   swiss_roll:n=N,m=M           grid in (arc length, height), N x M points (E6)
+///   clusters:n=N,d=D,k=K,spread=S,seed=X    K Gaussian clouds of standard deviation S around centres in [-1,1]^D
+///   normal:n=N,d=D,seed=X        independent standard normal features
+/// Throws Error that lists the known sets.
+PointBlock generate_points(std::string_view text, const Communicator &communicator);
+
+/// Median bandwidth of a sample: 1/(2 median) of the positive squared distances over pairs i<j; all points up to
+/// `most` of them, otherwise a counter-based random sample of that size. Collective; the same on every rank and, up to
+/// nothing, for any number of ranks. Unit 1/length^2. Throws Error when all sampled points coincide.
+struct MedianBandwidth {
+  double median_squared_distance = 0;  ///< length^2
+  std::int64_t sample = 0;             ///< points looked at
+};
+MedianBandwidth median_bandwidth(const Communicator &communicator, const PointBlock &points, std::uint64_t seed,
+                                 std::int64_t most = 2048);
+
+}  // namespace flashring

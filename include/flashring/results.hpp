@@ -1,0 +1,73 @@
+// Results of a diffusion map: arrays and provenance, and the files they become.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "flashring/communicator.hpp"
+#include "flashring/points.hpp"
+
+namespace flashring {
+
+/// Arrays of a run; vectors over rows hold this rank's rows, matrices are (local_rows, K) column-major.
+struct Results {
+  std::int64_t rows = 0;                   ///< N
+  int features = 0;                        ///< d
+  int pairs = 0;                           ///< K, eigenpairs that converged, psi_0 counted
+  double time = 1;                         ///< t of the embedding
+  double alpha = 0.5;                      ///< density exponent
+  std::vector<double> eigenvalues;         // (K)
+  std::vector<double> residuals;           // (K)
+  std::vector<double> residual_over_gap;   // (K)
+  std::vector<double> right, left;         // (local_rows, K)
+  std::vector<double> pi, degree, weight;  // (local_rows)
+  std::vector<double> mean;                // (features), or empty
+  double log_shift = 0;
+  std::vector<std::string> diagnoses;  ///< findings in words
+};
+
+/// What the report says besides the results.
+struct Report {
+  std::string version, git, status;
+  std::vector<std::pair<std::string, std::string>> options;  ///< name, value as the user would type it
+  int ranks = 1, threads = 1;
+  std::string backend, target, precision, exchange, pair;
+  std::int64_t calls = 0, passes = 0, column_passes = 0;
+  double pairs_per_second = 0;            ///< effective: N^2 per pass
+  double evaluated_pairs_per_second = 0;  ///< pairs really computed
+  double ring_wait_fraction = 0;
+  /// seconds_total without the writing: OutputFolder::write measures itself, fills seconds_write and adds it.
+  double seconds_read = 0, seconds_setup = 0, seconds_solve = 0, seconds_write = 0, seconds_total = 0;
+  std::vector<double> peak_bytes_per_rank;  // (ranks)
+};
+
+/// The folder of a run. Made (and checked) before the computation, filled afterwards. All collective.
+class OutputFolder {
+ public:
+  /// Throws Error, on every rank, when the path cannot be made, lies below a regular file, cannot be written to, is not
+  /// seen by every rank, or holds another run (report.json or results.h5) and overwrite is false. The communicator must
+  /// outlive the object.
+  OutputFolder(const Communicator &communicator, std::string path, bool overwrite);
+
+  /// results.h5, embedding.npy, spectrum.png, map.png and report.json, specified in docs/files.md. Each is written
+  /// under a temporary name; when all are complete they replace what was there, report.json last: it marks the run as
+  /// complete. After an Error the folder holds what it held before. `labels`: one per row over all ranks, or empty.
+  /// Returns findings in words, which are in the report's diagnoses too: a picture that could not be drawn (gnuplot
+  /// missing) is one of them, not an Error. The same on every rank.
+  std::vector<std::string> write(const Results &results, Report report, const PointBlock &points,
+                                 const std::vector<std::string> &labels);
+
+  const std::string &path() const { return path_; }
+
+ private:
+  const Communicator &communicator_;
+  std::string path_;
+};
+
+/// Version of this library and the git commit it was built from ("unknown" outside a checkout).
+const char *version();
+const char *git_commit();
+
+}  // namespace flashring

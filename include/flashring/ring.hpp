@@ -1,0 +1,122 @@
+// Ring: one pass over all (own, visiting) tile pairs of a rank, blocks travelling from rank to rank meanwhile.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "flashring/communicator.hpp"
+#include "flashring/partition.hpp"
+#include "flashring/tile.hpp"
+#include "flashring/tile_block.hpp"
+#include "flashring/transport.hpp"
+
+namespace flashring {
+
+/// How a state that a visiting block gathered comes home.
+enum class Route : std::uint8_t {
+  direct,  ///< each partial state is sent to its owner as soon as its tiles are done, and merged there in step order
+  travel,  ///< the state goes on with its block, is merged at every rank, and comes home at the end
+};
+
+struct RingOptions {
+  int threads = 1;
+  Route route = Route::direct;
+};
+
+/// What one or more passes did, on this rank.
+struct PassReport {
+  double pairs = 0;         ///< pairs of points evaluated
+  double seconds = 0;       ///< wall time of the passes
+  double wait_seconds = 0;  ///< of which waiting for messages with nothing to compute
+  double bytes_sent = 0;
+  PassReport &operator+=(const PassReport &other);
+};
+
+/// The tile pairs of one visit, in the fixed order in which sums are accepted. Made pair by pair: nothing of the size
+/// of the matrix is stored. Consecutive pairs are disjoint (a round-robin tournament, or the diagonals of a rectangle),
+/// so threads that work on them seldom wait for each other's sums.
+class PairList {
+ public:
+  enum class Pattern : std::uint8_t {
+    rectangle,  ///< every (own, visiting) pair
+    square,     ///< own is visiting: (I,I) for the own side, then every I < J for both
+    even_half,  ///< pairs of a rectangle with an even sum of indices
+    odd_half,   ///< the others
+  };
+  using Tiles = std::shared_ptr<const std::vector<TileInfo>>;
+
+  PairList(Pattern pattern, Sides sides, Mask mask, Tiles own, Tiles visiting);
+
+  /// Forward iterator over the pairs that count: hidden ones are left out, cut ones are marked masked.
+  class Iterator {
+   public:
+    Iterator(const PairList &list, std::int64_t at) : list_(&list), at_(at) { settle(); }
+    const TilePair &operator*() const { return pair_; }
+    Iterator &operator++() {
+      ++at_;
+      settle();
+      return *this;
+    }
+    bool operator!=(const Iterator &other) const { return at_ != other.at_; }
+    bool operator==(const Iterator &other) const { return at_ == other.at_; }
+
+   private:
+    void settle();
+    const PairList *list_;
+    std::int64_t at_;
+    TilePair pair_;
+  };
+
+  Iterator begin() const { return {*this, 0}; }
+  Iterator end() const { return {*this, candidates_}; }
+
+ private:
+  bool candidate(std::int64_t at, TilePair &pair) const;
+  bool square_candidate(std::int64_t at, TilePair &pair) const;
+  bool apply_mask(TilePair &pair) const;
+
+  Pattern pattern_;
+  Sides sides_;
+  Mask mask_;
+  Tiles own_, visiting_;
+  std::int64_t candidates_ = 0;
+};
+
+/// One visit of the schedule: the block of rank `owner` is here, these pairs are due.
+struct Visit {
+  int owner = 0;
+  PairList pairs;
+};
+
+/// The visits of `rank`, in order; the first is its own block, and every rank has as many. `square`: own and visiting
+/// rows are the same set and both sides take sums, so every pair of tiles is evaluated once over all ranks (an even
+/// number of ranks shares the opposite block half and half). A causal mask is not square.
+std::vector<Visit> make_schedule(const RowPartition &own, const RowPartition &visiting, int rank, int tile_rows,
+                                 Sides sides, bool square, const Mask &mask);
+
+/// Runs passes. Keeps its visiting buffers between passes; one Ring serves one thread at a time.
+class Ring {
+ public:
+  Ring(const Communicator &communicator, Transport &transport, const Backend &backend, RingOptions options);
+  ~Ring();
+
+  /// One pass: folds every weight into the states of `own` (has_own(sides)) and of `sources` (has_visiting(sides)).
+  /// The blocks carry columns and pass scalars as the rule reads them; states are reset first and complete afterwards.
+  /// `own` and `sources` may be the same object (square). Collective.
+  PassReport run(const TileShape &shape, Sides sides, TileBlock &own, TileBlock &sources);
+
+ private:
+  struct Buffers;
+  struct Pass;
+  const Communicator &communicator_;
+  Transport &transport_;
+  const Backend &backend_;
+  RingOptions options_;
+  std::unique_ptr<Buffers> buffers_;
+};
+
+}  // namespace flashring

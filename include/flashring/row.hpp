@@ -1,0 +1,42 @@
+// Row rules: how the weights of a row combine. Rules stand in kernels/row/, one file each; this is their list and the
+// monoid that host code merges states with. C++17, read by nvcc too.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "flashring/types.hpp"
+
+namespace flashring {
+
+/// One enumerator per file of kernels/row/.
+enum class RowKind : std::uint8_t {
+#define FLASHRING_ROW(name) name,
+#include "flashring/row_list.inc"
+#undef FLASHRING_ROW
+};
+
+/// A rule is a short list of passes. Each pass is a monoid on a per-row state of `state_words` 8-byte words:
+/// `identity` starts it, a backend folds weights into it, `merge` combines two. `advance` turns the merged states of a
+/// pass into the per-row scalars of the next; `finish` gives the answer. States lie tile by tile as (words, rows of a
+/// tile), words slowest; a word is a double, or an integer of the same size in rules that count.
+struct RowRule {
+  const char *name;
+  int passes;
+  int scalars;  ///< per-row numbers that a pass reads from the other side (log weights): 0 or 1
+  int (*state_words)(int pass, int columns);
+  int (*outputs)(int columns);  ///< numbers per row that finish writes
+  void (*identity)(int pass, int columns, std::size_t rows, std::byte *state);
+  void (*merge)(int pass, int columns, std::size_t rows, std::byte *into, const std::byte *from);
+  /// (words, rows) states of `pass` -> (scalars, rows) of pass + 1; null for rules of one pass.
+  void (*advance)(int pass, int columns, std::size_t rows, const std::byte *state, double *scalars);
+  /// (words, rows) -> (outputs, rows)
+  void (*finish)(int columns, std::size_t rows, const std::byte *state, double *out);
+};
+
+const RowRule &row_rule(RowKind kind);
+std::vector<std::string_view> row_names();
+
+}  // namespace flashring

@@ -1,0 +1,51 @@
+// Summation: y = K x by some way of summing. `tiles` evaluates every pair; other ways can stand beside it.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+
+#include "flashring/points.hpp"
+#include "flashring/ring.hpp"
+
+namespace flashring {
+
+/// y = diag(left) K diag(right) x for a block of columns. Scalings may be empty (ones).
+struct SumRequest {
+  const double *x = nullptr;  // (local_rows, columns), leading dimension ldx
+  std::int64_t ldx = 0;
+  double *y = nullptr;  // (local_rows, columns), leading dimension ldy
+  std::int64_t ldy = 0;
+  int columns = 1;  ///< 1 <= columns <= max_columns
+  Precision precision = Precision::fp64;
+  std::span<const double> left;   // (local_rows)
+  std::span<const double> right;  // (local_rows)
+};
+
+/// How the sum over j is taken; KernelOperator and solvers do not know which it is.
+class Summation {
+ public:
+  virtual ~Summation() = default;
+  virtual const char *name() const = 0;
+  virtual bool supports(const PairFunction &pair, int features) const = 0;
+  virtual PassReport apply(const SumRequest &request) = 0;
+  /// Seconds that one pass with that many columns is expected to take (measured once in milliseconds). Collective.
+  virtual double cost(int columns, Precision precision) = 0;
+  /// Bound on |error of y_i| / (sum_j |k_ij x_j|) beyond rounding: 0 where every pair is evaluated.
+  virtual double bound() const = 0;
+  /// New coordinates of the same shape.
+  virtual void update_points(const PointBlock &points, std::span<const double> mean) = 0;
+};
+
+struct TilesOptions {
+  std::string backend = "auto";
+  std::string transport = "auto";
+  RingOptions ring;
+};
+
+/// Every pair by tiles round the ring. The communicator must outlive the object.
+std::unique_ptr<Summation> make_tiles_summation(const Communicator &communicator, const TilesOptions &options,
+                                                const PairFunction &pair, const PointBlock &points,
+                                                std::span<const double> mean);
+
+}  // namespace flashring

@@ -1,0 +1,121 @@
+// THE contract between src/ and kernels/: what a backend is asked to do with two blocks cut into tiles, and the table
+// through which it is asked. C++17, no MPI, no PETSc, no allocation behind it.
+//
+// A block (the rows of one rank) is an array of tiles of T = Backend::tile_rows rows, the last of each row range
+// ragged. Everything that belongs to rows lies tile by tile and is padded to T, so tile t of an array with S bytes a
+// tile starts at t*S:
+//
+//   payload      (tiles, payload_bytes)  features and norms, packed by the backend; padding must not disturb sums
+//   scalars      (tiles, n_s, T)         static per-point numbers of the pair function (sigma, rho)
+//   pass_scalars (tiles, n_p, T)         per-pass numbers of the row rule (log weights, thresholds)
+//   columns      (tiles, c, T)           column values, zero in the padding
+//   state        (tiles, words, T)       8-byte words, see row.hpp
+//
+// scalars, pass_scalars and columns have the element type of the precision (double, float).
+//
+// The work is a list of tile pairs. Whatever leaves a pair out (causal masks, skip lists, the sharing of a symmetric
+// block between two ranks) and whatever makes problems independent (batches, heads, grouped heads) is in that list and
+// in TileInfo, so kernels know none of it. Batch entry b and head h are simply other tiles, with rows counted from 0
+// within their sequence.
+#pragma once
+
+#include "flashring/pair.hpp"
+#include "flashring/row.hpp"
+#include "flashring/types.hpp"
+
+namespace flashring {
+
+/// Rows [first, first + rows) of the sequence, rows <= T. Global, 64 bits: masks compare these.
+struct TileInfo {
+  GlobalRow first;
+  std::int32_t rows = 0;
+};
+
+/// One piece of work. `masked` says that the mask cuts through this pair, so pairs of points must be tested.
+struct TilePair {
+  std::int32_t own = 0;
+  std::int32_t visiting = 0;
+  Sides sides = Sides::own;
+  bool masked = false;
+};
+
+/// Pairs of points that do not count, by global row.
+struct Mask {
+  bool causal = false;        ///< visiting row <= own row counts (key <= query)
+  bool exclude_self = false;  ///< visiting row != own row counts
+  bool active() const { return causal || exclude_self; }
+};
+
+constexpr bool visible(const Mask &mask, std::int64_t own_row, std::int64_t visiting_row) {
+  return !(mask.causal && visiting_row > own_row) && !(mask.exclude_self && visiting_row == own_row);
+}
+
+/// One side of a call. Pointers a call does not need may be null: columns of the side that only receives, state of the
+/// side that only gives.
+struct TileSide {
+  const TileInfo *tiles = nullptr;          // (tiles)
+  const std::byte *payload = nullptr;       // (tiles, payload_bytes)
+  const std::byte *scalars = nullptr;       // (tiles, n_s, T)
+  const std::byte *pass_scalars = nullptr;  // (tiles, n_p, T)
+  const std::byte *columns = nullptr;       // (tiles, c, T)
+  std::byte *state = nullptr;               // (tiles, words, T)
+};
+
+/// What stays the same for all pairs of a pass.
+struct TileShape {
+  PairFunction pair;
+  RowKind row = RowKind::sum;
+  int pass = 0;
+  Precision precision = Precision::fp64;
+  int features = 0;  ///< d >= 1
+  int columns = 0;   ///< c, 0 <= c <= max_columns (0: a rule without value columns)
+  Mask mask;
+};
+
+/// Fold the listed pairs into the states: for has_own(pair.sides) the own state of row i takes weight k(i,j) with the
+/// columns and pass scalars of visiting row j; for has_visiting the visiting state of row j takes the same weight with
+/// those of own row i. Sums inside one tile are in the working precision, then fp64. States are added to, never reset.
+struct TileCall {
+  TileShape shape;
+  TileSide own;
+  TileSide visiting;
+  const TilePair *pairs = nullptr;  // (pair_count)
+  std::int64_t pair_count = 0;
+  std::byte *scratch = nullptr;  ///< scratch_bytes(shape), aligned to 128, for this call alone
+  void *stream = nullptr;        ///< device backends queue the call there and return at once; null on CPUs
+};
+
+/// Rows to pack: features row-major in double. Packed value = (x_k - mean_k) * scale.
+struct PackInput {
+  const double *rows = nullptr;  // (rows, features)
+  std::int64_t count = 0;        ///< rows of this tile, <= T
+  const double *mean = nullptr;  // (features), or null
+  double scale = 1;
+};
+
+/// Operations of one pair of points, for models and flop counts.
+struct TileCost {
+  double flops = 0;  ///< per pair of points, all columns
+};
+
+/// A backend: where a tile runs. Obtained by name from find_backend.
+struct Backend {
+  const char *name;    ///< "ref", "simd"
+  const char *target;  ///< instruction set in use, e.g. "AVX3"
+  int lanes_fp64;      ///< vector lanes in doubles
+  int lanes_fp32;
+  int tile_rows;  ///< T
+  bool (*supports)(const TileShape &shape);
+  std::size_t (*payload_bytes)(const TileShape &shape);
+  void (*pack)(const TileShape &shape, const PackInput &input, std::byte *payload);
+  std::size_t (*scratch_bytes)(const TileShape &shape);
+  void (*evaluate)(const TileCall &call);
+  TileCost (*cost)(const TileShape &shape, Sides sides);
+};
+
+/// `name`: "auto" (the fastest that this machine runs), a name of backend_names(), or a name with a lower ceiling on
+/// the instruction set such as "simd:AVX2". Throws Error that lists the known names.
+const Backend &find_backend(std::string_view name);
+std::vector<std::string> backend_names();
+
+}  // namespace flashring

@@ -1,0 +1,82 @@
+// TileBlock: a rank's rows cut into tiles, in the backend's own layout, with the arrays that ride along.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "flashring/partition.hpp"
+#include "flashring/points.hpp"
+#include "flashring/tile.hpp"
+
+namespace flashring {
+
+/// Bytes aligned to 128 that keep their capacity: allocations happen once per geometry.
+class AlignedBuffer {
+ public:
+  /// Contents are lost when it grows.
+  void resize(std::size_t bytes);
+  std::byte *data() { return data_.get(); }
+  const std::byte *data() const { return data_.get(); }
+  std::size_t size() const { return size_; }
+  std::size_t capacity() const { return capacity_; }
+
+ private:
+  struct Free {
+    void operator()(std::byte *p) const;
+  };
+  std::unique_ptr<std::byte, Free> data_;
+  std::size_t size_ = 0;
+  std::size_t capacity_ = 0;
+};
+
+/// The tiles of a rank: its ranges, each cut every `tile_rows` rows.
+std::vector<TileInfo> make_tiles(const RowPartition &partition, int rank, int tile_rows);
+/// Their number, without making them.
+std::int64_t count_tiles(const RowPartition &partition, int rank, int tile_rows);
+
+/// The arrays of tile.hpp for the rows of one rank.
+class TileBlock {
+ public:
+  TileBlock() = default;
+  /// Packs the points. `mean` may be empty (no centring). The block remembers shape.precision and the pair's scale.
+  TileBlock(const Backend &backend, const TileShape &shape, const PointBlock &points, std::span<const double> mean);
+
+  void pack(const TileShape &shape, const PointBlock &points, std::span<const double> mean);
+
+  const RowPartition &partition() const { return partition_; }
+  std::span<const TileInfo> tiles() const { return tiles_; }
+  std::int64_t local_rows() const { return local_rows_; }
+  int tile_rows() const { return backend_->tile_rows; }
+  const Backend &backend() const { return *backend_; }
+  Precision precision() const { return precision_; }
+
+  /// Columns from (local_rows, c) column-major with leading dimension ld, row i multiplied by scale[i] when given.
+  void set_columns(const double *x, std::int64_t ld, int columns, std::span<const double> scale);
+  /// Per-pass scalars, one per row; the padding becomes `padding` (minus infinity for log weights).
+  void set_pass_scalars(std::span<const double> values, double padding);
+  void clear_pass_scalars() { pass_scalars_.resize(0); }
+  /// State back in user order: out is (local_rows, outputs) column-major with leading dimension ld.
+  void finish(RowKind row, int columns, double *out, std::int64_t ld) const;
+
+  AlignedBuffer &payload() { return payload_; }
+  AlignedBuffer &pass_scalars() { return pass_scalars_; }
+  AlignedBuffer &columns() { return columns_; }
+  AlignedBuffer &state() { return state_; }
+
+ private:
+  template <class T>
+  void fill_columns(const double *x, std::int64_t ld, int columns, std::span<const double> scale);
+
+  const Backend *backend_ = nullptr;
+  RowPartition partition_;
+  Precision precision_ = Precision::fp64;
+  std::int64_t local_rows_ = 0;
+  std::vector<TileInfo> tiles_;
+  AlignedBuffer payload_;       // (tiles, payload_bytes)
+  AlignedBuffer pass_scalars_;  // (tiles, n_p, T)
+  AlignedBuffer columns_;       // (tiles, c, T)
+  AlignedBuffer state_;         // (tiles, words, T)
+};
+
+}  // namespace flashring

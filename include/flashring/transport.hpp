@@ -1,0 +1,48 @@
+// Transport: how a block moves between ranks. An object with three words: start, test, wait.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "flashring/communicator.hpp"
+
+namespace flashring {
+
+/// One message to or from a peer. Messages between the same two ranks match by channel, then by order.
+/// Zero bytes are allowed and move nothing (both ends know the size).
+struct Message {
+  int peer = 0;
+  int channel = 0;            ///< 0 <= channel < 16
+  std::byte *data = nullptr;  ///< (bytes)
+  std::size_t bytes = 0;      ///< any size: the transport cuts it where its library counts in int
+};
+
+/// An exchange that is under way. Buffers belong to the exchange until wait() returned.
+class Exchange {
+ public:
+  virtual ~Exchange() = default;
+  /// Lets the library progress; true when everything has arrived. Called between tiles by the thread that made it.
+  virtual bool test() = 0;
+  /// Blocks until everything has arrived.
+  virtual void wait() = 0;
+};
+
+/// Moves messages. Several exchanges may be under way at once.
+class Transport {
+ public:
+  virtual ~Transport() = default;
+  virtual const char *name() const = 0;
+  virtual std::unique_ptr<Exchange> start(std::span<const Message> sends, std::span<const Message> receives) = 0;
+};
+
+/// `name`: "auto" (the one that fits the communicator) or one of transport_names(). Throws Error for another name, or
+/// one that cannot serve this communicator. The communicator must outlive the transport.
+std::unique_ptr<Transport> make_transport(std::string_view name, const Communicator &communicator);
+
+/// Names this build knows: self, mpi.
+std::vector<std::string_view> transport_names();
+
+}  // namespace flashring

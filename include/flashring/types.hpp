@@ -1,0 +1,39 @@
+// Index types, precisions and sides: the words that host code and kernels share. C++17, read by nvcc too.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace flashring {
+
+/// Row number over all ranks, 0 <= value < N. Always 64 bits; never mixed with LocalRow by accident.
+struct GlobalRow {
+  std::int64_t value = 0;
+};
+
+/// Row number inside one rank's block, 0 <= value < rows of that rank.
+struct LocalRow {
+  std::int64_t value = 0;
+};
+
+constexpr bool operator==(GlobalRow a, GlobalRow b) { return a.value == b.value; }
+constexpr bool operator<(GlobalRow a, GlobalRow b) { return a.value < b.value; }
+constexpr bool operator==(LocalRow a, LocalRow b) { return a.value == b.value; }
+constexpr bool operator<(LocalRow a, LocalRow b) { return a.value < b.value; }
+
+/// Arithmetic inside a tile. Set-up vectors and residuals are always fp64, whatever the working precision.
+enum class Precision : std::uint8_t { fp64, fp32 };
+
+/// Bytes of one column value (and per-pass scalar) in a precision.
+constexpr std::size_t column_bytes(Precision precision) { return precision == Precision::fp64 ? 8 : 4; }
+
+/// Which side of a tile receives sums: `own` is y_i += k(i,j) x_j, `visiting` the transpose y_j += k(i,j) x_i.
+enum class Sides : std::uint8_t { own = 1, visiting = 2, both = 3 };
+
+constexpr bool has_own(Sides sides) { return (static_cast<unsigned>(sides) & 1U) != 0; }
+constexpr bool has_visiting(Sides sides) { return (static_cast<unsigned>(sides) & 2U) != 0; }
+
+/// Columns that one pass over all pairs can carry.
+constexpr int max_columns = 64;
+
+}  // namespace flashring

@@ -1,0 +1,32 @@
+// What a pair function file declares. No include guard: every backend includes this, the formulas and the row rules
+// inside a namespace of its own, so that no linker can hand one backend the code compiled for another.
+//
+// A file kernels/pair/NAME.hpp specialises Formula<PairKind::NAME> with
+//   declaration   the facts of PairTraits (see flashring/pair.hpp) as a FormulaDeclaration
+//   feature_scale number that features are multiplied with before packing
+//   constants     user parameters -> constants of the scaled formula, (4) each
+//   log2_weight   log2 k from q (the accumulated product of scaled features) and the constants
+//   weight        k, where that is cheaper than 2^log2_weight
+// The arithmetic words come from the policy M of backend and precision: M::V is a number or a vector of them; set, add,
+// sub, mul, fma(a,b,c) = ab+c, neg, max, sqrt, exp2, log2. exp2 of anything below the smallest normal number is 0.
+
+struct FormulaDeclaration {
+  const char *name;
+  Invariance invariance;
+  Accumulate accumulate;
+  const char *parameters[2];  // names; null: none
+  double defaults[2];         // NaN: must be given or comes from the median bandwidth
+  bool first_may_be_negative;
+  const char *unit;
+  const char *formula;
+  int products;
+  int scalars;
+  int weights;
+};
+
+template <PairKind kind>
+struct Formula;
+
+constexpr double log2_of_e = 1.4426950408889634074;
+constexpr double ln_of_2 = 0.69314718055994530942;
+constexpr double no_default = __builtin_nan("");

@@ -1,0 +1,16 @@
+// How the registry opens backend ref.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "flashring/tile.hpp"
+
+namespace flashring::ref {
+
+/// The table, or null where this machine cannot run it. `ceiling`: empty, or an instruction set out of ceilings().
+const Backend *open(const char *ceiling);
+/// Lower instruction sets that can be asked for on this machine.
+std::vector<std::string> ceilings();
+
+}  // namespace flashring::ref

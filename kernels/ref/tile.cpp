@@ -1,0 +1,175 @@
+// Backend ref: plain loops, double accumulation, squared distances by differences. The oracle of the other backends and
+// the fallback everywhere. Cost: about 3d + 20 scalar operations a pair.
+//
+// Payload of a tile: (T, d) doubles, centred and scaled, zero in the padding.
+#include "flashring/tile.hpp"
+
+#include <cmath>
+#include <cstring>
+
+#include "ref/backend.hpp"
+
+namespace flashring::ref {
+namespace {
+
+#include "flashring/pair_formulas.inc"
+#include "flashring/row_rules.inc"
+
+constexpr int tile_rows = 64;  // small: many tiles in tests, and one tile's payload stays in L1 up to d = 64
+
+struct Math {
+  using V = double;
+  static double set(double a) { return a; }
+  static double add(double a, double b) { return a + b; }
+  static double mul(double a, double b) { return a * b; }
+  static double fma(double a, double b, double c) { return a * b + c; }
+  static double neg(double a) { return -a; }
+  static double sqrt(double a) { return std::sqrt(a); }
+  static double exp2(double a) { return std::exp2(a); }
+  static double log2(double a) { return std::log2(a); }
+};
+
+/// A formula with its constants, chosen once per call.
+struct Weigh {
+  double (*weight)(double, const double *) = nullptr;
+  double (*log2_weight)(double, const double *) = nullptr;
+  bool inner = false;
+  double constants[4] = {};
+};
+
+template <PairKind kind>
+Weigh weigh_by(const PairFunction &pair) {
+  using F = Formula<kind>;
+  Weigh w;
+  w.weight = F::template weight<Math>;
+  w.log2_weight = F::template log2_weight<Math>;
+  w.inner = F::declaration.accumulate == Accumulate::inner;
+  F::constants(pair.parameters.data(), w.constants);
+  return w;
+}
+
+Weigh choose_formula(const PairFunction &pair) {
+  switch (pair.kind) {
+#define FLASHRING_PAIR(name) \
+  case PairKind::name:       \
+    return weigh_by<PairKind::name>(pair);
+#include "flashring/pair_list.inc"
+#undef FLASHRING_PAIR
+  }
+  return {};
+}
+
+double accumulate(bool inner, const double *x, const double *y, int d) {
+  double q = 0;
+  for (int k = 0; k < d; ++k) q += inner ? x[k] * y[k] : (x[k] - y[k]) * (x[k] - y[k]);
+  return q;
+}
+
+double read_value(Precision precision, const std::byte *array, std::int64_t index) {
+  return precision == Precision::fp64 ? reinterpret_cast<const double *>(array)[index]
+                                      : static_cast<double>(reinterpret_cast<const float *>(array)[index]);
+}
+
+/// Where one point takes from (the giving side) and folds into (the receiving side).
+struct Fold {
+  const TileShape &shape;
+  const TileSide &give;
+  std::int64_t give_tile;
+  std::byte *state;  // (words, T) of the receiving tile
+
+  double column(int c, int j) const {
+    return read_value(shape.precision, give.columns, (give_tile * shape.columns + c) * tile_rows + j);
+  }
+  double scalar(int j) const { return read_value(shape.precision, give.pass_scalars, give_tile * tile_rows + j); }
+};
+
+void fold_sum(const Fold &f, int i, int j, double weight) {
+  double *s = reinterpret_cast<double *>(f.state);  // (c, T)
+  for (int c = 0; c < f.shape.columns; ++c) s[c * tile_rows + i] += weight * f.column(c, j);
+}
+
+void fold_logsumexp(const Fold &f, int i, int j, double log2_weight) {
+  const double l = log2_weight + f.scalar(j) * log2_of_e;
+  if (l == -__builtin_inf()) return;
+  double *s = reinterpret_cast<double *>(f.state);  // (2 + c, T)
+  double &m = s[i];
+  const double top = l > m ? l : m;
+  const double keep = std::exp2(m - top);
+  const double take = std::exp2(l - top);
+  m = top;
+  s[tile_rows + i] = s[tile_rows + i] * keep + take;
+  for (int c = 0; c < f.shape.columns; ++c) {
+    double &v = s[(2 + c) * tile_rows + i];
+    v = v * keep + take * f.column(c, j);
+  }
+}
+
+void evaluate_pair(const TileCall &call, const Weigh &weigh, const TilePair &pair, std::size_t state_bytes) {
+  const TileShape &shape = call.shape;
+  const auto words = static_cast<std::size_t>(shape.features) * tile_rows;
+  const double *x = reinterpret_cast<const double *>(call.own.payload) + static_cast<std::size_t>(pair.own) * words;
+  const double *y =
+      reinterpret_cast<const double *>(call.visiting.payload) + static_cast<std::size_t>(pair.visiting) * words;
+  const TileInfo own = call.own.tiles[pair.own];
+  const TileInfo visiting = call.visiting.tiles[pair.visiting];
+  const Fold to_own{shape, call.visiting, pair.visiting,
+                    has_own(pair.sides) ? call.own.state + static_cast<std::size_t>(pair.own) * state_bytes : nullptr};
+  const Fold to_visiting{
+      shape, call.own, pair.own,
+      has_visiting(pair.sides) ? call.visiting.state + static_cast<std::size_t>(pair.visiting) * state_bytes : nullptr};
+  const bool logarithm = shape.row == RowKind::logsumexp;
+  const auto fold = logarithm ? fold_logsumexp : fold_sum;
+  for (int i = 0; i < own.rows; ++i)
+    for (int j = 0; j < visiting.rows; ++j) {
+      if (pair.masked && !visible(shape.mask, own.first.value + i, visiting.first.value + j)) continue;
+      const double q = accumulate(weigh.inner, x + i * shape.features, y + j * shape.features, shape.features);
+      const double value = (logarithm ? weigh.log2_weight : weigh.weight)(q, weigh.constants);
+      if (has_own(pair.sides)) fold(to_own, i, j, value);
+      if (has_visiting(pair.sides)) fold(to_visiting, j, i, value);
+    }
+}
+
+int state_words(const TileShape &shape) {
+  return shape.row == RowKind::logsumexp ? Rule<RowKind::logsumexp>::state_words(shape.pass, shape.columns)
+                                         : Rule<RowKind::sum>::state_words(shape.pass, shape.columns);
+}
+
+void evaluate(const TileCall &call) {
+  const Weigh weigh = choose_formula(call.shape.pair);
+  const std::size_t state_bytes = static_cast<std::size_t>(state_words(call.shape)) * tile_rows * 8;
+  for (std::int64_t p = 0; p < call.pair_count; ++p) evaluate_pair(call, weigh, call.pairs[p], state_bytes);
+}
+
+bool supports(const TileShape & /*shape*/) { return true; }
+
+std::size_t payload_bytes(const TileShape &shape) {
+  return static_cast<std::size_t>(shape.features) * tile_rows * sizeof(double);
+}
+
+void pack(const TileShape &shape, const PackInput &input, std::byte *payload) {
+  double *x = reinterpret_cast<double *>(payload);  // (T, d)
+  std::memset(payload, 0, payload_bytes(shape));
+  for (std::int64_t i = 0; i < input.count; ++i)
+    for (int k = 0; k < shape.features; ++k) {
+      const std::int64_t at = i * shape.features + k;
+      x[at] = (input.rows[at] - (input.mean != nullptr ? input.mean[k] : 0)) * input.scale;
+    }
+}
+
+std::size_t scratch_bytes(const TileShape & /*shape*/) { return 0; }
+
+TileCost cost(const TileShape &shape, Sides sides) {
+  const int used = (has_own(sides) ? 1 : 0) + (has_visiting(sides) ? 1 : 0);
+  return {3.0 * shape.features + 20 + 2.0 * shape.columns * used};
+}
+
+constexpr Backend table = {"ref", "scalar",      1,        1,   tile_rows, supports, payload_bytes,
+                           pack,  scratch_bytes, evaluate, cost};
+
+}  // namespace
+
+const Backend *open(const char *ceiling) { return *ceiling == '\0' ? &table : nullptr; }
+
+std::vector<std::string> ceilings() { return {}; }
+
+}  // namespace flashring::ref

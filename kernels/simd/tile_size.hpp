@@ -1,0 +1,26 @@
+// Tuning numbers of backend simd, a reason beside each.
+#pragma once
+
+namespace flashring::simd {
+
+/// Rows of a tile. 256: two-sided work on one pair of tiles takes about 10 microseconds, long against the ticket and
+/// merge of its sums, short against the load balance of N = 2,000; 16-lane slots of 256 visiting rows (16 KB) stay in
+/// L1.
+constexpr int tile_rows = 256;
+
+/// Rows between two features in a payload: T plus one cache line of floats, so that the features of one row do not fall
+/// into the same cache set.
+constexpr int payload_stride = tile_rows + 16;
+
+/// Visiting rows of a weight panel: 64 rows of 4 vectors are 16 KB, a third of a 48 KB L1.
+constexpr int panel_rows = 64;
+
+/// Features up to which squared distances are summed from differences: 2d operations against d + 4 for norms, but exact
+/// where points coincide; at 8 features both are below the cost of the exponential.
+constexpr int difference_features = 8;
+
+/// Own vectors times visiting rows whose accumulators live in registers: 4 x 4 of 32 registers, 2 x 4 of 16.
+constexpr int own_vectors(bool many_registers) { return many_registers ? 4 : 2; }
+constexpr int visiting_rows = 4;
+
+}  // namespace flashring::simd

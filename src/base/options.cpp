@@ -1,0 +1,138 @@
+// The object options: one table that parser, -help, README and provenance read.
+#include "flashring/options.hpp"
+
+#include <array>
+#include <cmath>
+#include <limits>
+
+#include "base/parse.hpp"
+#include "flashring/check.hpp"
+
+namespace flashring {
+namespace {
+
+/// The known pair functions with their parameters, for the help of -pair.
+const std::string &pair_help() {
+  static const std::string text = [] {
+    std::string all = "pair function: ";
+    for (std::size_t kind = 0; kind < pair_names().size(); ++kind) {
+      const PairTraits &t = traits(static_cast<PairKind>(kind));
+      all += (kind == 0 ? "" : ", ") + std::string(t.name) + ":" + join(t.parameters);
+    }
+    return all;
+  }();
+  return text;
+}
+
+template <class Value>
+Value choose(std::string_view option, std::string_view text,
+             std::initializer_list<std::pair<std::string_view, Value>> known) {
+  std::string names;
+  for (const auto &[name, value] : known) {
+    if (name == text) return value;
+    names += names.empty() ? "" : ", ";
+    names += name;
+  }
+  throw Error(detail::concatenate("-", option, ": '", text, "' is unknown; known are ", names));
+}
+
+void set_beta(OperatorOptions &options, std::string_view value) {
+  options.median = value == "median";
+  if (options.median) {
+    options.pair.parameters[0] = std::numeric_limits<double>::quiet_NaN();
+    return;
+  }
+  const double beta = parse_real("-beta", value);
+  FLASHRING_CHECK(std::isfinite(beta) && beta > 0, "-beta: ", value,
+                  " is not a positive finite number; beta is in 1/length^2, or say -beta median");
+  FLASHRING_CHECK(options.pair.kind == PairKind::gaussian, "-beta ", value, " belongs to gaussian; with -pair ",
+                  traits(options.pair.kind).name, " write -pair ", traits(options.pair.kind).name, ":",
+                  traits(options.pair.kind).parameters.front(), "=VALUE");
+  options.pair.parameters[0] = beta;
+}
+
+void set_pair(OperatorOptions &options, std::string_view value) {
+  options.pair = parse_pair(value);
+  options.median = std::isnan(options.pair.parameters[0]);
+}
+
+void set_alpha(OperatorOptions &options, std::string_view value) {
+  const double alpha = parse_real("-alpha", value);
+  FLASHRING_CHECK(alpha >= 0 && alpha <= 1, "-alpha: ", value, " is outside [0, 1]");
+  options.alpha = alpha;
+}
+
+std::int64_t not_negative(std::string_view what, std::string_view value) {
+  const std::int64_t number = parse_integer(what, value);
+  FLASHRING_CHECK(number >= 0, what, ": ", value, " is negative; give 0 or more");
+  return number;
+}
+
+}  // namespace
+
+std::span<const Option> operator_options() {
+  static const std::array<Option, 10> declarations{{
+      {"pair", "gaussian", "name[:parameter=value,...]", pair_help().c_str()},
+      {"beta", "median", "median or > 0, in 1/length^2",
+       "gaussian's parameter; median: 1/(2 median squared distance), for other pairs ell = its square root"},
+      {"alpha", "0.5", "0 <= alpha <= 1", "density exponent: 0 random walk, 1/2 Fokker-Planck, 1 Laplace-Beltrami"},
+      {"form", "kernel", "kernel|symmetric|markov", "which matrix the operator is"},
+      {"precision", "fp64", "fp64|fp32", "arithmetic of working passes; set-up and residuals are always fp64"},
+      {"backend", "auto", "auto|ref|simd[:instruction set]",
+       "where tiles run; auto takes the fastest this machine has"},
+      {"transport", "auto", "auto|self|mpi", "how blocks move between ranks"},
+      {"route", "direct", "direct|travel", "how partial sums of visiting rows come home"},
+      {"threads", "0", ">= 0", "threads per rank; 0: cores in the affinity mask divided by the ranks on this machine"},
+      {"seed", "1", ">= 0", "key of the counter-based random numbers (start vector, samples)"},
+  }};
+  return declarations;
+}
+
+const char *to_string(Precision precision) { return precision == Precision::fp64 ? "fp64" : "fp32"; }
+
+const char *to_string(Form form) {
+  if (form == Form::kernel) return "kernel";
+  return form == Form::symmetric ? "symmetric" : "markov";
+}
+
+void OperatorOptions::set(std::string_view name, std::string_view value) {
+  if (name == "pair")
+    set_pair(*this, value);
+  else if (name == "beta")
+    set_beta(*this, value);
+  else if (name == "alpha")
+    set_alpha(*this, value);
+  else if (name == "form")
+    form =
+        choose<Form>(name, value, {{"kernel", Form::kernel}, {"symmetric", Form::symmetric}, {"markov", Form::markov}});
+  else if (name == "precision")
+    precision = choose<Precision>(name, value, {{"fp64", Precision::fp64}, {"fp32", Precision::fp32}});
+  else if (name == "backend")
+    backend = value;
+  else if (name == "transport")
+    transport = value;
+  else if (name == "route")
+    route = choose<std::string>(name, value, {{"direct", "direct"}, {"travel", "travel"}});
+  else if (name == "threads")
+    threads = static_cast<int>(not_negative("-threads", value));
+  else if (name == "seed")
+    seed = static_cast<std::uint64_t>(not_negative("-seed", value));
+  else
+    throw Error(detail::concatenate("option '", name, "' is unknown to the operator"));
+}
+
+std::string OperatorOptions::get(std::string_view name) const {
+  if (name == "pair") return to_string(pair);
+  if (name == "beta") return median ? "median" : detail::concatenate(pair.parameters[0]);
+  if (name == "alpha") return detail::concatenate(alpha);
+  if (name == "form") return to_string(form);
+  if (name == "precision") return to_string(precision);
+  if (name == "backend") return backend;
+  if (name == "transport") return transport;
+  if (name == "route") return route;
+  if (name == "threads") return std::to_string(threads);
+  if (name == "seed") return std::to_string(seed);
+  throw Error(detail::concatenate("option '", name, "' is unknown to the operator"));
+}
+
+}  // namespace flashring

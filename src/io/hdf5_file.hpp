@@ -1,0 +1,54 @@
+// Hdf5File: a new HDF5 file, made by one process: metadata, small arrays, and places for large ones.
+#pragma once
+
+#include <hdf5.h>
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace flashring {
+
+/// Not collective: rank 0 makes the file and closes it; then every rank writes its rows of the large arrays at their
+/// place, as into any file. MPI-IO is not used: Open MPI's collective writes wait for ever when one writer meets a full
+/// disk.
+/// Arrays are little-endian f8 in C order. Every failure is an Error that names the file, what failed and HDF5's
+/// reason; HDF5's own printing of errors is off while an object lives.
+class Hdf5File {
+ public:
+  /// Replaces an existing file. `values`: bytes that the arrays will take. First the file is really extended to that
+  /// size and the room for metadata filled: HDF5 (1.10) that meets a full disk crashes at the end of the program.
+  Hdf5File(std::string file, std::int64_t values);
+  Hdf5File(const Hdf5File &) = delete;
+  Hdf5File &operator=(const Hdf5File &) = delete;
+  ~Hdf5File();
+
+  /// (values.size())
+  void write_vector(const std::string &name, std::span<const double> values);
+
+  /// Makes a dataset that is filled later. Returns the offset of its first value in the file, bytes; 0 for a dataset
+  /// without values.
+  std::int64_t reserve(const std::string &name, const std::vector<hsize_t> &extents);
+
+  /// `object` is "/" or a dataset. Text is UTF-8.
+  void set_attribute(const std::string &object, const std::string &name, const std::string &value);
+  void set_attribute(const std::string &object, const std::string &name, double value);
+  void set_attribute(const std::string &object, const std::string &name, std::int64_t value);
+
+  /// Without it the destructor closes and failures stay unsaid.
+  void close();
+
+ private:
+  void check(bool good, const std::string &what) const;
+  hid_t create_dataset(const std::string &name, const std::vector<hsize_t> &extents) const;
+  void write_attribute(const std::string &object, const std::string &name, hid_t file_type, hid_t memory_type,
+                       const void *value);
+
+  std::string file_;
+  H5E_auto2_t print_ = nullptr;  // the caller's error printing, put back at the end
+  void *print_data_ = nullptr;
+  hid_t handle_ = H5I_INVALID_HID;
+};
+
+}  // namespace flashring

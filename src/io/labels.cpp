@@ -1,0 +1,55 @@
+// Labels: one per line. Rank 0 reads, every rank gets all.
+#include <sys/stat.h>
+
+#include "flashring/check.hpp"
+#include "flashring/readers.hpp"
+#include "io/file_handle.hpp"
+
+namespace flashring {
+namespace {
+
+std::string read_text(const std::string &file) {
+  const FileHandle handle(file, O_RDONLY | O_CLOEXEC);
+  struct stat status {};
+  FLASHRING_CHECK(::fstat(handle.descriptor(), &status) == 0 && S_ISREG(status.st_mode), file,
+                  ": is not a regular file; give a text file with one label per line");
+  std::string text(static_cast<std::size_t>(status.st_size), '\0');
+  text.resize(handle.read(std::as_writable_bytes(std::span(text)), 0));
+  return text;
+}
+
+/// Lines without surrounding blanks; the end of the last line may be missing, empty lines at the end do not count.
+std::vector<std::string> split_lines(std::string_view text) {
+  if (text.substr(0, 3) == "\xEF\xBB\xBF") text.remove_prefix(3);  // byte order mark of some editors
+  std::vector<std::string> lines;
+  while (!text.empty()) {
+    const std::size_t end = text.find('\n');
+    const std::string_view line = text.substr(0, end);
+    const std::size_t first = line.find_first_not_of(" \t\r");
+    const std::size_t last = line.find_last_not_of(" \t\r");
+    lines.emplace_back(first == std::string_view::npos ? std::string_view{} : line.substr(first, last - first + 1));
+    text = end == std::string_view::npos ? std::string_view{} : text.substr(end + 1);
+  }
+  while (!lines.empty() && lines.back().empty()) lines.pop_back();
+  return lines;
+}
+
+}  // namespace
+
+std::vector<std::string> read_labels(const std::string &file, std::int64_t rows, const Communicator &communicator) {
+  std::string text;
+  communicator.agree([&] {
+    if (communicator.rank() != 0) return;
+    text = read_text(file);
+    const std::size_t count = split_lines(text).size();
+    FLASHRING_CHECK(static_cast<std::int64_t>(count) == rows, file, ": holds ", count, " labels for ", rows,
+                    " points; give one label per line, in the order of the points");
+  });
+  std::int64_t bytes = static_cast<std::int64_t>(text.size());
+  communicator.broadcast(std::as_writable_bytes(std::span(&bytes, 1)), 0);
+  text.resize(static_cast<std::size_t>(bytes));
+  communicator.broadcast(std::as_writable_bytes(std::span(text)), 0);
+  return split_lines(text);
+}
+
+}  // namespace flashring

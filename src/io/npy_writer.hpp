@@ -1,0 +1,21 @@
+// Rows of all ranks into one file: NPY files (format 1.0, <f8, C order), and places in other files.
+#pragma once
+
+#include <string>
+
+#include "flashring/communicator.hpp"
+#include "io/row_matrix.hpp"
+
+namespace flashring {
+
+/// This rank's rows of an (N, columns) array into an existing file whose values begin at byte `begin`. Little-endian
+/// f8, row-major. Not collective.
+void write_rows(const std::string &file, std::int64_t begin, const RowMatrix &matrix,
+                const std::vector<RowPiece> &pieces);
+
+/// The (N, columns) array whose rows lie on the ranks as `partition` says. Rank 0 writes the header, every rank its
+/// rows at their place. Replaces an existing file. Collective; an Error is common to all ranks.
+void write_npy(const Communicator &communicator, const std::string &file, const RowMatrix &matrix,
+               const RowPartition &partition);
+
+}  // namespace flashring

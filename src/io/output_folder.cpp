@@ -1,0 +1,215 @@
+// The folder of a run. Checks come before the computation, because an error after hours of it would lose the results.
+// Files are complete under temporary names before the first of them takes its place, so a failure changes nothing.
+#include <fmt/format.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <system_error>
+#include <thread>
+
+#include "flashring/check.hpp"
+#include "flashring/results.hpp"
+#include "io/file_handle.hpp"
+#include "io/npy_writer.hpp"
+#include "io/pictures.hpp"
+#include "io/report.hpp"
+#include "io/results_file.hpp"
+
+namespace flashring {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char *unfinished = ".unfinished";  // ends the name of a file that is not complete
+constexpr const char *outputs[] = {"results.h5", "embedding.npy", "spectrum.png", "map.png", "report.json"};
+
+/// The first part of the path that exists and is no folder.
+void check_parents(const fs::path &path) {
+  fs::path part;
+  for (const fs::path &name : path) {
+    part /= name;
+    std::error_code error;
+    const fs::file_status status = fs::status(part, error);
+    if (status.type() == fs::file_type::not_found || status.type() == fs::file_type::directory) continue;
+    FLASHRING_CHECK(status.type() != fs::file_type::none, "output folder ", path.string(), ": ", part.string(),
+                    " cannot be looked at (", error.message(), "); choose another path");
+    throw Error(detail::concatenate("output folder ", path.string(), ": ", part.string(),
+                                    " is a file, not a folder; choose another path or move that file away"));
+  }
+}
+
+void check_no_run(const fs::path &path) {
+  for (const char *name : {"report.json", "results.h5"}) {
+    std::error_code error;
+    FLASHRING_CHECK(!fs::exists(path / name, error), "output folder ", path.string(), ": holds another run (",
+                    (path / name).string(), "); choose another folder, or replace that run with -overwrite");
+  }
+}
+
+/// Permissions, read-only mounts, quotas: only a real file tells.
+void check_writable(const fs::path &path) {
+  std::string name = (path / ".flashring-XXXXXX").string();
+  const int descriptor = ::mkstemp(name.data());
+  FLASHRING_CHECK(descriptor >= 0, "output folder ", path.string(), ": no file can be written there (",
+                  std::strerror(errno), "); choose another folder or change its permissions");
+  const char text[] = "flashring";
+  const bool written = ::write(descriptor, text, sizeof(text)) == static_cast<ssize_t>(sizeof(text));
+  const int reason = errno;
+  ::close(descriptor);
+  ::unlink(name.c_str());
+  FLASHRING_CHECK(written, "output folder ", path.string(), ": a file there cannot be filled (", std::strerror(reason),
+                  "); make room or choose another folder");
+}
+
+void prepare_folder(const std::string &path, bool overwrite) {
+  FLASHRING_CHECK(!path.empty(), "output folder: the path is empty; give the name of a folder");
+  check_parents(path);
+  if (!overwrite) check_no_run(path);
+  std::error_code error;
+  fs::create_directories(path, error);
+  FLASHRING_CHECK(!error && fs::is_directory(path), "output folder ", path, ": cannot be made (", error.message(),
+                  "); choose another path or change the permissions of its parent");
+  check_writable(path);
+}
+
+/// Every rank writes into the folder: a disk that only one machine sees does not do. Network folders may appear late.
+void check_seen(const std::string &path) {
+  std::error_code error;
+  for (int attempt = 0; attempt < 20 && !fs::is_directory(path, error); ++attempt)
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  FLASHRING_CHECK(fs::is_directory(path, error), "output folder ", path,
+                  ": made by rank 0, but not seen here; choose a folder on a file system that all machines share");
+}
+
+/// Said before gigabytes are written in vain; what the file system does not tell (a quota) is found while writing.
+void check_space(const std::string &path, const Results &results) {
+  const double per_row =
+      4.0 * results.pairs + results.features + 3.0;  // right, left, embedding twice, points, 3 vectors
+  const double numbers = static_cast<double>(results.rows) * per_row;
+  const double needed = 8.0 * numbers + 4e6;  // and 4 MB for pictures, report and metadata
+  struct statvfs space {};
+  if (::statvfs(path.c_str(), &space) != 0) return;
+  const double free = static_cast<double>(space.f_bavail) * static_cast<double>(space.f_frsize);
+  FLASHRING_CHECK(
+      free >= needed, "output folder ", path,
+      fmt::format(": the results need {:.0f} MB and {:.0f} MB are free; make room", needed / 1e6, free / 1e6));
+}
+
+/// A broken promise of the caller is found here, not inside a collective transfer.
+void check_shapes(const Results &results, const PointBlock &points, const std::vector<std::string> &labels) {
+  const auto rows = static_cast<std::size_t>(points.local_rows());
+  const auto pairs = static_cast<std::size_t>(results.pairs);
+  FLASHRING_REQUIRE(results.rows == points.partition().rows() && results.features == points.features(), "results of ",
+                    results.rows, " x ", results.features, " points");
+  FLASHRING_REQUIRE(results.eigenvalues.size() == pairs && results.residuals.size() == pairs &&
+                        results.residual_over_gap.size() == pairs,
+                    pairs, " eigenpairs");
+  FLASHRING_REQUIRE(results.right.size() == rows * pairs && results.left.size() == rows * pairs, results.right.size(),
+                    " and ", results.left.size(), " numbers for ", rows, " rows of ", pairs, " eigenvectors");
+  FLASHRING_REQUIRE(results.pi.size() == rows && results.degree.size() == rows && results.weight.size() == rows,
+                    "vectors over ", rows, " rows");
+  FLASHRING_REQUIRE(labels.empty() || static_cast<std::int64_t>(labels.size()) == results.rows, labels.size(),
+                    " labels for ", results.rows, " rows");
+}
+
+void write_text(const fs::path &file, const std::string &text) {
+  FileHandle handle(file.string(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC);
+  handle.write(std::as_bytes(std::span(text)), 0);
+  handle.close();
+}
+
+void move_into_place(const fs::path &from, const fs::path &to) {
+  // The name must not outlive its contents after a power failure.
+  const int descriptor = ::open(from.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor >= 0) {
+    ::fsync(descriptor);
+    ::close(descriptor);
+  }
+  std::error_code error;
+  fs::rename(from, to, error);
+  FLASHRING_CHECK(!error, to.string(), ": ", from.string(), " cannot be renamed to it (", error.message(),
+                  "); the contents are complete under that name");
+}
+
+/// All outputs are complete under temporary names: puts them in place of what was there. The old report goes first and
+/// the new one comes last, so that whatever happens between, no report stands beside results of another run.
+void commit(const fs::path &path) {
+  std::error_code ignored;
+  fs::remove(path / "report.json", ignored);
+  for (const char *name : outputs) {
+    const fs::path from = path / (std::string(name) + unfinished);
+    if (fs::exists(from, ignored)) {
+      move_into_place(from, path / name);
+    } else {
+      fs::remove(path / name, ignored);  // a picture of an earlier run would belong to other results
+    }
+  }
+}
+
+void remove_unfinished(const fs::path &path) {
+  std::error_code ignored;
+  for (const char *name : outputs) fs::remove(path / (std::string(name) + unfinished), ignored);
+}
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+/// Everything but the report, under temporary names. Returns findings.
+std::vector<std::string> write_arrays(const Communicator &communicator, const fs::path &path, const Results &results,
+                                      const Report &report, const PointBlock &points,
+                                      const std::vector<std::string> &labels) {
+  const auto temporary = [&](const char *name) { return (path / (std::string(name) + unfinished)).string(); };
+  std::vector<std::string> findings;
+  const std::vector<double> scale = embedding_scale(results, findings);
+  write_results_file(communicator, temporary("results.h5"), results, report, points, scale);
+  write_npy(communicator, temporary("embedding.npy"), embedding_of(results, points.local_rows(), scale),
+            points.partition());
+  const std::string spectrum = draw_spectrum(communicator, temporary("spectrum.png"), results, report);
+  const std::string map =
+      draw_map(communicator, temporary("map.png"), results, report, scale, points.partition(), labels);
+  if (!spectrum.empty()) findings.push_back("pictures: " + spectrum);
+  if (!map.empty() && map != spectrum) findings.push_back("pictures: " + map);
+  return findings;
+}
+
+}  // namespace
+
+OutputFolder::OutputFolder(const Communicator &communicator, std::string path, bool overwrite)
+    : communicator_(communicator), path_(std::move(path)) {
+  communicator_.agree([&] {
+    if (communicator_.rank() == 0) prepare_folder(path_, overwrite);
+  });
+  communicator_.agree([&] { check_seen(path_); });
+}
+
+std::vector<std::string> OutputFolder::write(const Results &results, Report report, const PointBlock &points,
+                                             const std::vector<std::string> &labels) {
+  const auto start = std::chrono::steady_clock::now();
+  const bool first = communicator_.rank() == 0;
+  communicator_.agree([&] {
+    check_shapes(results, points, labels);
+    if (first) check_space(path_, results);
+  });
+  try {
+    std::vector<std::string> findings = write_arrays(communicator_, path_, results, report, points, labels);
+    communicator_.agree([&] {
+      if (!first) return;
+      report.seconds_write = seconds_since(start);
+      report.seconds_total += report.seconds_write;
+      const fs::path temporary = fs::path(path_) / (std::string("report.json") + unfinished);
+      write_text(temporary, report_json(results, report, findings));
+      commit(path_);
+    });
+    return findings;
+  } catch (...) {
+    if (first) remove_unfinished(path_);
+    throw;
+  }
+}
+
+}  // namespace flashring

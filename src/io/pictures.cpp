@@ -1,0 +1,231 @@
+#include "io/pictures.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "io/gnuplot.hpp"
+#include "io/point_sample.hpp"
+#include "io/report.hpp"
+
+namespace flashring {
+namespace {
+
+constexpr const char *ink = "#2b2f36";
+constexpr const char *faint = "#d9dde3";
+
+/// Runs `draw` on rank 0; its text, or that of its exception, on every rank.
+template <class Draw>
+std::string on_first_rank(const Communicator &communicator, Draw draw) {
+  std::string text;
+  if (communicator.rank() == 0) {
+    try {
+      text = draw();
+    } catch (const std::exception &error) {
+      text = error.what();
+    }
+  }
+  return communicator.gather(text).front();
+}
+
+/// Terminal, fonts, colours of frame and grid: the same for every picture.
+std::string preamble(const std::string &file, int width, int height) {
+  std::string script = "set encoding utf8\nset minussign\n";
+  script += fmt::format(
+      "set terminal pngcairo enhanced color rounded size {},{} font 'DejaVu Sans,17' linewidth 1.4 background "
+      "'#ffffff'\n",
+      width, height);
+  script += "set output " + gnuplot_quote(file) + "\n";
+  script += fmt::format("set border 3 linecolor rgb '{}' linewidth 1\n", ink);
+  script += fmt::format("set tics nomirror out scale 0.6 textcolor rgb '{}'\n", ink);
+  script += fmt::format("set grid linetype 1 linewidth 0.7 linecolor rgb '{}'\n", faint);
+  script += "unset key\n";
+  return script;
+}
+
+/// A number with commas between thousands.
+std::string grouped(std::int64_t value) {
+  const std::string digits = std::to_string(value);
+  std::string text;
+  for (std::size_t i = 0; i < digits.size(); ++i) {
+    if (i > 0 && (digits.size() - i) % 3 == 0) text += ',';
+    text += digits[i];
+  }
+  return text;
+}
+
+/// Two lines above the panels: what it is, and of what. User's texts are never interpreted.
+std::string headings(const std::string &what, const Results &results, const Report &report, double left) {
+  const std::string name = data_set_name(report);
+  const std::string title = name.empty() ? what : what + " of " + name;
+  const std::string details = fmt::format("{}   α = {:g}   N = {}   d = {}", report.pair, results.alpha,
+                                          grouped(results.rows), results.features);
+  std::string script;
+  script += fmt::format("set label 1 {} at screen {:g}, 0.965 left noenhanced font ',22' textcolor rgb '{}'\n",
+                        gnuplot_quote(title), left, ink);
+  script += fmt::format("set label 2 {} at screen {:g}, 0.926 left noenhanced font ',15' textcolor rgb '#667080'\n",
+                        gnuplot_quote(details), left);
+  return script;
+}
+
+std::string margins(double left, double right, double bottom, double top) {
+  return fmt::format(
+      "set lmargin at screen {:g}\nset rmargin at screen {:g}\nset bmargin at screen {:g}\nset tmargin at screen "
+      "{:g}\n",
+      left, right, bottom, top);
+}
+
+/// Lines "index eigenvalue residual residual_over_gap"; zeros lifted to the smallest value that a log axis shows here.
+std::string spectrum_data(const Results &results, double smallest) {
+  std::string data = "$spectrum << EOD\n";
+  for (std::size_t k = 0; k < results.eigenvalues.size(); ++k) {
+    const auto shown = [&](const std::vector<double> &values) {
+      return k < values.size() ? gnuplot_number(std::max(smallest, values[k])) : std::string("NaN");
+    };
+    data += fmt::format("{} {} {} {}\n", k, gnuplot_number(results.eigenvalues[k]), shown(results.residuals),
+                        shown(results.residual_over_gap));
+  }
+  return data + "EOD\n";
+}
+
+/// Whole decades around the residuals, and a tick distance of at most five ticks.
+std::string residual_axis(const Results &results, double smallest) {
+  double low = 0;
+  double high = -std::numeric_limits<double>::infinity();
+  for (const auto *values : {&results.residuals, &results.residual_over_gap})
+    for (const double value : *values) {
+      if (!std::isfinite(value)) continue;
+      low = std::min(low, std::floor(std::log10(std::max(smallest, value)) - 0.1));
+      high = std::max(high, std::ceil(std::log10(std::max(smallest, value)) + 0.1));
+    }
+  if (!(high > low)) high = low + 1;
+  const int step = std::max(1, static_cast<int>(std::ceil((high - low) / 5)));
+  return fmt::format("set logscale y\nunset mytics\nset yrange [1e{:g}:1e{:g}]\nset ytics 1e{}\n", low, high, step) +
+         "set format y '10^{%T}'\n";
+}
+
+std::string spectrum_script(const std::string &file, const Results &results, const Report &report) {
+  constexpr double smallest = 1e-17;  // below the rounding of any residual in double
+  const auto count = static_cast<double>(results.eigenvalues.size());
+  const auto [low, high] = std::minmax_element(results.eigenvalues.begin(), results.eigenvalues.end());
+  const double pad = std::max(0.06 * (*high - *low), 1e-3);
+  const double size = std::clamp(1.9 * std::sqrt(20 / count), 0.5, 1.7);
+  const double tick = std::max(1.0, std::pow(10, std::floor(std::log10(count / 5))));
+  std::string script = preamble(file, 1400, 1050) + spectrum_data(results, smallest);
+  script += "set multiplot\n" + headings("Spectrum", results, report, 0.11);
+  script += margins(0.11, 0.97, 0.405, 0.89);
+  script += fmt::format("set xrange [{:g}:{:g}]\nset xtics {:g}\n", -0.02 * count - 0.2, 1.02 * count - 0.8,
+                        count / tick > 12 ? 2 * tick : tick);
+  script += fmt::format("set yrange [{:g}:{:g}]\nset format x ''\n", *low - pad, *high + pad);
+  script += "set ylabel 'eigenvalue {/:Italic λ_k}' offset -0.2\n";
+  script += fmt::format(
+      "plot $spectrum using 1:2 with lines linecolor rgb '#9db8d9' linewidth 1.6, '' using 1:2 with "
+      "points pointtype 7 pointsize {:g} linecolor rgb '#1f5fa8'\n",
+      size);
+  script += "unset label\nset format x '%g'\nset xlabel 'index {/:Italic k}' offset 0,0.3\n";
+  script += margins(0.11, 0.97, 0.09, 0.335);
+  script += residual_axis(results, smallest) + "set ylabel 'accuracy' offset -0.6\n";
+  script += "set key at screen 0.97, 0.372 right top Left reverse horizontal samplen 0.8 spacing 1 font ',15'\n";
+  script += fmt::format(
+      "plot $spectrum using 1:3 with points pointtype 7 pointsize {0:g} linecolor rgb '#d1662a' title "
+      "'residual', '' using 1:4 with points pointtype 6 pointsize {0:g} linewidth 1.4 linecolor rgb "
+      "'#7d4fa8' title 'residual / gap'\n",
+      0.8 * size);
+  return script + "unset multiplot\n";
+}
+
+/// Which coordinate (1-based; 4 is the stationary law) is drawn where.
+struct Panel {
+  int x, y;
+  double left, right, bottom, top;
+};
+
+std::vector<Panel> panels(int coordinates) {
+  if (coordinates == 1) return {{1, 4, 0.095, 0.79, 0.085, 0.88}};
+  if (coordinates == 2) return {{1, 2, 0.095, 0.79, 0.085, 0.88}};
+  return {{1, 2, 0.064, 0.56, 0.085, 0.88}, {1, 3, 0.615, 0.842, 0.535, 0.88}, {2, 3, 0.615, 0.842, 0.085, 0.43}};
+}
+
+std::string axis_name(int coordinate, double time) {
+  if (coordinate == 4) return "'{/:Italic N π}  (stationary law)'";
+  const std::string psi = fmt::format("{{/:Italic ψ}}_{}", coordinate);
+  if (time == 0) return "'" + psi + "'";
+  const std::string power = time == 1 ? "" : fmt::format("^{{ {:g}}}", time);
+  return fmt::format("'{{/:Italic λ}}@{}_{{{}}} {}'", power.empty() ? "^{}" : power, coordinate, psi);
+}
+
+std::string map_data(const PointSample &sample) {
+  std::string data = "$map << EOD\n";
+  for (const SamplePoint &point : sample.points) {
+    for (const double value : point.coordinates) data += gnuplot_number(value) + ' ';
+    data += gnuplot_number(point.colour) + '\n';
+  }
+  return data + "EOD\n";
+}
+
+/// Legend of the categories or colour bar, right of the panels that end at `right`.
+std::string colour_settings(const PointSample &sample, double right) {
+  if (!sample.categories.empty())
+    return fmt::format(
+        "set key at screen {:g}, 0.88 left top Left reverse samplen 0.4 spacing 1.25 font ',14' "
+        "noenhanced\n",
+        right + 0.013);
+  std::string script =
+      "set palette defined (0 '#3b0f57', 0.25 '#35568c', 0.5 '#218f8d', 0.75 '#63c15e', 1 '#f3e126')\n";
+  script += fmt::format("set cbrange [{}:{}]\n", gnuplot_number(sample.low), gnuplot_number(sample.high));
+  script += fmt::format("set colorbox vertical user origin {:g}, 0.25 size 0.014, 0.46 noborder\n", right + 0.035);
+  script += "set cbtics scale 0.3 font ',14'\nset format cb '%g'\n";
+  return script + "set cblabel " + sample.colour_name + " offset 0.5\n";
+}
+
+std::string panel_plot(const Panel &panel, const PointSample &sample, double time, bool first) {
+  const double count = static_cast<double>(std::max<std::size_t>(1, sample.points.size()));
+  const double size = std::clamp(1.35 * std::pow(1000 / count, 0.32), 0.4, 1.7) * (first ? 1 : 0.62);
+  std::string script = margins(panel.left, panel.right, panel.bottom, panel.top);
+  script += "set xlabel " + axis_name(panel.x, time) + " offset 0,0.3\n";
+  script += "set ylabel " + axis_name(panel.y, time) + " offset 0.6\n";
+  const bool legend = !sample.categories.empty();
+  script += fmt::format("plot $map using {}:{}:5 with points pointtype 7 pointsize {:g} linecolor {} notitle", panel.x,
+                        panel.y, size, legend ? "rgb variable" : "palette");
+  if (first && legend)
+    for (const Category &category : sample.categories)
+      script += fmt::format(", keyentry with points pointtype 7 pointsize 1.5 linecolor rgb '#{:06x}' title {}",
+                            category.rgb, gnuplot_quote(category.name));
+  return script + "\nunset label\nunset key\nunset colorbox\n";
+}
+
+std::string map_script(const std::string &file, const Results &results, const Report &report, const PointSample &sample,
+                       int coordinates) {
+  std::string script = preamble(file, coordinates >= 3 ? 1800 : 1300, 1050) + map_data(sample);
+  const std::vector<Panel> parts = panels(coordinates);
+  script += "set multiplot\n" + headings("Diffusion map", results, report, parts.front().left);
+  script += "set offsets graph 0.03, graph 0.03, graph 0.03, graph 0.03\nset autoscale noextend\n" +
+            colour_settings(sample, parts.back().right);
+  for (std::size_t p = 0; p < parts.size(); ++p) {
+    if (p == 1) script += "set tics font ',13'\n";
+    script += panel_plot(parts[p], sample, results.time, p == 0);
+  }
+  return script + "unset multiplot\n";
+}
+
+}  // namespace
+
+std::string draw_spectrum(const Communicator &communicator, const std::string &file, const Results &results,
+                          const Report &report) {
+  if (results.eigenvalues.empty()) return "no eigenpair converged, nothing to draw";
+  return on_first_rank(communicator, [&] { return run_gnuplot(spectrum_script(file, results, report), file); });
+}
+
+std::string draw_map(const Communicator &communicator, const std::string &file, const Results &results,
+                     const Report &report, const std::vector<double> &scale, const RowPartition &partition,
+                     const std::vector<std::string> &labels) {
+  if (scale.empty()) return "the map needs at least two converged eigenpairs";
+  const PointSample sample = sample_points(communicator, results, scale, partition, labels);
+  const int coordinates = static_cast<int>(std::min<std::size_t>(3, scale.size()));
+  return on_first_rank(communicator,
+                       [&] { return run_gnuplot(map_script(file, results, report, sample, coordinates), file); });
+}
+
+}  // namespace flashring

@@ -1,0 +1,23 @@
+// Pictures of a run, drawn by gnuplot (pngcairo) on rank 0.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "flashring/communicator.hpp"
+#include "flashring/results.hpp"
+
+namespace flashring {
+
+/// The eigenvalues against their index, residuals below. Needs one eigenpair. Returns an empty text, or the reason in
+/// words why there is no picture; then `file` does not exist. Collective, the same on every rank.
+std::string draw_spectrum(const Communicator &communicator, const std::string &file, const Results &results,
+                          const Report &report);
+
+/// The first embedding coordinates against each other, at most 20,000 points. `scale`: (K-1), lambda_k^t. `labels`: one
+/// per row over all ranks, or empty. Returns as draw_spectrum.
+std::string draw_map(const Communicator &communicator, const std::string &file, const Results &results,
+                     const Report &report, const std::vector<double> &scale, const RowPartition &partition,
+                     const std::vector<std::string> &labels);
+
+}  // namespace flashring

@@ -1,0 +1,104 @@
+// Diffusion map: eigenpairs of M = diag(r) K diag(r), then back to the Markov operator P.
+//
+//   psi_k = v_k (sum m d)^(1/2) / (m d)^(1/2),  pi = m d / sum m d,  phi_k = pi psi_k,  <psi_k, psi_l>_pi = delta_kl
+//
+// The residual |M v - lambda v| equals |P psi - lambda psi|_pi / |psi|_pi. Reference: Coifman, Lafon, Appl. Comput.
+// Harmon. Anal. 21 (2006) 5.
+#include "flashring/diffusion_map.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "flashring/check.hpp"
+
+namespace flashring {
+namespace {
+
+/// Distance of every value to its nearest neighbour in the spectrum; `next` is the estimate after the last one.
+std::vector<double> gaps(const std::vector<double> &values, double next) {
+  std::vector<double> found(values.size(), std::numeric_limits<double>::infinity());
+  for (std::size_t k = 0; k < values.size(); ++k) {
+    if (k > 0) found[k] = std::min(found[k], values[k - 1] - values[k]);
+    if (k + 1 < values.size())
+      found[k] = std::min(found[k], values[k] - values[k + 1]);
+    else if (!std::isnan(next))
+      found[k] = std::min(found[k], values[k] - next);
+    found[k] = std::max(found[k], 0.0);
+  }
+  return found;
+}
+
+void back_transform(KernelOperator &op, std::span<const double> tie, Results &results) {
+  const auto n = static_cast<std::size_t>(op.local_rows());
+  const std::span<const double> degree = op.degree();
+  const std::span<const double> measure = op.measure();
+  double total = 0;
+  for (std::size_t i = 0; i < n; ++i) total += measure[i] * degree[i];
+  total = op.communicator().sum(total);
+  results.pi.resize(n);
+  for (std::size_t i = 0; i < n; ++i) results.pi[i] = measure[i] * degree[i] / total;
+  for (std::size_t at = 0; at < results.right.size(); ++at) results.right[at] /= std::sqrt(results.pi[at % n]);
+  fix_signs(op, tie, results.right);
+  results.left.resize(results.right.size());
+  for (std::size_t at = 0; at < results.left.size(); ++at) results.left[at] = results.pi[at % n] * results.right[at];
+  results.degree.assign(degree.begin(), degree.end());
+  results.weight.assign(op.weight().begin(), op.weight().end());
+}
+
+}  // namespace
+
+void fix_signs(const KernelOperator &op, std::span<const double> tie, std::vector<double> &columns) {
+  const auto n = static_cast<std::size_t>(op.local_rows());
+  const std::size_t count = tie.size();
+  std::vector<double> largest(count, 0.0);
+  for (std::size_t k = 0; k < count; ++k)
+    for (std::size_t i = 0; i < n; ++i) largest[k] = std::max(largest[k], std::abs(columns[k * n + i]));
+  op.communicator().max(std::span<double>(largest));
+  // The lowest row within the tie, encoded so that one maximum over ranks finds it with its sign: rows count down from
+  // 2^52, and the lowest bit is the sign.
+  std::vector<double> deciding(count, -1.0);
+  for (std::size_t k = 0; k < count; ++k)
+    for (std::size_t i = 0; i < n; ++i) {
+      const double value = columns[k * n + i];
+      if (std::abs(value) < (1 - tie[k]) * largest[k]) continue;
+      const std::int64_t row =
+          op.points().partition().global_row(op.points().rank(), LocalRow{static_cast<std::int64_t>(i)}).value;
+      deciding[k] = std::max(deciding[k], 2 * (0x1p51 - static_cast<double>(row)) + (value > 0 ? 1 : 0));
+    }
+  op.communicator().max(std::span<double>(deciding));
+  for (std::size_t k = 0; k < count; ++k)
+    if (std::fmod(deciding[k], 2.0) == 0.0)
+      for (std::size_t i = 0; i < n; ++i) columns[k * n + i] = -columns[k * n + i];
+}
+
+DiffusionMap diffusion_map(Mat A, KernelOperator &op, const DiffusionMapRequest &request) {
+  FLASHRING_REQUIRE(op.options().form == Form::symmetric, "a diffusion map needs form symmetric");
+  EigenPairs pairs = eigensolve(A, request.eigen);
+  DiffusionMap map;
+  map.complete = pairs.complete;
+  map.status = pairs.status;
+  map.solver = pairs.solver;
+  Results &results = map.results;
+  results.rows = op.rows();
+  results.features = op.points().features();
+  results.pairs = static_cast<int>(pairs.values.size());
+  results.time = request.time;
+  results.alpha = op.options().alpha;
+  results.eigenvalues = pairs.values;
+  results.mean.assign(op.mean().begin(), op.mean().end());
+  results.log_shift = op.log_shift();
+  results.residuals = residuals(op, pairs.values, pairs.vectors);
+  const std::vector<double> gap = gaps(pairs.values, pairs.next_value);
+  std::vector<double> tie;
+  for (std::size_t k = 0; k < gap.size(); ++k) {
+    results.residual_over_gap.push_back(gap[k] > 0 ? results.residuals[k] / gap[k] : HUGE_VAL);
+    tie.push_back(std::min(0.5, std::max(1e-9, 10 * results.residual_over_gap[k])));
+  }
+  results.right = std::move(pairs.vectors);
+  back_transform(op, tie, results);
+  results.diagnoses = diagnose(op, results, pairs.next_value);
+  return map;
+}
+
+}  // namespace flashring

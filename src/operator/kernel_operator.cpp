@@ -1,0 +1,187 @@
+// The kernel matrix of a point set and its diffusion normalisations (specification of diffusion operators, section 2).
+//
+// Set-up: mean (one reduction), bandwidth (a sample), D = K m (one fp64 pass), d = w o K(w o m) (a second one).
+// Product: one pass for up to 64 columns, diag(left) K diag(right).
+#include "flashring/kernel_operator.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/threads.hpp"
+#include "flashring/check.hpp"
+
+namespace flashring {
+namespace {
+
+/// Throws when an entry is not a positive finite number: the row is isolated below the smallest number, or overflowed.
+void check_positive(std::span<const double> values, const PointBlock &points, const char *name) {
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (values[i] > 0 && std::isfinite(values[i])) continue;
+    const GlobalRow row = points.partition().global_row(points.rank(), LocalRow{static_cast<std::int64_t>(i)});
+    throw Error(detail::concatenate(name, " of row ", row.value, " is ", values[i],
+                                    ": its weights are out of the range of numbers; rescale the points or take another "
+                                    "kernel parameter"));
+  }
+}
+
+}  // namespace
+
+KernelOperator::KernelOperator(const Communicator &communicator, OperatorOptions options, PointBlock points)
+    : communicator_(communicator), options_(std::move(options)), points_(std::move(points)) {
+  FLASHRING_CHECK(rows() >= 1, "there are no points (N = 0); at least one row is needed");
+  options_.threads = choose_threads(options_.threads, communicator_);
+  measure_.assign(static_cast<std::size_t>(local_rows()), 1.0);
+  if (traits(options_.pair.kind).invariance == Invariance::translation) mean_ = global_mean(communicator_, points_);
+  resolve_bandwidth();
+  resolve_shift();
+  const RingOptions ring{options_.threads, options_.route == "travel" ? Route::travel : Route::direct};
+  summation_ =
+      make_tiles_summation(communicator_, {options_.backend, options_.transport, ring}, options_.pair, points_, mean_);
+}
+
+KernelOperator::~KernelOperator() = default;
+
+void KernelOperator::resolve_bandwidth() {
+  if (!options_.median) return;
+  FLASHRING_CHECK(options_.pair.kind != PairKind::inner_exp,
+                  "-pair inner_exp has no length scale that a median could set; give -pair inner_exp:s=VALUE");
+  const MedianBandwidth found = median_bandwidth(communicator_, points_, options_.seed);
+  options_.pair.parameters[0] = options_.pair.kind == PairKind::gaussian ? 1 / (2 * found.median_squared_distance)
+                                                                         : std::sqrt(found.median_squared_distance);
+}
+
+void KernelOperator::resolve_shift() {
+  if (options_.pair.kind != PairKind::inner_exp) return;
+  double largest = 0;  // of |x|^2: |<x,y>| is at most that
+  for (std::int64_t i = 0; i < local_rows(); ++i) {
+    double norm = 0;
+    for (int k = 0; k < points_.features(); ++k) norm += points_.row(LocalRow{i})[k] * points_.row(LocalRow{i})[k];
+    largest = std::max(largest, norm);
+  }
+  log_shift_ = std::abs(options_.pair.parameters[0]) * communicator_.max(largest);
+  options_.pair.parameters[1] = log_shift_;
+}
+
+std::vector<double> KernelOperator::self_weights() const {
+  std::vector<double> values(static_cast<std::size_t>(local_rows()), 1.0);
+  if (options_.pair.kind != PairKind::inner_exp) return values;
+  for (std::int64_t i = 0; i < local_rows(); ++i) {
+    double norm = 0;
+    for (int k = 0; k < points_.features(); ++k) norm += points_.row(LocalRow{i})[k] * points_.row(LocalRow{i})[k];
+    values[static_cast<std::size_t>(i)] = ::flashring::weight(options_.pair, norm);
+  }
+  return values;
+}
+
+void KernelOperator::apply_scaled(const SumRequest &request) {
+  counters_.ring += summation_->apply(request);
+  ++counters_.passes;
+  counters_.column_passes += request.columns;
+}
+
+std::vector<double> KernelOperator::pass_of_ones(std::span<const double> x) {
+  std::vector<double> y(static_cast<std::size_t>(local_rows()));
+  apply_scaled({x.data(), local_rows(), y.data(), local_rows(), 1, Precision::fp64, {}, {}});
+  ++counters_.calls;
+  return y;
+}
+
+void KernelOperator::set_up() {
+  if (ready_) return;
+  const std::size_t n = measure_.size();
+  density_ = pass_of_ones(measure_);
+  communicator_.agree([&] { check_positive(density_, points_, "density"); });
+  weight_.resize(n);
+  for (std::size_t i = 0; i < n; ++i) weight_[i] = std::pow(density_[i], -options_.alpha);
+  std::vector<double> weighted(n);
+  for (std::size_t i = 0; i < n; ++i) weighted[i] = weight_[i] * measure_[i];
+  degree_ = pass_of_ones(weighted);
+  for (std::size_t i = 0; i < n; ++i) degree_[i] *= weight_[i];
+  communicator_.agree([&] { check_positive(degree_, points_, "degree"); });
+  left_.resize(n);
+  right_.resize(n);
+  for (std::size_t i = 0; i < n; ++i) {
+    const double r = weight_[i] * std::sqrt(measure_[i] / degree_[i]);
+    left_[i] = options_.form == Form::markov ? weight_[i] / degree_[i] : r;
+    right_[i] = options_.form == Form::markov ? weighted[i] : r;
+  }
+  ready_ = true;
+}
+
+std::span<const double> KernelOperator::density() {
+  set_up();
+  return density_;
+}
+
+std::span<const double> KernelOperator::weight() {
+  set_up();
+  return weight_;
+}
+
+std::span<const double> KernelOperator::degree() {
+  set_up();
+  return degree_;
+}
+
+void KernelOperator::apply_form(const double *x, std::int64_t ldx, double *y, std::int64_t ldy, int columns,
+                                bool transpose, Precision precision) {
+  ++counters_.calls;
+  std::vector<double> unshift;
+  if (options_.form != Form::kernel) {
+    set_up();
+  } else if (log_shift_ != 0) {
+    FLASHRING_CHECK(std::isfinite(std::exp(log_shift_)), "-form kernel: entries of ", to_string(options_.pair),
+                    " reach exp(", log_shift_,
+                    "), beyond the largest number; use form symmetric or markov, or rescale");
+    unshift.assign(static_cast<std::size_t>(local_rows()), std::exp(log_shift_));
+  }
+  const bool scaled = options_.form != Form::kernel;
+  const std::span<const double> left = scaled ? (transpose ? right_ : left_) : unshift;
+  const std::span<const double> right = scaled ? (transpose ? left_ : right_) : std::span<const double>();
+  for (int c = 0; c < columns; c += max_columns)
+    apply_scaled({x + c * ldx, ldx, y + c * ldy, ldy, std::min(max_columns, columns - c), precision, left, right});
+}
+
+void KernelOperator::apply(const double *x, std::int64_t ldx, double *y, std::int64_t ldy, int columns,
+                           bool transpose) {
+  apply_form(x, ldx, y, ldy, columns, transpose, options_.precision);
+}
+
+void KernelOperator::apply_fp64(const double *x, std::int64_t ldx, double *y, std::int64_t ldy, int columns) {
+  apply_form(x, ldx, y, ldy, columns, false, Precision::fp64);
+}
+
+void KernelOperator::diagonal(std::span<double> out) {
+  const std::vector<double> self = self_weights();
+  const bool scaled = options_.form != Form::kernel;
+  if (scaled) set_up();
+  for (std::size_t i = 0; i < self.size(); ++i)
+    out[i] = self[i] * (scaled ? left_[i] * right_[i] : std::exp(log_shift_));
+}
+
+void KernelOperator::update_points(std::span<const double> rows) {
+  communicator_.agree([&] { points_.update(rows); });
+  if (!mean_.empty()) mean_ = global_mean(communicator_, points_);
+  resolve_shift();
+  const RingOptions ring{options_.threads, options_.route == "travel" ? Route::travel : Route::direct};
+  if (options_.pair.kind == PairKind::inner_exp)  // the shift is part of the pair function
+    summation_ = make_tiles_summation(communicator_, {options_.backend, options_.transport, ring}, options_.pair,
+                                      points_, mean_);
+  else
+    summation_->update_points(points_, mean_);
+  ready_ = false;
+}
+
+void KernelOperator::update_measure(std::span<const double> measure) {
+  communicator_.agree([&] {
+    FLASHRING_CHECK(measure.size() == measure_.size(), "new measure: ", measure.size(), " values given for ",
+                    measure_.size(), " rows of this rank");
+    check_positive(measure, points_, "measure");
+  });
+  measure_.assign(measure.begin(), measure.end());
+  ready_ = false;
+}
+
+double KernelOperator::cost(int columns) { return summation_->cost(columns, options_.precision); }
+
+}  // namespace flashring

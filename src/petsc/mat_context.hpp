@@ -1,0 +1,70 @@
+// What a matrix of type flashring holds, and the guards between exceptions and PETSc error codes.
+#pragma once
+
+#include <petscmat.h>
+
+#include <memory>
+#include <string>
+
+#include "flashring/check.hpp"
+#include "flashring/petsc_mat.hpp"
+
+// One source for PETSc 3.18 to 3.25.
+#if PETSC_VERSION_GE(3, 23, 0)
+using FlashringOptionItems = PetscOptionItems;
+#else
+using FlashringOptionItems = PetscOptionItems *;
+#endif
+#if PETSC_VERSION_GE(3, 24, 0)
+#define FLASHRING_OPERATION(f) ((PetscErrorCodeFn *)(f))
+#else
+#define FLASHRING_OPERATION(f) ((void (*)(void))(f))
+#endif
+#if PETSC_VERSION_GE(3, 25, 0)
+#define FLASHRING_DESTROY_ARGUMENT PetscCtxRt
+#define FLASHRING_DESTROYED(p) (*(void **)(p))
+#elif PETSC_VERSION_GE(3, 23, 0)
+#define FLASHRING_DESTROY_ARGUMENT void **
+#define FLASHRING_DESTROYED(p) (*(p))
+#else
+#define FLASHRING_DESTROY_ARGUMENT void *
+#define FLASHRING_DESTROYED(p) (p)
+#endif
+
+namespace flashring {
+
+/// Represents scale * op + shift * I. Scale and shift are kept here because MATSHELL forgets the shift in block
+/// products.
+struct MatContext {
+  std::shared_ptr<KernelOperator> op;  // shared by duplicates
+  OperatorOptions options;             // until the operator is made
+  std::string points, generate;        // where the points come from when the program only sets sizes
+  PetscScalar scale = 1;
+  PetscScalar shift = 0;
+};
+
+PetscErrorCode mat_context(Mat A, MatContext **context);
+
+/// Keeps the text of an Error that is about to become a PetscErrorCode, for check_petsc.
+void remember_error(const std::string &message);
+
+/// Log event of passes over all pairs, registered with the type.
+PetscLogEvent pass_event();
+
+PetscErrorCode mat_set_from_options(Mat A, FlashringOptionItems PetscOptionsObject);
+PetscErrorCode mat_set_up(Mat A);
+/// Installs the operations on a matrix that is a shell and carries its context.
+PetscErrorCode mat_install_operations(Mat A);
+
+}  // namespace flashring
+
+/// Runs C++ statements that may throw inside a PETSc callback.
+#define FLASHRING_GUARD(comm, ...)                                 \
+  do {                                                             \
+    try {                                                          \
+      __VA_ARGS__;                                                 \
+    } catch (const std::exception &error) {                        \
+      ::flashring::remember_error(error.what());                   \
+      SETERRQ(comm, PETSC_ERR_LIB, "flashring: %s", error.what()); \
+    }                                                              \
+  } while (false)

@@ -1,0 +1,188 @@
+// Operations of the matrix type: products, diagonal, scale and shift, duplicate, view.
+#include <petscmat.h>
+
+#include <vector>
+
+#include "petsc/mat_context.hpp"
+
+namespace flashring {
+namespace {
+
+/// y = scale op(x) + shift x for a block of columns, with its log event and flops.
+PetscErrorCode apply(Mat A, const PetscScalar *x, PetscInt ldx, PetscScalar *y, PetscInt ldy, PetscInt columns,
+                     bool transpose) {
+  MatContext *context = nullptr;
+  PetscFunctionBegin;
+  PetscCall(mat_context(A, &context));
+  PetscCheck(context->op != nullptr, PetscObjectComm((PetscObject)A), PETSC_ERR_ORDER, "call MatSetUp() first");
+  KernelOperator &op = *context->op;
+  PetscCall(PetscLogEventBegin(pass_event(), A, 0, 0, 0));
+  const double pairs_before = op.counters().ring.pairs;
+  FLASHRING_GUARD(PetscObjectComm((PetscObject)A), op.apply(x, ldx, y, ldy, static_cast<int>(columns), transpose));
+  const PetscInt rows = static_cast<PetscInt>(op.local_rows());
+  if (context->scale != 1 || context->shift != 0)
+    for (PetscInt c = 0; c < columns; ++c)
+      for (PetscInt i = 0; i < rows; ++i)
+        y[c * ldy + i] = context->scale * y[c * ldy + i] + context->shift * x[c * ldx + i];
+  // 3d for the distance, 2 per column and side; the exponential is not counted, as usual for flop rates.
+  const double pairs = op.counters().ring.pairs - pairs_before;
+  PetscCall(PetscLogFlops(pairs * (3.0 * op.points().features() + 4.0 * static_cast<double>(columns))));
+  PetscCall(PetscLogEventEnd(pass_event(), A, 0, 0, 0));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode mult_vector(Mat A, Vec x, Vec y, bool transpose) {
+  const PetscScalar *in = nullptr;
+  PetscScalar *out = nullptr;
+  PetscInt n = 0;
+  PetscFunctionBegin;
+  PetscCall(VecGetLocalSize(x, &n));
+  PetscCall(VecGetArrayRead(x, &in));
+  PetscCall(VecGetArrayWrite(y, &out));
+  PetscCall(apply(A, in, n, out, n, 1, transpose));
+  PetscCall(VecRestoreArrayWrite(y, &out));
+  PetscCall(VecRestoreArrayRead(x, &in));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode mult(Mat A, Vec x, Vec y) { return mult_vector(A, x, y, false); }
+
+PetscErrorCode mult_transpose(Mat A, Vec x, Vec y) { return mult_vector(A, x, y, true); }
+
+PetscErrorCode mult_add(Mat A, Vec x, Vec add, Vec y) {
+  Vec product = nullptr;
+  PetscFunctionBegin;
+  PetscCall(VecDuplicate(y, &product));
+  PetscCall(mult(A, x, product));
+  if (add == y)
+    PetscCall(VecAXPY(y, 1, product));
+  else
+    PetscCall(VecWAXPY(y, 1, product, add));
+  PetscCall(VecDestroy(&product));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode mult_dense(Mat A, Mat B, Mat C, bool transpose) {
+  const PetscScalar *in = nullptr;
+  PetscScalar *out = nullptr;
+  PetscInt columns = 0;
+  PetscInt rows = 0;
+  PetscInt ldb = 0;
+  PetscInt ldc = 0;
+  PetscFunctionBegin;
+  PetscCall(MatGetSize(B, nullptr, &columns));
+  PetscCall(MatGetLocalSize(B, &rows, nullptr));
+  PetscCheck(columns == 0 || rows <= PETSC_MAX_INT / columns, PetscObjectComm((PetscObject)A), PETSC_ERR_ARG_OUTOFRANGE,
+             "a block of %lld local rows and %lld columns does not fit PetscInt; use fewer columns or 64-bit indices",
+             (long long)rows, (long long)columns);
+  PetscCall(MatDenseGetLDA(B, &ldb));
+  PetscCall(MatDenseGetLDA(C, &ldc));
+  PetscCall(MatDenseGetArrayRead(B, &in));
+  PetscCall(MatDenseGetArrayWrite(C, &out));
+  PetscCall(apply(A, in, ldb, out, ldc, columns, transpose));
+  PetscCall(MatDenseRestoreArrayWrite(C, &out));
+  PetscCall(MatDenseRestoreArrayRead(B, &in));
+  PetscCall(MatAssemblyBegin(C, MAT_FINAL_ASSEMBLY));
+  PetscCall(MatAssemblyEnd(C, MAT_FINAL_ASSEMBLY));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode product(Mat A, Mat B, Mat C, void * /*context*/) { return mult_dense(A, B, C, false); }
+
+PetscErrorCode product_transpose(Mat A, Mat B, Mat C, void * /*context*/) { return mult_dense(A, B, C, true); }
+
+PetscErrorCode get_diagonal(Mat A, Vec diagonal) {
+  MatContext *context = nullptr;
+  PetscScalar *out = nullptr;
+  PetscFunctionBegin;
+  PetscCall(mat_context(A, &context));
+  const auto rows = static_cast<std::size_t>(context->op->local_rows());
+  PetscCall(VecGetArrayWrite(diagonal, &out));
+  FLASHRING_GUARD(PetscObjectComm((PetscObject)A), context->op->diagonal({out, rows}));
+  for (std::size_t i = 0; i < rows; ++i) out[i] = context->scale * out[i] + context->shift;
+  PetscCall(VecRestoreArrayWrite(diagonal, &out));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode scale(Mat A, PetscScalar factor) {
+  MatContext *context = nullptr;
+  PetscFunctionBegin;
+  PetscCall(mat_context(A, &context));
+  context->scale *= factor;
+  context->shift *= factor;
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode shift(Mat A, PetscScalar amount) {
+  MatContext *context = nullptr;
+  PetscFunctionBegin;
+  PetscCall(mat_context(A, &context));
+  context->shift += amount;
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/// Shares the operator, copies scale and shift: a later shift of the duplicate must not touch the original.
+PetscErrorCode duplicate(Mat A, MatDuplicateOption /*option*/, Mat *B) {
+  MatContext *from = nullptr;
+  MatContext *to = nullptr;
+  PetscInt m = 0;
+  PetscInt n = 0;
+  PetscInt M = 0;
+  PetscInt N = 0;
+  PetscFunctionBegin;
+  PetscCall(mat_context(A, &from));
+  PetscCall(MatGetLocalSize(A, &m, &n));
+  PetscCall(MatGetSize(A, &M, &N));
+  PetscCall(MatCreate(PetscObjectComm((PetscObject)A), B));
+  PetscCall(MatSetSizes(*B, m, n, M, N));
+  PetscCall(MatSetType(*B, MATFLASHRING));
+  PetscCall(mat_context(*B, &to));
+  *to = *from;
+  PetscCall(MatSetUp(*B));
+  PetscCall(MatAssemblyBegin(*B, MAT_FINAL_ASSEMBLY));
+  PetscCall(MatAssemblyEnd(*B, MAT_FINAL_ASSEMBLY));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode view(Mat A, PetscViewer viewer) {
+  MatContext *context = nullptr;
+  PetscBool ascii = PETSC_FALSE;
+  PetscFunctionBegin;
+  PetscCall(mat_context(A, &context));
+  PetscCall(PetscObjectTypeCompare((PetscObject)viewer, PETSCVIEWERASCII, &ascii));
+  if (!ascii || context->op == nullptr) PetscFunctionReturn(PETSC_SUCCESS);
+  const KernelOperator &op = *context->op;
+  const OperatorOptions &options = op.options();
+  const Backend &backend = find_backend(options.backend);
+  PetscCall(PetscViewerASCIIPrintf(viewer, "  pair %s, form %s, alpha %g\n", to_string(options.pair).c_str(),
+                                   to_string(options.form), options.alpha));
+  PetscCall(PetscViewerASCIIPrintf(
+      viewer, "  %lld points with %d features, precision %s, backend %s (%s), threads %d\n", (long long)op.rows(),
+      op.points().features(), to_string(options.precision), backend.name, backend.target, options.threads));
+  PetscCall(PetscViewerASCIIPrintf(viewer, "  scale %g, shift %g\n", (double)context->scale, (double)context->shift));
+  PetscCall(PetscViewerASCIIPrintf(viewer, "  calls %lld, passes %lld, column passes %lld\n",
+                                   (long long)op.counters().calls, (long long)op.counters().passes,
+                                   (long long)op.counters().column_passes));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+}  // namespace
+
+PetscErrorCode mat_install_operations(Mat A) {
+  PetscFunctionBegin;
+  PetscCall(MatShellSetOperation(A, MATOP_MULT, FLASHRING_OPERATION(mult)));
+  PetscCall(MatShellSetOperation(A, MATOP_MULT_TRANSPOSE, FLASHRING_OPERATION(mult_transpose)));
+  PetscCall(MatShellSetOperation(A, MATOP_MULT_ADD, FLASHRING_OPERATION(mult_add)));
+  PetscCall(MatShellSetOperation(A, MATOP_GET_DIAGONAL, FLASHRING_OPERATION(get_diagonal)));
+  PetscCall(MatShellSetOperation(A, MATOP_SCALE, FLASHRING_OPERATION(scale)));
+  PetscCall(MatShellSetOperation(A, MATOP_SHIFT, FLASHRING_OPERATION(shift)));
+  PetscCall(MatShellSetOperation(A, MATOP_DUPLICATE, FLASHRING_OPERATION(duplicate)));
+  PetscCall(MatShellSetOperation(A, MATOP_SET_FROM_OPTIONS, FLASHRING_OPERATION(mat_set_from_options)));
+  PetscCall(MatShellSetOperation(A, MATOP_SETUP, FLASHRING_OPERATION(mat_set_up)));
+  PetscCall(MatShellSetOperation(A, MATOP_VIEW, FLASHRING_OPERATION(view)));
+  PetscCall(MatShellSetMatProductOperation(A, MATPRODUCT_AB, nullptr, product, nullptr, MATDENSE, MATDENSE));
+  PetscCall(MatShellSetMatProductOperation(A, MATPRODUCT_AtB, nullptr, product_transpose, nullptr, MATDENSE, MATDENSE));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+}  // namespace flashring

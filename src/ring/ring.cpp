@@ -1,0 +1,217 @@
+// The ring loop: while the tiles of the visiting block are evaluated, the next block is on its way.
+//
+//   for step 0 .. S-1 (S = P, or P/2 + 1 when every pair of tiles is evaluated once):
+//     start moving the visiting block to the left neighbour and the next one here
+//     sweep its tile pairs, letting the transport progress between tiles
+//     send the visiting rows' partial states home (direct), or on with their block (travel)
+//
+// Cost per rank: rows/P * N pairs (half of it when square), S-1 blocks of N/P (d + c) numbers sent, and as many states
+// where the visiting side receives. Deadlock-free: every rank starts the same exchanges in the same order.
+#include "flashring/ring.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+#include "flashring/check.hpp"
+#include "tile/sweep.hpp"
+
+namespace flashring {
+namespace {
+
+enum Channel : int { channel_payload, channel_scalars, channel_columns, channel_state };
+
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+/// A block that is being visited: the home block itself, or one that came by.
+struct Visitor {
+  std::byte *payload = nullptr;
+  std::byte *scalars = nullptr;
+  std::byte *columns = nullptr;
+};
+
+}  // namespace
+
+PassReport &PassReport::operator+=(const PassReport &other) {
+  pairs += other.pairs;
+  seconds += other.seconds;
+  wait_seconds += other.wait_seconds;
+  bytes_sent += other.bytes_sent;
+  return *this;
+}
+
+struct Ring::Buffers {
+  struct Slot {
+    AlignedBuffer payload, scalars, columns;
+  };
+  Buffers(const Backend &backend, int threads) : sweep(backend, threads) {}
+  Sweep sweep;
+  Slot slots[2];             // visiting blocks: one being computed, one arriving
+  AlignedBuffer partial[2];  // states of the visiting rows: one being computed, one being sent
+  AlignedBuffer arriving;    // a state on its way here
+};
+
+/// One pass under way.
+struct Ring::Pass {
+  Ring &ring;
+  const TileShape &shape;
+  Sides sides;
+  TileBlock &own;
+  TileBlock &sources;
+  PassReport report;
+  std::unique_ptr<Exchange> block_exchange;
+  std::unique_ptr<Exchange> state_exchange;
+
+  int rank() const { return ring.communicator_.rank(); }
+  int ranks() const { return ring.communicator_.size(); }
+  std::size_t tiles_of(int owner) const {
+    return static_cast<std::size_t>(count_tiles(sources.partition(), owner, sources.tile_rows()));
+  }
+  std::size_t state_bytes() const {
+    const RowRule &rule = row_rule(shape.row);
+    return static_cast<std::size_t>(rule.state_words(shape.pass, shape.columns) * sources.tile_rows()) * 8;
+  }
+  std::size_t payload_bytes() const { return ring.backend_.payload_bytes(shape); }
+  std::size_t scalar_bytes() const {
+    return has_own(sides) && row_rule(shape.row).scalars > 0
+               ? static_cast<std::size_t>(sources.tile_rows()) * column_bytes(shape.precision)
+               : 0;
+  }
+  std::size_t column_block_bytes() const {
+    return has_own(sides)
+               ? static_cast<std::size_t>(sources.tile_rows() * shape.columns) * column_bytes(shape.precision)
+               : 0;
+  }
+
+  void reset(AlignedBuffer &state, std::size_t tiles) const {
+    const RowRule &rule = row_rule(shape.row);
+    state.resize(tiles * state_bytes());
+    for (std::size_t t = 0; t < tiles; ++t)
+      rule.identity(shape.pass, shape.columns, static_cast<std::size_t>(sources.tile_rows()),
+                    state.data() + t * state_bytes());
+  }
+  void merge(std::byte *into, const std::byte *from, std::size_t tiles) const {
+    const RowRule &rule = row_rule(shape.row);
+    for (std::size_t t = 0; t < tiles; ++t)
+      rule.merge(shape.pass, shape.columns, static_cast<std::size_t>(sources.tile_rows()), into + t * state_bytes(),
+                 from + t * state_bytes());
+  }
+  std::unique_ptr<Exchange> start(std::span<const Message> sends, std::span<const Message> receives) {
+    for (const Message &message : sends) report.bytes_sent += static_cast<double>(message.bytes);
+    return ring.transport_.start(sends, receives);
+  }
+  void wait(std::unique_ptr<Exchange> &exchange) {
+    if (exchange == nullptr) return;
+    const double before = now();
+    exchange->wait();
+    report.wait_seconds += now() - before;
+    exchange.reset();
+  }
+  void poll() {
+    if (block_exchange != nullptr) block_exchange->test();
+    if (state_exchange != nullptr) state_exchange->test();
+  }
+
+  /// Starts moving block `owner`, held in `here`, to the left neighbour and the block after it into a slot.
+  Visitor start_move(int owner, const Visitor &here, Buffers::Slot &slot) {
+    const std::size_t leaving = tiles_of(owner);
+    const std::size_t coming = tiles_of((owner + 1) % ranks());
+    const int left = (rank() + ranks() - 1) % ranks();
+    const int right = (rank() + 1) % ranks();
+    slot.payload.resize(coming * payload_bytes());
+    slot.scalars.resize(coming * scalar_bytes());
+    slot.columns.resize(coming * column_block_bytes());
+    const Message sends[] = {{left, channel_payload, here.payload, leaving * payload_bytes()},
+                             {left, channel_scalars, here.scalars, leaving * scalar_bytes()},
+                             {left, channel_columns, here.columns, leaving * column_block_bytes()}};
+    const Message receives[] = {{right, channel_payload, slot.payload.data(), slot.payload.size()},
+                                {right, channel_scalars, slot.scalars.data(), slot.scalars.size()},
+                                {right, channel_columns, slot.columns.data(), slot.columns.size()}};
+    block_exchange = start(sends, receives);
+    return {slot.payload.data(), slot.scalars.data(), slot.columns.data()};
+  }
+
+  void sweep(const Visit &visit, const std::vector<TileInfo> &tiles, const Visitor &visitor, std::byte *state) {
+    SweepWork work{shape,
+                   {own.tiles().data(), own.payload().data(), nullptr, own.pass_scalars().data(), own.columns().data(),
+                    has_own(sides) ? own.state().data() : nullptr},
+                   {tiles.data(), visitor.payload, nullptr, visitor.scalars, visitor.columns, state},
+                   own.tiles().size(),
+                   tiles.size(),
+                   visit.pairs};
+    report.pairs += ring.buffers_->sweep.run(work, [this] { poll(); });
+  }
+
+  /// Takes in the state that was under way, then sends the partial state of this step.
+  void route_state(int step, int steps, int owner, AlignedBuffer &partial) {
+    const bool travel = ring.options_.route == Route::travel;
+    AlignedBuffer &arriving = ring.buffers_->arriving;
+    if (state_exchange != nullptr) {
+      wait(state_exchange);
+      if (travel)
+        merge(partial.data(), arriving.data(), tiles_of(owner));
+      else
+        merge(sources.state().data(), arriving.data(), sources.tiles().size());
+    }
+    const bool home = !travel || step + 1 == steps;
+    const int to = home ? owner : (rank() + ranks() - 1) % ranks();
+    const int from = home ? (rank() + ranks() - step) % ranks() : (rank() + 1) % ranks();
+    const std::size_t coming = home ? sources.tiles().size() : tiles_of((owner + 1) % ranks());
+    arriving.resize(coming * state_bytes());
+    const Message send{to, channel_state, partial.data(), partial.size()};
+    const Message receive{from, channel_state, arriving.data(), arriving.size()};
+    state_exchange = start({&send, 1}, {&receive, 1});
+  }
+
+  void run() {
+    const bool square = &own == &sources && sides == Sides::both;
+    const std::vector<Visit> visits =
+        make_schedule(own.partition(), sources.partition(), rank(), own.tile_rows(), sides, square, shape.mask);
+    const int steps = static_cast<int>(visits.size());
+    if (has_own(sides)) reset(own.state(), own.tiles().size());
+    if (has_visiting(sides) && !square) reset(sources.state(), sources.tiles().size());
+    Visitor here{sources.payload().data(), sources.pass_scalars().data(), sources.columns().data()};
+    for (int step = 0; step < steps; ++step) {
+      const Visit &visit = visits[static_cast<std::size_t>(step)];
+      Visitor next;
+      if (step + 1 < steps) next = start_move(visit.owner, here, ring.buffers_->slots[step % 2]);
+      const std::vector<TileInfo> tiles = make_tiles(sources.partition(), visit.owner, sources.tile_rows());
+      AlignedBuffer &partial = ring.buffers_->partial[step % 2];
+      std::byte *state = nullptr;
+      if (has_visiting(sides) && step == 0) state = sources.state().data();
+      if (has_visiting(sides) && step > 0) {
+        reset(partial, tiles.size());
+        state = partial.data();
+      }
+      sweep(visit, tiles, here, state);
+      wait(block_exchange);
+      if (has_visiting(sides) && step > 0) route_state(step, steps, visit.owner, partial);
+      here = next;
+    }
+    if (state_exchange != nullptr) {
+      wait(state_exchange);
+      merge(sources.state().data(), ring.buffers_->arriving.data(), sources.tiles().size());
+    }
+  }
+};
+
+Ring::Ring(const Communicator &communicator, Transport &transport, const Backend &backend, RingOptions options)
+    : communicator_(communicator),
+      transport_(transport),
+      backend_(backend),
+      options_(options),
+      buffers_(std::make_unique<Buffers>(backend, std::max(1, options.threads))) {}
+
+Ring::~Ring() = default;
+
+PassReport Ring::run(const TileShape &shape, Sides sides, TileBlock &own, TileBlock &sources) {
+  FLASHRING_REQUIRE(shape.columns >= 0 && shape.columns <= max_columns, shape.columns, " columns");
+  FLASHRING_REQUIRE(own.partition().ranks() == communicator_.size(), own.partition().ranks(), " ranks");
+  FLASHRING_REQUIRE(backend_.supports(shape), "backend ", backend_.name);
+  const double before = now();
+  Pass pass{*this, shape, sides, own, sources, {}, nullptr, nullptr};
+  pass.run();
+  pass.report.seconds = now() - before;
+  return pass.report;
+}
+
+}  // namespace flashring

@@ -1,0 +1,178 @@
+// SLEPc's EPS on a symmetric matrix, start vectors that do not depend on the number of ranks.
+#include "flashring/eigensolve.hpp"
+
+#include <slepceps.h>
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+
+#include "flashring/check.hpp"
+#include "flashring/petsc_mat.hpp"
+#include "flashring/random.hpp"
+
+namespace flashring {
+namespace {
+
+struct DestroyEps {
+  void operator()(EPS eps) const { EPSDestroy(&eps); }
+};
+using OwnedEps = std::unique_ptr<std::remove_pointer_t<EPS>, DestroyEps>;
+
+struct DestroyVec {
+  void operator()(Vec v) const { VecDestroy(&v); }
+};
+using OwnedVec = std::unique_ptr<std::remove_pointer_t<Vec>, DestroyVec>;
+
+/// What the monitor remembers and passes on.
+struct Watch {
+  const EigenRequest *request = nullptr;
+  double next_value = NAN;
+};
+
+PetscErrorCode monitor(EPS /*eps*/, PetscInt /*its*/, PetscInt converged, PetscScalar *values, PetscScalar * /*imag*/,
+                       PetscReal *errors, PetscInt estimates, void *context) {
+  auto *watch = static_cast<Watch *>(context);
+  const int wanted = watch->request->pairs;
+  if (estimates > wanted) watch->next_value = values[wanted];
+  if (watch->request->progress)
+    watch->request->progress({static_cast<int>(converged), wanted, converged < estimates ? errors[converged] : 0.0});
+  return PETSC_SUCCESS;
+}
+
+OwnedVec random_vector(Mat A, std::uint64_t seed, int minor) {
+  Vec v = nullptr;
+  check_petsc(MatCreateVecs(A, &v, nullptr), "MatCreateVecs");
+  OwnedVec owned(v);
+  PetscInt first = 0;
+  PetscInt last = 0;
+  PetscScalar *array = nullptr;
+  check_petsc(VecGetOwnershipRange(v, &first, &last), "VecGetOwnershipRange");
+  check_petsc(VecGetArrayWrite(v, &array), "VecGetArrayWrite");
+  for (PetscInt i = first; i < last; ++i)
+    array[i - first] = random_normal(seed, RandomStream::start_vector, static_cast<std::uint64_t>(i),
+                                     static_cast<std::uint64_t>(minor));
+  check_petsc(VecRestoreArrayWrite(v, &array), "VecRestoreArrayWrite");
+  return owned;
+}
+
+/// Krylov solvers read one start vector, block solvers a whole space: what they do not get they draw rank by rank.
+void set_start(EPS eps, Mat A, std::uint64_t seed) {
+  EPSType type = nullptr;
+  PetscInt nev = 0;
+  PetscInt ncv = 0;
+  check_petsc(EPSGetType(eps, &type), "EPSGetType");
+  check_petsc(EPSGetDimensions(eps, &nev, &ncv, nullptr), "EPSGetDimensions");
+  const std::string name = type;
+  const bool single =
+      name == EPSKRYLOVSCHUR || name == EPSARNOLDI || name == EPSLANCZOS || name == EPSPOWER || name == EPSARPACK;
+  PetscInt rows = 0;
+  check_petsc(MatGetSize(A, &rows, nullptr), "MatGetSize");
+  const PetscInt count = single ? 1 : std::min(rows, ncv > 0 ? ncv : nev);
+  std::vector<OwnedVec> owned;
+  std::vector<Vec> start;
+  for (PetscInt c = 0; c < count; ++c) {
+    owned.push_back(random_vector(A, seed, static_cast<int>(c)));
+    start.push_back(owned.back().get());
+  }
+  check_petsc(EPSSetInitialSpace(eps, count, start.data()), "EPSSetInitialSpace");
+}
+
+/// Power and subspace iteration know magnitudes only. The kernels are positive semidefinite, so the largest magnitudes
+/// are the largest values there.
+void choose_by_magnitude_where_needed(EPS eps) {
+  EPSType type = nullptr;
+  EPSWhich which = EPS_LARGEST_REAL;
+  check_petsc(EPSGetType(eps, &type), "EPSGetType");
+  check_petsc(EPSGetWhichEigenpairs(eps, &which), "EPSGetWhichEigenpairs");
+  const std::string name = type;
+  if (which == EPS_LARGEST_REAL && (name == EPSSUBSPACE || name == EPSPOWER))
+    check_petsc(EPSSetWhichEigenpairs(eps, EPS_LARGEST_MAGNITUDE), "EPSSetWhichEigenpairs");
+}
+
+/// Defaults first, then the user's options. The inner solver is none: without a preconditioner there is nothing to
+/// solve, and LOBPCG's default of five GMRES steps a column multiplies the passes by a hundred.
+OwnedEps make_solver(Mat A, const EigenRequest &request, Watch &watch) {
+  EPS eps = nullptr;
+  ST st = nullptr;
+  KSP ksp = nullptr;
+  PC pc = nullptr;
+  check_petsc(EPSCreate(PetscObjectComm((PetscObject)A), &eps), "EPSCreate");
+  OwnedEps owned(eps);
+  check_petsc(EPSSetOperators(eps, A, nullptr), "EPSSetOperators");
+  check_petsc(EPSSetProblemType(eps, EPS_HEP), "EPSSetProblemType");
+  check_petsc(EPSSetType(eps, EPSKRYLOVSCHUR), "EPSSetType");
+  check_petsc(EPSSetWhichEigenpairs(eps, EPS_LARGEST_REAL), "EPSSetWhichEigenpairs");
+  check_petsc(EPSSetDimensions(eps, request.pairs, PETSC_DEFAULT, PETSC_DEFAULT), "EPSSetDimensions");
+  check_petsc(EPSSetTolerances(eps, request.tolerance, PETSC_DEFAULT), "EPSSetTolerances");
+  check_petsc(EPSGetST(eps, &st), "EPSGetST");
+  check_petsc(STGetKSP(st, &ksp), "STGetKSP");
+  check_petsc(KSPSetType(ksp, KSPPREONLY), "KSPSetType");
+  check_petsc(KSPGetPC(ksp, &pc), "KSPGetPC");
+  check_petsc(PCSetType(pc, PCNONE), "PCSetType");
+  check_petsc(EPSSetFromOptions(eps), "EPSSetFromOptions");
+  choose_by_magnitude_where_needed(eps);
+  check_petsc(EPSMonitorSet(eps, monitor, &watch, nullptr), "EPSMonitorSet");
+  set_start(eps, A, request.seed);
+  return owned;
+}
+
+void take_pairs(EPS eps, Mat A, const EigenRequest &request, EigenPairs &found) {
+  PetscInt converged = 0;
+  PetscInt local = 0;
+  check_petsc(EPSGetConverged(eps, &converged), "EPSGetConverged");
+  check_petsc(MatGetLocalSize(A, &local, nullptr), "MatGetLocalSize");
+  const int count = static_cast<int>(std::min<PetscInt>(converged, request.pairs));
+  OwnedVec v = random_vector(A, request.seed, 0);
+  for (int k = 0; k < count; ++k) {
+    PetscScalar value = 0;
+    const PetscScalar *array = nullptr;
+    check_petsc(EPSGetEigenpair(eps, k, &value, nullptr, v.get(), nullptr), "EPSGetEigenpair");
+    check_petsc(VecNormalize(v.get(), nullptr), "VecNormalize");
+    check_petsc(VecGetArrayRead(v.get(), &array), "VecGetArrayRead");
+    found.values.push_back(value);
+    found.vectors.insert(found.vectors.end(), array, array + local);
+    check_petsc(VecRestoreArrayRead(v.get(), &array), "VecRestoreArrayRead");
+  }
+  if (converged > request.pairs) {
+    PetscScalar next = 0;
+    check_petsc(EPSGetEigenvalue(eps, request.pairs, &next, nullptr), "EPSGetEigenvalue");
+    found.next_value = next;
+  }
+}
+
+std::string reason_in_words(EPS eps) {
+  EPSConvergedReason reason = EPS_CONVERGED_ITERATING;
+  check_petsc(EPSGetConvergedReason(eps, &reason), "EPSGetConvergedReason");
+  if (reason == EPS_DIVERGED_ITS) return "not converged: the iteration limit was reached (-eps_max_it)";
+  if (reason == EPS_DIVERGED_BREAKDOWN) return "not converged: the solver broke down; try another -eps_type or -seed";
+  if (reason == EPS_DIVERGED_SYMMETRY_LOST) return "not converged: symmetry was lost";
+  return "converged";
+}
+
+}  // namespace
+
+EigenPairs eigensolve(Mat A, const EigenRequest &request) {
+  PetscInt rows = 0;
+  check_petsc(MatGetSize(A, &rows, nullptr), "MatGetSize");
+  FLASHRING_CHECK(request.pairs >= 1 && request.pairs <= rows, "-nev ", request.pairs, " is outside [1, ", rows,
+                  "]: there are ", rows, " points");
+  Watch watch{&request};
+  const OwnedEps eps = make_solver(A, request, watch);
+  if (request.before_first_pass) request.before_first_pass();
+  check_petsc(EPSSolve(eps.get()), "EPSSolve");
+  EigenPairs found;
+  PetscInt iterations = 0;
+  EPSType type = nullptr;
+  check_petsc(EPSGetIterationNumber(eps.get(), &iterations), "EPSGetIterationNumber");
+  check_petsc(EPSGetType(eps.get(), &type), "EPSGetType");
+  found.iterations = static_cast<int>(iterations);
+  found.solver = type;
+  found.next_value = watch.next_value;
+  take_pairs(eps.get(), A, request, found);
+  found.status = reason_in_words(eps.get());
+  found.complete = static_cast<int>(found.values.size()) == request.pairs;
+  return found;
+}
+
+}  // namespace flashring

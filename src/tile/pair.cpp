@@ -1,0 +1,142 @@
+// The host's view of the pair functions: names, parameters, and the formulas in double.
+#include "flashring/pair.hpp"
+
+#include <cmath>
+
+#include "base/parse.hpp"
+#include "flashring/check.hpp"
+#include "flashring/options.hpp"
+
+namespace flashring {
+namespace {
+
+#include "flashring/pair_formulas.inc"
+
+/// Arithmetic words for one double.
+struct HostMath {
+  using V = double;
+  static double set(double a) { return a; }
+  static double add(double a, double b) { return a + b; }
+  static double mul(double a, double b) { return a * b; }
+  static double fma(double a, double b, double c) { return std::fma(a, b, c); }
+  static double neg(double a) { return -a; }
+  static double sqrt(double a) { return std::sqrt(a); }
+  static double exp2(double a) { return std::exp2(a); }
+  static double log2(double a) { return std::log2(a); }
+};
+
+/// One row of the list: what the formula declares and its functions.
+struct Entry {
+  FormulaDeclaration declaration;
+  double (*feature_scale)(const double *);
+  void (*constants)(const double *, double *);
+  double (*log2_weight)(double, const double *);
+  double (*weight)(double, const double *);
+};
+
+template <PairKind kind>
+constexpr Entry entry() {
+  using F = Formula<kind>;
+  return {F::declaration, F::feature_scale, F::constants, F::template log2_weight<HostMath>,
+          F::template weight<HostMath>};
+}
+
+constexpr Entry entries[] = {
+#define FLASHRING_PAIR(name) entry<PairKind::name>(),
+#include "flashring/pair_list.inc"
+#undef FLASHRING_PAIR
+};
+
+const Entry &find(PairKind kind) { return entries[static_cast<std::size_t>(kind)]; }
+
+std::vector<PairTraits> make_traits() {
+  std::vector<PairTraits> all;
+  for (const Entry &e : entries) {
+    const FormulaDeclaration &d = e.declaration;
+    PairTraits t{d.name, d.invariance, d.accumulate, d.products, d.scalars, d.weights, {}, d.unit, d.formula};
+    for (const char *parameter : d.parameters)
+      if (parameter != nullptr) t.parameters.push_back(parameter);
+    all.push_back(std::move(t));
+  }
+  return all;
+}
+
+double read_parameter(const FormulaDeclaration &d, std::size_t index, const std::string &text) {
+  const std::string what = std::string("-pair ") + d.name + ": " + d.parameters[index];
+  const double value = parse_real(what, text);
+  const bool may_be_negative = d.first_may_be_negative && index == 0;
+  FLASHRING_CHECK(std::isfinite(value) && (value > 0 || (may_be_negative && value != 0)), what, "=", text, " is not a ",
+                  may_be_negative ? "finite number other than 0" : "positive finite number",
+                  index == 0 ? detail::concatenate(" (in ", d.unit, ")") : std::string());
+  return value;
+}
+
+}  // namespace
+
+const PairTraits &traits(PairKind kind) {
+  static const std::vector<PairTraits> all = make_traits();
+  return all[static_cast<std::size_t>(kind)];
+}
+
+std::vector<std::string_view> pair_names() {
+  std::vector<std::string_view> names;
+  for (const Entry &e : entries) names.emplace_back(e.declaration.name);
+  return names;
+}
+
+PairFunction parse_pair(std::string_view text) {
+  const NamedArguments given = parse_named_arguments("-pair", text);
+  std::size_t index = 0;
+  while (index < std::size(entries) && given.name != entries[index].declaration.name) ++index;
+  FLASHRING_CHECK(index < std::size(entries), "-pair: '", given.name, "' is unknown; known are ", join(pair_names()));
+  const FormulaDeclaration &d = entries[index].declaration;
+  PairFunction pair{static_cast<PairKind>(index), {d.defaults[0], d.defaults[1], 0, 0}};
+  for (const auto &[key, value] : given.arguments) {
+    bool known = false;
+    for (std::size_t p = 0; p < 2; ++p) {
+      if (d.parameters[p] == nullptr || key != d.parameters[p]) continue;
+      pair.parameters[p] = read_parameter(d, p, value);
+      known = true;
+    }
+    FLASHRING_CHECK(known, "-pair ", d.name, ": unknown parameter '", key, "'; it has ",
+                    join(traits(pair.kind).parameters));
+  }
+  return pair;
+}
+
+std::string to_string(const PairFunction &pair) {
+  const PairTraits &t = traits(pair.kind);
+  std::string text = t.name;
+  char separator = ':';
+  for (std::size_t p = 0; p < t.parameters.size(); ++p) {
+    if (std::isnan(pair.parameters[p])) continue;
+    text += separator + detail::concatenate(t.parameters[p], "=", pair.parameters[p]);
+    separator = ',';
+  }
+  return text;
+}
+
+double feature_scale(const PairFunction &pair) { return find(pair.kind).feature_scale(pair.parameters.data()); }
+
+double weight(const PairFunction &pair, double q) {
+  const Entry &e = find(pair.kind);
+  double constants[4] = {};
+  e.constants(pair.parameters.data(), constants);
+  const double scale = e.feature_scale(pair.parameters.data());
+  return e.weight(q * scale * scale, constants);
+}
+
+double log_weight(const PairFunction &pair, double q) {
+  const Entry &e = find(pair.kind);
+  double constants[4] = {};
+  e.constants(pair.parameters.data(), constants);
+  const double scale = e.feature_scale(pair.parameters.data());
+  return e.log2_weight(q * scale * scale, constants) * ln_of_2;
+}
+
+double log_weight_bound(const PairFunction &pair, double lowest, double highest) {
+  // Every formula is monotone in q, so the larger of the two ends bounds it.
+  return std::max(log_weight(pair, lowest), log_weight(pair, highest));
+}
+
+}  // namespace flashring

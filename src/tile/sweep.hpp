@@ -1,0 +1,47 @@
+// Sweep: the threads of one rank work through the tile pairs of one visit.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "flashring/ring.hpp"
+#include "flashring/tile.hpp"
+#include "flashring/tile_block.hpp"
+
+namespace flashring {
+
+/// Work of one visit: sides with all their tiles, and the pairs.
+struct SweepWork {
+  const TileShape &shape;
+  TileSide own;
+  TileSide visiting;
+  std::size_t own_tiles = 0;
+  std::size_t visiting_tiles = 0;
+  const PairList &pairs;
+};
+
+/// Evaluates pairs on `threads` threads. Every thread sums a pair of tiles into scratch states; states of a tile row
+/// then accept them in the order of the list (a ticket per tile row), so the bits do not depend on threads or timing.
+class Sweep {
+ public:
+  Sweep(const Backend &backend, int threads);
+  ~Sweep();
+
+  /// `poll` is called between tiles by the calling thread. Returns the pairs of points evaluated.
+  double run(const SweepWork &work, const std::function<void()> &poll);
+
+ private:
+  struct Worker;
+  class Tickets;
+  void reserve(const TileShape &shape, std::size_t state_bytes);
+  TileCall local_call(const SweepWork &work, const TilePair &pair, Worker &worker) const;
+  void work_through(const SweepWork &work, Tickets &tickets, Worker &worker, const std::function<void()> *poll);
+
+  const Backend &backend_;
+  int threads_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+};
+
+}  // namespace flashring

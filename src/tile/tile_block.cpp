@@ -1,0 +1,126 @@
+#include "flashring/tile_block.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+
+#include "flashring/check.hpp"
+
+namespace flashring {
+namespace {
+
+constexpr std::size_t alignment = 128;  // two cache lines: the adjacent-line prefetcher never mixes two buffers
+
+/// Calls `visit(tile, local row of its first row)` for every tile; tiles follow the local rows.
+template <class Visit>
+void for_each_tile(std::span<const TileInfo> tiles, Visit visit) {
+  std::int64_t local = 0;
+  for (std::size_t t = 0; t < tiles.size(); ++t) {
+    visit(t, local);
+    local += tiles[t].rows;
+  }
+}
+
+}  // namespace
+
+void AlignedBuffer::Free::operator()(std::byte *p) const { ::operator delete(p, std::align_val_t(alignment)); }
+
+void AlignedBuffer::resize(std::size_t bytes) {
+  if (bytes > capacity_) {
+    data_.reset();
+    data_.reset(static_cast<std::byte *>(::operator new(bytes, std::align_val_t(alignment))));
+    capacity_ = bytes;
+  }
+  size_ = bytes;
+}
+
+std::vector<TileInfo> make_tiles(const RowPartition &partition, int rank, int tile_rows) {
+  std::vector<TileInfo> tiles;
+  for (const RowRange &range : partition.ranges(rank))
+    for (std::int64_t at = 0; at < range.count; at += tile_rows)
+      tiles.push_back({GlobalRow{range.begin.value + at},
+                       static_cast<std::int32_t>(std::min<std::int64_t>(tile_rows, range.count - at))});
+  return tiles;
+}
+
+std::int64_t count_tiles(const RowPartition &partition, int rank, int tile_rows) {
+  std::int64_t tiles = 0;
+  for (const RowRange &range : partition.ranges(rank)) tiles += (range.count + tile_rows - 1) / tile_rows;
+  return tiles;
+}
+
+TileBlock::TileBlock(const Backend &backend, const TileShape &shape, const PointBlock &points,
+                     std::span<const double> mean)
+    : backend_(&backend),
+      partition_(points.partition()),
+      precision_(shape.precision),
+      local_rows_(points.local_rows()),
+      tiles_(make_tiles(points.partition(), points.rank(), backend.tile_rows)) {
+  pack(shape, points, mean);
+}
+
+void TileBlock::pack(const TileShape &shape, const PointBlock &points, std::span<const double> mean) {
+  FLASHRING_REQUIRE(mean.empty() || static_cast<int>(mean.size()) == points.features(), "mean of ", mean.size());
+  const std::size_t bytes = backend_->payload_bytes(shape);
+  const double scale = feature_scale(shape.pair);
+  payload_.resize(bytes * tiles_.size());
+  for_each_tile(tiles_, [&](std::size_t t, std::int64_t local) {
+    const PackInput input{points.row(LocalRow{local}), tiles_[t].rows, mean.empty() ? nullptr : mean.data(), scale};
+    backend_->pack(shape, input, payload_.data() + t * bytes);
+  });
+}
+
+template <class T>
+void TileBlock::fill_columns(const double *x, std::int64_t ld, int columns, std::span<const double> scale) {
+  const auto rows = static_cast<std::size_t>(tile_rows());
+  T *out = reinterpret_cast<T *>(columns_.data());  // (tiles, c, T)
+  for_each_tile(tiles_, [&](std::size_t t, std::int64_t local) {
+    for (int c = 0; c < columns; ++c) {
+      T *to = out + (t * static_cast<std::size_t>(columns) + static_cast<std::size_t>(c)) * rows;
+      const double *from = x + c * ld + local;
+      for (std::int32_t i = 0; i < tiles_[t].rows; ++i)
+        to[i] = static_cast<T>(scale.empty() ? from[i] : from[i] * scale[static_cast<std::size_t>(local + i)]);
+      std::fill(to + tiles_[t].rows, to + rows, T(0));
+    }
+  });
+}
+
+void TileBlock::set_columns(const double *x, std::int64_t ld, int columns, std::span<const double> scale) {
+  columns_.resize(tiles_.size() * static_cast<std::size_t>(columns) * static_cast<std::size_t>(tile_rows()) *
+                  column_bytes(precision_));
+  if (precision_ == Precision::fp64)
+    fill_columns<double>(x, ld, columns, scale);
+  else
+    fill_columns<float>(x, ld, columns, scale);
+}
+
+void TileBlock::set_pass_scalars(std::span<const double> values, double padding) {
+  const auto rows = static_cast<std::size_t>(tile_rows());
+  pass_scalars_.resize(tiles_.size() * rows * column_bytes(precision_));
+  const auto put = [&](std::size_t at, double value) {
+    if (precision_ == Precision::fp64)
+      reinterpret_cast<double *>(pass_scalars_.data())[at] = value;
+    else
+      reinterpret_cast<float *>(pass_scalars_.data())[at] = static_cast<float>(value);
+  };
+  for_each_tile(tiles_, [&](std::size_t t, std::int64_t local) {
+    for (std::size_t i = 0; i < rows; ++i)
+      put(t * rows + i,
+          i < static_cast<std::size_t>(tiles_[t].rows) ? values[static_cast<std::size_t>(local) + i] : padding);
+  });
+}
+
+void TileBlock::finish(RowKind row, int columns, double *out, std::int64_t ld) const {
+  const RowRule &rule = row_rule(row);
+  const auto rows = static_cast<std::size_t>(tile_rows());
+  const auto words = static_cast<std::size_t>(rule.state_words(rule.passes - 1, columns));
+  const auto outputs = static_cast<std::size_t>(rule.outputs(columns));
+  std::vector<double> tile(outputs * rows);  // (outputs, T)
+  for_each_tile(tiles_, [&](std::size_t t, std::int64_t local) {
+    rule.finish(columns, rows, state_.data() + t * words * rows * 8, tile.data());
+    for (std::size_t o = 0; o < outputs; ++o)
+      std::copy_n(tile.data() + o * rows, tiles_[t].rows, out + static_cast<std::int64_t>(o) * ld + local);
+  });
+}
+
+}  // namespace flashring

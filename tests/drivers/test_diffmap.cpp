@@ -1,0 +1,212 @@
+// flashring-diffmap as a user meets it: outputs, rank counts, bad input. Runs the program by mpirun and reads what it
+// says.
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <thread>
+
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Outcome {
+  int code = -1;
+  double seconds = 0;
+  std::string output;  // standard output and error together
+};
+
+class Diffmap : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::string name = (fs::temp_directory_path() / "flashring-diffmap-XXXXXX").string();
+    ASSERT_NE(mkdtemp(name.data()), nullptr);
+    folder_ = name;
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  std::string path(const std::string &name) const { return (folder_ / name).string(); }
+
+  static Outcome run(int ranks, const std::string &arguments) {
+    const std::string command = std::string(FLASHRING_MPIEXEC) + " -n " + std::to_string(ranks) + " " +
+                                FLASHRING_DIFFMAP + " " + arguments + " 2>&1";
+    const auto begin = std::chrono::steady_clock::now();
+    Outcome result;
+    FILE *pipe = popen(command.c_str(), "r");
+    std::array<char, 4096> buffer{};
+    while (fgets(buffer.data(), buffer.size(), pipe) != nullptr) result.output += buffer.data();
+    const int status = pclose(pipe);
+    result.code = WIFEXITED(status) ? WEXITSTATUS(status) : 255;
+    result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    return result;
+  }
+
+  /// The run must fail within seconds on every rank and say all the words.
+  static void expect_error(int ranks, const std::string &arguments, std::initializer_list<const char *> words) {
+    const Outcome result = run(ranks, arguments);
+    EXPECT_EQ(result.code, 2) << arguments << "\n" << result.output;
+    EXPECT_LT(result.seconds, 20) << arguments;
+    for (const char *word : words)
+      EXPECT_NE(result.output.find(word), std::string::npos) << arguments << "\nlacks: " << word << "\n"
+                                                             << result.output;
+  }
+
+  nlohmann::json report(const std::string &run_folder) const {
+    std::ifstream file(folder_ / run_folder / "report.json");
+    return nlohmann::json::parse(file);
+  }
+
+  void write_npy(const std::string &name, const std::string &descr, const std::string &shape,
+                 const std::string &data) const {
+    std::string header = "{'descr': '" + descr + "', 'fortran_order': False, 'shape': " + shape + ", }";
+    header.resize((10 + header.size() + 1 + 63) / 64 * 64 - 11, ' ');
+    header += '\n';
+    std::ofstream file(folder_ / name, std::ios::binary);
+    file << "\x93NUMPY" << '\x01' << '\x00' << static_cast<char>(header.size() & 255U)
+         << static_cast<char>(header.size() >> 8U) << header << data;
+  }
+  static std::string doubles(std::initializer_list<double> values) {
+    std::string bytes(values.size() * sizeof(double), '\0');
+    std::memcpy(bytes.data(), values.begin(), bytes.size());
+    return bytes;
+  }
+
+  fs::path folder_;
+};
+
+TEST_F(Diffmap, FiveRanksGiveTheNumbersOfOne) {
+  const std::string what = "-generate clusters:n=301,d=3,spread=0.3 -beta 2 -nev 6 -eps_tol 1e-12 -output ";
+  std::vector<double> first;
+  for (const int ranks : {1, 2, 3, 5}) {
+    const std::string name = "run" + std::to_string(ranks);
+    const Outcome result = run(ranks, what + path(name));
+    ASSERT_EQ(result.code, 0) << result.output;
+    for (const char *file : {"results.h5", "embedding.npy", "report.json", "spectrum.png", "map.png"})
+      EXPECT_TRUE(fs::exists(folder_ / name / file)) << file;
+    const nlohmann::json r = report(name);
+    EXPECT_EQ(r["status"], "converged");
+    EXPECT_EQ(r["ranks"], ranks);
+    EXPECT_EQ(r["N"], 301);
+    const std::vector<double> values = r["eigenvalues"];
+    ASSERT_EQ(values.size(), 6U);
+    if (first.empty()) first = values;
+    for (std::size_t k = 0; k < 6; ++k) EXPECT_NEAR(values[k], first[k], 1e-13) << ranks;
+    // embedding.npy: the same numbers with the same signs, whatever the rank count
+    std::ifstream file(folder_ / name / "embedding.npy", std::ios::binary);
+    const std::string bytes((std::istreambuf_iterator<char>(file)), {});
+    static std::string reference;
+    if (ranks == 1) reference = bytes;
+    ASSERT_EQ(bytes.size(), reference.size());
+    const std::size_t count = 301 * 5;
+    std::vector<double> a(count);
+    std::vector<double> b(count);
+    std::memcpy(a.data(), bytes.data() + bytes.size() - count * 8, count * 8);
+    std::memcpy(b.data(), reference.data() + reference.size() - count * 8, count * 8);
+    for (std::size_t i = 0; i < count; ++i) EXPECT_NEAR(a[i], b[i], 1e-8) << ranks << " " << i;
+  }
+}
+
+TEST_F(Diffmap, RepeatedRunsAndThreadsGiveTheSameBits) {
+  const std::string what = "-generate normal:n=700,d=3 -precision fp32 -nev 4 -output ";
+  std::string first;
+  for (const char *variant : {"a -threads 1", "b -threads 1", "c -threads 2", "d -threads 3"}) {
+    const Outcome result = run(2, what + path(variant));
+    ASSERT_EQ(result.code, 0) << result.output;
+    std::ifstream file(folder_ / std::string(1, *variant) / "embedding.npy", std::ios::binary);
+    const std::string bytes((std::istreambuf_iterator<char>(file)), {});
+    if (first.empty()) first = bytes;
+    EXPECT_TRUE(bytes == first) << variant;
+  }
+}
+
+TEST_F(Diffmap, NotConvergedHasItsOwnExitCode) {
+  const Outcome result =
+      run(2, "-generate clusters:n=300,d=3,spread=0.2 -beta 20 -nev 6 -eps_max_it 1 -eps_ncv 8 -output " + path("run"));
+  EXPECT_EQ(result.code, 3) << result.output;
+  const nlohmann::json r = report("run");
+  EXPECT_NE(r["status"], "converged");
+  EXPECT_LT(r["eigenvalues"].size(), 6U);
+}
+
+TEST_F(Diffmap, HelpNamesEveryOption) {
+  const Outcome result = run(1, "-help");
+  EXPECT_EQ(result.code, 0);
+  for (const char *option : {"-points", "-generate", "-pair", "-beta", "-alpha", "-nev", "-time", "-precision",
+                             "-backend", "-threads", "-seed", "-output", "-overwrite", "-options_file"})
+    EXPECT_NE(result.output.find(option), std::string::npos) << option;
+}
+
+TEST_F(Diffmap, BadFiles) {
+  const std::string out = " -output " + path("out");
+  expect_error(3, "-points " + path("none.npy") + out, {"error: rank 0: ", "none.npy"});
+  write_npy("cut.npy", "<f8", "(100, 2)", doubles({1, 2, 3}));
+  expect_error(3, "-points " + path("cut.npy") + out, {"cut.npy", "24", "1600", "cut off"});
+  write_npy("complex.npy", "<c16", "(2, 1)", doubles({1, 2, 3, 4}));
+  expect_error(3, "-points " + path("complex.npy") + out, {"complex.npy", "c16"});
+  write_npy("nan.npy", "<f8", "(3, 2)", doubles({1, 2, 3, NAN, 5, 6}));
+  expect_error(3, "-points " + path("nan.npy") + out, {"nan.npy", "row 1", "nan"});
+  write_npy("inf.npy", "<f8", "(3, 2)", doubles({1, 2, 3, 4, 5, INFINITY}));
+  expect_error(2, "-points " + path("inf.npy") + out, {"inf.npy", "row 2", "inf"});
+  write_npy("flat.npy", "<f8", "(3, 0)", "");
+  expect_error(2, "-points " + path("flat.npy") + out, {"flat.npy", "(3, 0)"});
+  EXPECT_FALSE(fs::exists(folder_ / "out" / "report.json"));
+}
+
+TEST_F(Diffmap, BadOptions) {
+  const std::string set = "-generate circle:n=20 -output " + path("out") + " ";
+  expect_error(2, set + "-beta 0", {"-beta: 0", "positive"});
+  expect_error(2, set + "-beta -1", {"-beta: -1", "positive"});
+  expect_error(2, set + "-beta nan", {"-beta: nan"});
+  expect_error(2, set + "-alpha 1.5", {"-alpha: 1.5", "[0, 1]"});
+  expect_error(2, set + "-nev 21", {"-nev: 21", "20"});
+  expect_error(2, set + "-pair gausian", {"gausian", "gaussian", "matern32", "inner_exp"});
+  expect_error(2, set + "-backend gpu", {"gpu", "ref", "simd"});
+  expect_error(2, set + "-precision half", {"half", "fp64", "fp32"});
+  expect_error(2, set + "-betta 2", {"unused option -betta"});
+  expect_error(2, set + "-eps_tool 2", {"unused option -eps_tool"});
+  expect_error(2, set + "stray", {"'stray'"});
+  expect_error(2, "-generate cirle:n=20", {"cirle", "circle", "hypercube"});
+  expect_error(2, "-output " + path("out"), {"-points", "-generate"});
+}
+
+TEST_F(Diffmap, BadOutputFoldersAreSaidBeforeTheComputation) {
+  // So many points that a pass would take hours: the error must come first.
+  const std::string set = "-generate circle:n=3000000 -nev 2 -output ";
+  std::ofstream(folder_ / "file") << "a regular file\n";
+  expect_error(2, set + path("file"), {"file"});
+  expect_error(2, set + path("file/below"), {"file is a file, not a folder"});
+  ASSERT_EQ(run(1, "-generate circle:n=20 -beta 1 -nev 2 -output " + path("taken")).code, 0);
+  expect_error(2, set + path("taken"), {"taken", "-overwrite"});
+  EXPECT_EQ(run(1, "-generate circle:n=20 -beta 1 -nev 2 -overwrite -output " + path("taken")).code, 0);
+}
+
+/// One rank killed in mid-pass: every process ends within ten seconds.
+TEST_F(Diffmap, AKilledRankEndsTheOthers) {
+  const std::string marker = path("out");
+  const std::string command = std::string(FLASHRING_MPIEXEC) + " -n 3 " + FLASHRING_DIFFMAP +
+                              " -generate normal:n=400000,d=3 -beta 1 -output " + marker + " >/dev/null 2>&1";
+  std::thread killer([&] {
+    std::this_thread::sleep_for(std::chrono::seconds(4));  // a pass takes minutes; start-up about one second
+    const std::string kill_one = "kill -9 $(pgrep -f '[-]output " + marker + "' | tail -n 1)";
+    EXPECT_EQ(std::system(kill_one.c_str()), 0);
+  });
+  const auto begin = std::chrono::steady_clock::now();
+  const int status = std::system(command.c_str());
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  killer.join();
+  EXPECT_NE(status, 0);
+  EXPECT_LT(seconds, 4 + 10);
+  EXPECT_NE(std::system(("pgrep -f '[-]output " + marker + "' >/dev/null").c_str()), 0) << "a process is left";
+}
+
+}  // namespace

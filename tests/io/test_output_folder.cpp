@@ -1,0 +1,343 @@
+// The folder of a run: what it refuses, what it writes, and that it changes nothing when it fails. The files are read
+// back by means that share no code with the writers: the C interface of HDF5, bytes, a JSON parser.
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <cmath>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "flashring/check.hpp"
+#include "flashring/results.hpp"
+#include "io/hdf5_reader.hpp"
+#include "io/io_support.hpp"
+#include "io/sample_run.hpp"
+#include "support/world.hpp"
+
+namespace flashring {
+namespace {
+
+namespace fs = std::filesystem;
+using namespace test;
+
+void expect_rows(const fs::path &file, const std::string &name, Array array, const std::vector<hsize_t> &extents) {
+  SCOPED_TRACE(name);
+  const Dataset dataset = read_dataset(file, name);
+  ASSERT_EQ(dataset.extents, extents);
+  EXPECT_TRUE(dataset.little_endian_double);
+  const auto columns = static_cast<std::int64_t>(extents.size() == 2 ? extents[1] : 1);
+  std::int64_t wrong = 0;
+  for (std::int64_t at = 0; at < static_cast<std::int64_t>(dataset.values.size()); ++at)
+    wrong += dataset.values[static_cast<std::size_t>(at)] != exact(array, at / columns, at % columns) ? 1 : 0;
+  EXPECT_EQ(wrong, 0);
+}
+
+/// All arrays over rows, on rank 0 alone: another process than the one that wrote most of them.
+void expect_arrays(const fs::path &folder, const SampleRun &run) {
+  if (world().rank() != 0) return;
+  const auto n = static_cast<hsize_t>(run.results.rows);
+  const auto d = static_cast<hsize_t>(run.results.features);
+  const auto pairs = static_cast<hsize_t>(run.results.pairs);
+  const fs::path file = folder / "results.h5";
+  expect_rows(file, "/points", points_array, {n, d});
+  expect_rows(file, "/right", right_array, {n, pairs});
+  expect_rows(file, "/left", left_array, {n, pairs});
+  expect_rows(file, "/pi", pi_array, {n});
+  expect_rows(file, "/degree", degree_array, {n});
+  expect_rows(file, "/weight", weight_array, {n});
+  EXPECT_EQ(read_dataset(file, "/eigenvalues").values, run.results.eigenvalues);
+  EXPECT_EQ(read_dataset(file, "/residuals").values, run.results.residuals);
+  EXPECT_EQ(read_dataset(file, "/residual_over_gap").values, run.results.residual_over_gap);
+  EXPECT_EQ(read_dataset(file, "/mean").values, run.results.mean);
+}
+
+void expect_embedding(const fs::path &folder, const SampleRun &run) {
+  if (world().rank() != 0) return;
+  const auto n = static_cast<hsize_t>(run.results.rows);
+  const auto columns = static_cast<hsize_t>(std::max(0, run.results.pairs - 1));
+  const Dataset embedding = read_dataset(folder / "results.h5", "/embedding");
+  ASSERT_EQ(embedding.extents, (std::vector<hsize_t>{n, columns}));
+  std::vector<double> expected;
+  for (hsize_t i = 0; i < n; ++i)
+    for (hsize_t c = 0; c < columns; ++c) {
+      const double power = std::pow(0.25, static_cast<double>(c + 1));  // 0.5^k squared: exact
+      expected.push_back(power * exact(right_array, static_cast<std::int64_t>(i), static_cast<std::int64_t>(c + 1)));
+    }
+  EXPECT_EQ(embedding.values, expected);
+  const std::string npy = read_file(folder / "embedding.npy");
+  const std::string shape = "(" + std::to_string(n) + ", " + std::to_string(columns) + ")";
+  ASSERT_EQ(npy.size(), 128 + 8 * expected.size());
+  EXPECT_EQ(npy.substr(0, 8), std::string("\x93NUMPY\x01\x00", 8));
+  EXPECT_EQ(static_cast<unsigned char>(npy[8]) + 256 * npy[9], 118);
+  EXPECT_NE(npy.find("{'descr': '<f8', 'fortran_order': False, 'shape': " + shape + ", }"), std::string::npos);
+  EXPECT_EQ(npy[127], '\n');
+  if (expected.empty()) return;
+  EXPECT_EQ(std::memcmp(npy.data() + 128, expected.data(), 8 * expected.size()), 0);
+}
+
+bool has_gnuplot() { return std::system("command -v gnuplot >/dev/null 2>&1") == 0; }
+
+TEST(OutputFolder, WritesEveryArrayInTheUsersOrder) {
+  const int ranks = world().size();
+  std::vector<std::int64_t> last_only(static_cast<std::size_t>(ranks), 0);
+  last_only.back() = 9;
+  // More rows than ranks, fewer (empty ranks), all on one rank, and two ranges per rank.
+  for (const RowPartition &partition : {RowPartition::contiguous(23, ranks), RowPartition::contiguous(2, ranks),
+                                        RowPartition::from_counts(last_only), RowPartition::zigzag(17, ranks)}) {
+    const std::string folder = scratch_folder("output_arrays");
+    const SampleRun run = make_run(partition, 3, 4);
+    OutputFolder(world(), folder, false).write(run.results, run.report, run.points, {});
+    expect_arrays(folder, run);
+    expect_embedding(folder, run);
+  }
+}
+
+// 2,500 rows of 1,000 features pass the 8 MiB buffer; with all of them on one rank the others only take part.
+TEST(OutputFolder, WritesBeyondTheBuffer) {
+  std::vector<std::int64_t> counts(static_cast<std::size_t>(world().size()), 0);
+  counts.back() = 2500;
+  for (const RowPartition &partition :
+       {RowPartition::contiguous(2500, world().size()), RowPartition::from_counts(counts)}) {
+    const std::string folder = scratch_folder("output_long");
+    const SampleRun run = make_run(partition, 1000, 2);
+    OutputFolder(world(), folder, false).write(run.results, run.report, run.points, {});
+    expect_arrays(folder, run);
+  }
+}
+
+TEST(OutputFolder, WritesRunsWithoutConvergedPairs) {
+  for (const int pairs : {0, 1}) {
+    const std::string folder = scratch_folder("output_no_pairs");
+    const SampleRun run = make_run(RowPartition::contiguous(5, world().size()), 2, pairs);
+    const auto findings = OutputFolder(world(), folder, false).write(run.results, run.report, run.points, {});
+    expect_arrays(folder, run);
+    expect_embedding(folder, run);
+    ASSERT_FALSE(findings.empty());
+    EXPECT_NE(findings.back().find("pictures: "), std::string::npos) << findings.back();
+    EXPECT_FALSE(fs::exists(fs::path(folder) / "map.png"));
+    EXPECT_TRUE(fs::exists(fs::path(folder) / "report.json"));
+  }
+}
+
+TEST(OutputFolder, SaysWhereResultsComeFrom) {
+  const std::string folder = scratch_folder("output_attributes");
+  const SampleRun run = small_run();
+  OutputFolder(world(), folder, false).write(run.results, run.report, run.points, {});
+  if (world().rank() != 0) return;
+  const fs::path file = fs::path(folder) / "results.h5";
+  EXPECT_EQ(read_text_attribute(file, "/", "version"), "9.8.7");
+  EXPECT_EQ(read_text_attribute(file, "/", "git"), "0123456789ab");
+  EXPECT_EQ(read_text_attribute(file, "/", "status"), "converged");
+  EXPECT_EQ(read_text_attribute(file, "/", "pair"), "gaussian:beta=0.5");
+  EXPECT_EQ(read_text_attribute(file, "/", "precision"), "fp64");
+  EXPECT_EQ(read_text_attribute(file, "/", "options"), "-points 'my points.npy' -nev 4 -overwrite");
+  EXPECT_EQ(read_number_attribute(file, "alpha"), 0.25);
+  EXPECT_EQ(read_number_attribute(file, "time"), 2);
+  EXPECT_EQ(read_number_attribute(file, "log_shift"), -3.5);
+  EXPECT_EQ(read_number_attribute(file, "N"), 7);
+  EXPECT_EQ(read_number_attribute(file, "d"), 3);
+  for (const char *name : {"/eigenvalues", "/residuals", "/residual_over_gap", "/right", "/left", "/pi", "/degree",
+                           "/weight", "/embedding", "/points", "/mean"}) {
+    EXPECT_NE(read_text_attribute(file, name, "unit"), "no such attribute") << name;
+    EXPECT_NE(read_text_attribute(file, name, "description"), "no such attribute") << name;
+  }
+}
+
+TEST(OutputFolder, ReportHasItsKeysInOrder) {
+  const std::string folder = scratch_folder("output_report");
+  const SampleRun run = small_run();
+  const auto findings = OutputFolder(world(), folder, false).write(run.results, run.report, run.points, {});
+  const auto json = nlohmann::ordered_json::parse(read_file(fs::path(folder) / "report.json"));
+  std::vector<std::string> keys;
+  for (const auto &item : json.items()) keys.push_back(item.key());
+  const std::vector<std::string> expected = {"version",
+                                             "git",
+                                             "status",
+                                             "options",
+                                             "ranks",
+                                             "threads",
+                                             "backend",
+                                             "target",
+                                             "precision",
+                                             "exchange",
+                                             "pair",
+                                             "N",
+                                             "d",
+                                             "calls",
+                                             "passes",
+                                             "column_passes",
+                                             "pairs_per_second",
+                                             "evaluated_pairs_per_second",
+                                             "ring_wait_fraction",
+                                             "seconds",
+                                             "peak_bytes_per_rank",
+                                             "eigenvalues",
+                                             "residuals",
+                                             "residual_over_gap",
+                                             "diagnoses"};
+  EXPECT_EQ(keys, expected);
+  EXPECT_EQ(json["options"]["points"], "my points.npy");
+  EXPECT_EQ(json["N"], 7);
+  EXPECT_EQ(json["passes"], 12);
+  EXPECT_EQ(json["peak_bytes_per_rank"].dump(), "[3000000000]");
+  EXPECT_EQ(json["eigenvalues"].get<std::vector<double>>(), run.results.eigenvalues);
+  EXPECT_TRUE(json["residual_over_gap"][0].is_null());  // infinite: JSON has no word for it
+  EXPECT_EQ(json["diagnoses"].size(), 1 + findings.size());
+  EXPECT_EQ(json["diagnoses"][0], "a finding");
+  EXPECT_GT(json["seconds"]["write"].get<double>(), 0);
+  EXPECT_DOUBLE_EQ(json["seconds"]["total"].get<double>(), 10 + json["seconds"]["write"].get<double>());
+}
+
+// A name is not UTF-8, an eigenvalue has no such power: the results are written all the same, and it is said.
+TEST(OutputFolder, OddValuesDoNotLoseTheResults) {
+  const std::string folder = scratch_folder("output_odd");
+  SampleRun run = small_run();
+  run.report.options[0].second = "caf\xE9.npy";
+  run.results.eigenvalues[3] = -0.125;
+  run.results.time = 0.5;
+  const auto findings = OutputFolder(world(), folder, false).write(run.results, run.report, run.points, {});
+  ASSERT_FALSE(findings.empty());
+  EXPECT_NE(findings[0].find("eigenvalue 3 is -0.125 and has no power t = 0.5"), std::string::npos) << findings[0];
+  EXPECT_EQ(nlohmann::json::parse(read_file(fs::path(folder) / "report.json"))["options"]["points"], "caf\uFFFD.npy");
+}
+
+TEST(OutputFolder, DrawsPicturesWhateverTheNames) {
+  if (!has_gnuplot()) GTEST_SKIP() << "gnuplot is not installed";
+  const std::string folder = scratch_folder("output_pictures") + "/it's `touch pwned` $(touch pwned) \"x\"";
+  SampleRun run = small_run(50);
+  run.report.options[0].second = "a'b\nset output 'pwned'\n.npy";
+  std::vector<std::string> labels;
+  for (int i = 0; i < 50; ++i)
+    labels.push_back(i % 2 == 0 ? "it's {/:Bold x}_1^2 `touch pwned`" : "@b'; system 'touch pwned");
+  const auto findings = OutputFolder(world(), folder, false).write(run.results, run.report, run.points, labels);
+  EXPECT_TRUE(findings.empty()) << findings[0];
+  for (const char *name : {"spectrum.png", "map.png"}) {
+    const std::string bytes = read_file(fs::path(folder) / name);
+    EXPECT_EQ(bytes.substr(0, 4), "\x89PNG") << name;
+    EXPECT_GT(bytes.size(), 5000U) << name;
+  }
+  EXPECT_EQ(names_in(folder),
+            (std::vector<std::string>{"embedding.npy", "map.png", "report.json", "results.h5", "spectrum.png"}));
+  EXPECT_FALSE(fs::exists("pwned"));
+}
+
+TEST(OutputFolder, MissingGnuplotIsAFinding) {
+  const std::string folder = scratch_folder("output_no_gnuplot");
+  const SampleRun run = small_run();
+  OutputFolder output(world(), folder, false);
+  const std::string path = std::getenv("PATH");
+  setenv("PATH", folder.c_str(), 1);
+  const auto findings = output.write(run.results, run.report, run.points, {});
+  setenv("PATH", path.c_str(), 1);
+  EXPECT_EQ(findings, std::vector<std::string>{"pictures: gnuplot not found; install gnuplot-nox"});
+  EXPECT_EQ(names_in(folder), (std::vector<std::string>{"embedding.npy", "report.json", "results.h5"}));
+  const auto json = nlohmann::json::parse(read_file(fs::path(folder) / "report.json"));
+  EXPECT_EQ(json["diagnoses"].back(), findings[0]);
+}
+
+TEST(OutputFolder, MakesFoldersAndLeavesNoTemporaryNames) {
+  const std::string folder = scratch_folder("output_new") + "/a/b c/d";
+  OutputFolder output(world(), folder, false);
+  EXPECT_EQ(output.path(), folder);
+  world().sum(1.0);
+  EXPECT_TRUE(names_in(folder).empty());
+  const SampleRun run = small_run();
+  output.write(run.results, run.report, run.points, {});
+  for (const std::string &name : names_in(folder)) EXPECT_EQ(name.find("unfinished"), std::string::npos) << name;
+}
+
+TEST(OutputFolder, BelowARegularFileIsRefused) {
+  const std::string folder = scratch_folder("output_below");
+  write_file(folder + "/file", "text");
+  for (const char *below : {"/file", "/file/run", "/file/a/b"})
+    expect_error(error_of([&] { OutputFolder(world(), folder + below, true); }),
+                 {"rank 0: output folder " + folder + below + ": " + folder + "/file is a file, not a folder",
+                  "choose another path"});
+  EXPECT_EQ(read_file(folder + "/file"), "text");
+  expect_error(error_of([&] { OutputFolder(world(), "", false); }), {"the path is empty"});
+}
+
+// /proc refuses new files to everybody, root too.
+TEST(OutputFolder, WhereNothingCanBeWrittenIsRefused) {
+  if (!fs::exists("/proc/self")) GTEST_SKIP() << "needs /proc";
+  expect_error(error_of([&] { OutputFolder(world(), "/proc", false); }),
+               {"output folder /proc: no file can be written there", "choose another folder"});
+  expect_error(error_of([&] { OutputFolder(world(), "/proc/run", false); }),
+               {"output folder /proc/run: cannot be made"});
+}
+
+TEST(OutputFolder, AnotherRunNeedsOverwrite) {
+  for (const char *name : {"report.json", "results.h5"}) {
+    const std::string folder = scratch_folder("output_other_run");
+    write_file(folder + "/" + name, "old");
+    expect_error(error_of([&] { OutputFolder(world(), folder, false); }),
+                 {"output folder " + folder + ": holds another run (" + folder + "/" + name + ")", "-overwrite"});
+    EXPECT_EQ(names_in(folder), std::vector<std::string>{name});
+    world().sum(1.0);
+    // Nothing changes before the results are there; then all old outputs go, and what is not ours stays.
+    write_file(folder + "/map.png", "old");
+    write_file(folder + "/notes.txt", "mine");
+    OutputFolder output(world(), folder, true);
+    EXPECT_EQ(read_file(folder + "/" + name), "old");
+    const SampleRun run = make_run(RowPartition::contiguous(5, world().size()), 2, 1);
+    output.write(run.results, run.report, run.points, {});
+    EXPECT_NE(read_file(folder + "/" + name), "old");
+    EXPECT_FALSE(fs::exists(folder + "/map.png"));
+    EXPECT_EQ(read_file(folder + "/notes.txt"), "mine");
+  }
+}
+
+/// Files of this process may not grow beyond `bytes`, as on a full disk.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(rlim_t bytes) : handler_(std::signal(SIGXFSZ, SIG_IGN)) {
+    getrlimit(RLIMIT_FSIZE, &before_);
+    const rlimit limit = {std::min(bytes, before_.rlim_max), before_.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &limit);
+  }
+  FileSizeLimit(const FileSizeLimit &) = delete;
+  FileSizeLimit &operator=(const FileSizeLimit &) = delete;
+  ~FileSizeLimit() {
+    setrlimit(RLIMIT_FSIZE, &before_);
+    std::signal(SIGXFSZ, handler_);
+  }
+
+ private:
+  void (*handler_)(int);
+  rlimit before_{};
+};
+
+// Whichever rank meets it, the old run stays whole, no temporary name stays, and every rank gets the same message.
+TEST(OutputFolder, FullDiskChangesNothing) {
+  const std::string folder = scratch_folder("output_full");
+  const SampleRun old = small_run();
+  OutputFolder(world(), folder, false).write(old.results, old.report, old.points, {});
+  world().sum(1.0);
+  const std::vector<std::string> names = names_in(folder);
+  const std::string report = read_file(folder + "/report.json");
+  const SampleRun run = small_run(5000);
+  OutputFolder output(world(), folder, true);
+  const int last = world().size() - 1;
+  for (const bool everywhere : {true, false}) {
+    std::string message;
+    {
+      const FileSizeLimit limit(everywhere || world().rank() == last ? 100000 : RLIM_INFINITY);
+      message = error_of([&] { output.write(run.results, run.report, run.points, {}); });
+    }
+    const std::string reporter = "rank " + std::to_string(everywhere ? 0 : last) + ": ";
+    expect_error(message, {reporter + folder + "/results.h5", "cannot be", "(File too large)", "free space"});
+    EXPECT_EQ(names_in(folder), names);
+    EXPECT_EQ(read_file(folder + "/report.json"), report);
+    expect_arrays(folder, old);
+    world().sum(1.0);
+  }
+  output.write(run.results, run.report, run.points, {});
+  expect_arrays(folder, run);
+}
+
+}  // namespace
+}  // namespace flashring

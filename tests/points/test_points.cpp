@@ -1,0 +1,206 @@
+// PointBlock, generated sets, mean and median bandwidth: formulas, and the same answer for any number of ranks.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numbers>
+
+#include "flashring/check.hpp"
+#include "flashring/points.hpp"
+#include "support/scatter.hpp"
+#include "support/world.hpp"
+
+namespace flashring::test {
+namespace {
+
+constexpr double two_pi = 2 * std::numbers::pi;
+
+PointSet generated(const std::string &text) { return gather_points(generate_points(text, world()), world()); }
+
+/// Digit `k` of `row` in base n, counted from the slowest of q digits.
+std::int64_t digit(std::int64_t row, std::int64_t n, int q, int k) {
+  for (int step = q - 1; step > k; --step) row /= n;
+  return row % n;
+}
+
+TEST(Points, CircleIsARegularPolygon) {
+  const std::int64_t n = 37;
+  const PointSet points = generated("circle:n=37");
+  ASSERT_EQ(points.features, 2);
+  ASSERT_EQ(points.count(), 37U);
+  for (std::int64_t i = 0; i < n; ++i) {
+    const double angle = two_pi * static_cast<double>(i) / static_cast<double>(n);
+    EXPECT_NEAR(points.row(static_cast<std::size_t>(i))[0], std::cos(angle), 4e-16);
+    EXPECT_NEAR(points.row(static_cast<std::size_t>(i))[1], std::sin(angle), 4e-16);
+  }
+}
+
+TEST(Points, TorusIsAProductOfCirclesTheLastFastest) {
+  const PointSet points = generated("torus:n=5,q=3");
+  ASSERT_EQ(points.features, 6);
+  ASSERT_EQ(points.count(), 125U);
+  for (std::size_t i = 0; i < 125; ++i)
+    for (int c = 0; c < 3; ++c) {
+      const double angle = two_pi * static_cast<double>(digit(static_cast<std::int64_t>(i), 5, 3, c)) / 5;
+      EXPECT_NEAR(points.row(i)[2 * c], std::cos(angle), 4e-16);
+      EXPECT_NEAR(points.row(i)[2 * c + 1], std::sin(angle), 4e-16);
+    }
+}
+
+TEST(Points, HypercubeFeaturesAreBitsOfTheRow) {
+  const PointSet points = generated("hypercube:d=6");
+  ASSERT_EQ(points.features, 6);
+  ASSERT_EQ(points.count(), 64U);
+  for (std::size_t i = 0; i < 64; ++i)
+    for (std::size_t k = 0; k < 6; ++k) EXPECT_EQ(points.row(i)[k], static_cast<double>((i >> k) & 1U));
+}
+
+TEST(Points, SwissRollIsAGridOfCellsInArcLengthAndHeight) {
+  const std::size_t n = 12;
+  const std::size_t m = 4;
+  const PointSet points = generated("swiss_roll:n=12,m=4");
+  ASSERT_EQ(points.features, 3);
+  ASSERT_EQ(points.count(), n * m);
+  const auto arc = [](double t) { return 0.5 * (t * std::sqrt(1 + t * t) + std::asinh(t)); };
+  const double begin = arc(1.5 * std::numbers::pi);
+  const double length = arc(4.5 * std::numbers::pi) - begin;
+  EXPECT_NEAR(length, 89.3733, 1e-4);
+  for (std::size_t i = 0; i < n * m; ++i) {
+    const double *x = points.row(i);
+    const double t = std::sqrt(x[0] * x[0] + x[2] * x[2]);
+    EXPECT_NEAR(x[0], t * std::cos(t), 1e-10);
+    EXPECT_NEAR(x[2], t * std::sin(t), 1e-10);
+    // Cell centres: the discrete reflecting boundary lies half a cell beyond the outermost points.
+    EXPECT_NEAR(arc(t) - begin, length * (static_cast<double>(i / m) + 0.5) / n, 1e-9);
+    EXPECT_NEAR(x[1], 21 * (static_cast<double>(i % m) + 0.5) / m, 1e-12);
+  }
+}
+
+TEST(Points, SetsAreTheSameForAnyNumberOfRanks) {
+  const auto alone = make_self_communicator();
+  for (const char *text : {"circle:n=37", "torus:n=4,q=2", "hypercube:d=5", "swiss_roll:n=9,m=5",
+                           "clusters:n=61,d=4,k=3,spread=0.2,seed=5", "normal:n=61,d=3,seed=8", "normal:n=2,d=3"}) {
+    const PointBlock single = generate_points(text, *alone);
+    EXPECT_EQ(generated(text).rows, std::vector<double>(single.rows().begin(), single.rows().end())) << text;
+  }
+  EXPECT_NE(generated("normal:n=61,d=3,seed=8").rows, generated("normal:n=61,d=3,seed=9").rows);
+}
+
+TEST(Points, ClustersLieAroundTheirCentres) {
+  const PointSet points = generated("clusters:n=3000,d=2,k=3,spread=0.01,seed=4");
+  for (std::size_t i = 3; i < points.count(); ++i)
+    for (int k = 0; k < 2; ++k) {
+      EXPECT_LT(std::abs(points.row(i)[k]), 1.1);
+      EXPECT_NEAR(points.row(i)[k], points.row(i % 3)[k], 0.01 * 10);  // point i belongs to cloud i mod 3
+    }
+}
+
+TEST(Points, UnknownSetsAndArgumentsAreRefused) {
+  const auto message = [](const char *text) -> std::string {
+    try {
+      generate_points(text, world());
+    } catch (const Error &error) {
+      return error.what();
+    }
+    return {};
+  };
+  for (const char *known : {"circle", "torus", "hypercube", "swiss_roll", "clusters", "normal"})
+    EXPECT_NE(message("ring:n=3").find(known), std::string::npos) << message("ring:n=3");
+  EXPECT_NE(message("circle:m=3").find("m"), std::string::npos);
+  EXPECT_FALSE(message("circle:m=3").empty());
+  EXPECT_FALSE(message("circle:n=0").empty());
+  EXPECT_FALSE(message("circle:n=-4").empty());
+  EXPECT_FALSE(message("clusters:n=10,spread=-1").empty());
+  EXPECT_FALSE(message("circle:n=10,n=11").empty());
+}
+
+TEST(Points, ValuesThatAreNotFiniteAreNamed) {
+  const RowPartition partition({{{GlobalRow{5}, 2}}, {{GlobalRow{0}, 5}}});
+  for (const double bad : {std::nan(""), std::numeric_limits<double>::infinity()}) {
+    std::vector<double> rows = {1, 2, 3, 4, 5, 6};
+    rows[5] = bad;  // local row 1 is global row 6, feature 2
+    try {
+      PointBlock(partition, 0, 3, rows);
+      ADD_FAILURE() << bad << " was taken";
+    } catch (const Error &error) {
+      const std::string text = error.what();
+      EXPECT_NE(text.find("row 6"), std::string::npos) << text;
+      EXPECT_NE(text.find("feature 2"), std::string::npos) << text;
+    }
+    PointBlock block(partition, 0, 3, {1, 2, 3, 4, 5, 6});
+    EXPECT_THROW(block.update(rows), Error);
+  }
+}
+
+TEST(Points, ShapesAreChecked) {
+  const RowPartition partition = RowPartition::contiguous(4, 2);
+  EXPECT_THROW(PointBlock(partition, 0, 0, {}), Error);
+  EXPECT_THROW(PointBlock(partition, 0, 3, {1, 2, 3}), Error);
+  EXPECT_NO_THROW(PointBlock(RowPartition::contiguous(1, 2), 1, 3, {}));
+  PointBlock block(partition, 1, 1, {1, 2});
+  EXPECT_THROW(block.update(std::vector<double>{1.0}), Error);
+  block.update(std::vector<double>{3.0, 4.0});
+  EXPECT_EQ(*block.row(LocalRow{1}), 4.0);
+}
+
+TEST(Points, MeanIsOverAllRanks) {
+  const PointBlock block = generate_points("normal:n=101,d=3,seed=2", world());
+  const PointSet all = gather_points(block, world());
+  const std::vector<double> mean = global_mean(world(), block);
+  for (std::size_t k = 0; k < 3; ++k) {
+    Real sum = 0;
+    for (std::size_t i = 0; i < all.count(); ++i) sum += all.row(i)[k];
+    EXPECT_NEAR(mean[k], static_cast<double>(sum / 101), 101 * 0x1p-53);
+  }
+}
+
+/// Median over the positive squared distances of all pairs i < j.
+double brute_force_median(const PointSet &points) {
+  std::vector<double> squared;
+  for (std::size_t i = 0; i < points.count(); ++i)
+    for (std::size_t j = i + 1; j < points.count(); ++j) {
+      double sum = 0;
+      for (int k = 0; k < points.features; ++k) sum += std::pow(points.row(i)[k] - points.row(j)[k], 2);
+      if (sum > 0) squared.push_back(sum);
+    }
+  std::sort(squared.begin(), squared.end());
+  const std::size_t half = squared.size() / 2;
+  return squared.size() % 2 == 1 ? squared[half] : (squared[half - 1] + squared[half]) / 2;
+}
+
+TEST(Points, MedianOfAllPairs) {
+  for (const char *text : {"normal:n=101,d=3,seed=2", "normal:n=60,d=7,seed=3", "hypercube:d=6", "circle:n=9"}) {
+    const PointBlock block = generate_points(text, world());
+    const MedianBandwidth median = median_bandwidth(world(), block, 1);
+    const double expected = brute_force_median(gather_points(block, world()));
+    EXPECT_NEAR(median.median_squared_distance, expected, 1e-13 * expected) << text;
+    EXPECT_EQ(median.sample, block.partition().rows());
+  }
+}
+
+TEST(Points, MedianLeavesOutCoincidingPoints) {
+  PointSet points{1, {}};
+  for (int i = 0; i < 40; ++i) points.rows.push_back(i < 30 ? 0.0 : 1.0 + i);
+  const RowPartition partition = RowPartition::contiguous(40, world().size());
+  const MedianBandwidth median = median_bandwidth(world(), local_block(points, partition, world().rank()), 1);
+  EXPECT_DOUBLE_EQ(median.median_squared_distance, brute_force_median(points));
+  std::fill(points.rows.begin(), points.rows.end(), 2.0);
+  EXPECT_THROW(median_bandwidth(world(), local_block(points, partition, world().rank()), 1), Error);
+}
+
+TEST(Points, MedianOfASampleDependsOnTheSeedAlone) {
+  const auto alone = make_self_communicator();
+  const char *text = "normal:n=500,d=3,seed=2";
+  const MedianBandwidth here = median_bandwidth(world(), generate_points(text, world()), 7, 64);
+  const MedianBandwidth single = median_bandwidth(*alone, generate_points(text, *alone), 7, 64);
+  EXPECT_EQ(here.sample, 64);
+  EXPECT_EQ(here.median_squared_distance, single.median_squared_distance);
+  EXPECT_NE(here.median_squared_distance,
+            median_bandwidth(world(), generate_points(text, world()), 8, 64).median_squared_distance);
+  EXPECT_NEAR(here.median_squared_distance, brute_force_median(gather_points(generate_points(text, world()), world())),
+              1.5);
+}
+
+}  // namespace
+}  // namespace flashring::test

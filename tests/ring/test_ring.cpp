@@ -1,0 +1,229 @@
+// The ring: whole sums over all ranks against the oracle, by both routes, for every partition, rule, side and mask; and
+// the same bits for any number of threads and for repeated passes.
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "flashring/ring.hpp"
+#include "support/scatter.hpp"
+#include "support/tiles.hpp"
+#include "support/tolerance.hpp"
+#include "support/world.hpp"
+
+namespace flashring::test {
+namespace {
+
+constexpr double infinity = std::numeric_limits<double>::infinity();
+const char *const pair_text = "matern32:ell=1.1";
+
+/// One problem: queries and sources with columns and log weights, whole on every rank.
+struct Problem {
+  RowKind row = RowKind::sum;
+  Precision precision = Precision::fp64;
+  Sides sides = Sides::own;
+  Mask mask;
+  bool square = false;
+  std::string backend = "ref";
+  RingOptions options;
+  int columns = 3;
+  PointSet own = random_points(291, 3, 31);
+  PointSet sources = random_points(170, 3, 32);
+
+  const PointSet &visiting() const { return square ? own : sources; }
+  TileShape shape() const { return {parse_pair(pair_text), row, 0, precision, own.features, columns, mask}; }
+};
+
+std::vector<double> values_of(const PointSet &points, int columns) {
+  return random_numbers(points.count() * static_cast<std::size_t>(columns), 40 + points.count());
+}
+std::vector<double> weights_of(const PointSet &points) { return random_numbers(points.count(), 50 + points.count()); }
+
+std::vector<std::int64_t> counted(std::size_t rows) {
+  std::vector<std::int64_t> list(rows);
+  for (std::size_t i = 0; i < rows; ++i) list[i] = static_cast<std::int64_t>(i);
+  return list;
+}
+
+struct Sums {
+  std::vector<double> own, visiting;  // (N, outputs) column-major, whole
+};
+
+TileBlock make_block(const Problem &problem, const PointSet &points, const RowPartition &partition) {
+  const int rank = world().rank();
+  TileBlock block(find_backend(problem.backend), problem.shape(), local_block(points, partition, rank), {});
+  const std::vector<double> x = local_columns(values_of(points, problem.columns), problem.columns, partition, rank);
+  block.set_columns(x.data(), block.local_rows(), problem.columns, {});
+  if (row_rule(problem.row).scalars > 0)
+    block.set_pass_scalars(local_columns(weights_of(points), 1, partition, rank), -infinity);
+  return block;
+}
+
+std::vector<double> finished(const Problem &problem, const TileBlock &block) {
+  const int outputs = row_rule(problem.row).outputs(problem.columns);
+  std::vector<double> out(static_cast<std::size_t>(block.local_rows() * outputs));
+  block.finish(problem.row, problem.columns, out.data(), block.local_rows());
+  return gather_columns(out, outputs, block.partition(), world());
+}
+
+Sums run(const Problem &problem, const RowPartition &own_rows, const RowPartition &source_rows, int passes = 1) {
+  const auto transport = make_transport("auto", world());
+  Ring ring(world(), *transport, find_backend(problem.backend), problem.options);
+  TileBlock own = make_block(problem, problem.own, own_rows);
+  TileBlock sources = make_block(problem, problem.visiting(), problem.square ? own_rows : source_rows);
+  TileBlock &visiting = problem.square && problem.sides == Sides::both ? own : sources;
+  for (int pass = 0; pass < passes; ++pass) ring.run(problem.shape(), problem.sides, own, visiting);
+  Sums sums;
+  if (has_own(problem.sides)) sums.own = finished(problem, own);
+  if (has_visiting(problem.sides)) sums.visiting = finished(problem, visiting);
+  return sums;
+}
+
+Bounded expected(const Problem &problem, bool own) {
+  PairTable table = make_table(oracle_pair(pair_text), problem.own, problem.visiting());
+  hide(table, counted(table.own), counted(table.visiting), problem.mask.causal, problem.mask.exclude_self);
+  if (!own) table = transposed(table);
+  const PointSet &giving = own ? problem.visiting() : problem.own;
+  const Arithmetic a = arithmetic(problem.precision, find_backend(problem.backend).tile_rows);
+  return problem.row == RowKind::sum
+             ? oracle_sum(table, values_of(giving, problem.columns), problem.columns, a)
+             : oracle_log_sum_exp(table, weights_of(giving), values_of(giving, problem.columns), problem.columns, a);
+}
+
+/// The gathered sums are alike on all ranks, so rank 0 alone asks the oracle.
+void check_all_partitions(const Problem &problem) {
+  const bool judge = world().rank() == 0;
+  const bool to_own = has_own(problem.sides);
+  const bool to_visiting = has_visiting(problem.sides);
+  const Bounded own = judge && to_own ? expected(problem, true) : Bounded();
+  const Bounded visiting = judge && to_visiting ? expected(problem, false) : Bounded();
+  const auto own_rows = partitions(static_cast<std::int64_t>(problem.own.count()), world().size());
+  const auto source_rows = partitions(static_cast<std::int64_t>(problem.sources.count()), world().size());
+  for (std::size_t p = 0; p < own_rows.size(); ++p) {
+    const auto &other = source_rows[(p + 1) % source_rows.size()];
+    SCOPED_TRACE(own_rows[p].name + " own rows, " + other.name + " sources");
+    const Sums sums = run(problem, own_rows[p].partition, other.partition);
+    EXPECT_EQ(judge ? outside(sums.own, own) : "", "") << "own";
+    EXPECT_EQ(judge ? outside(sums.visiting, visiting) : "", "") << "visiting";
+  }
+}
+
+class RingSums : public ::testing::TestWithParam<std::tuple<RowKind, Route, std::string>> {
+ protected:
+  Problem problem() const {
+    Problem p;
+    p.row = std::get<0>(GetParam());
+    p.options.route = std::get<1>(GetParam());
+    p.backend = std::get<2>(GetParam());
+    return p;
+  }
+};
+
+TEST_P(RingSums, RectangleForEverySide) {
+  for (const Sides sides : {Sides::own, Sides::visiting, Sides::both}) {
+    SCOPED_TRACE(static_cast<int>(sides));
+    Problem p = problem();
+    p.sides = sides;
+    check_all_partitions(p);
+  }
+}
+
+TEST_P(RingSums, SquareEvaluatesPairsOnce) {
+  Problem p = problem();
+  p.square = true;
+  p.sides = Sides::both;
+  check_all_partitions(p);
+}
+
+TEST_P(RingSums, CausalMask) {
+  Problem p = problem();
+  p.square = true;
+  p.mask.causal = true;
+  check_all_partitions(p);
+}
+
+TEST_P(RingSums, SelfExcludedSquare) {
+  Problem p = problem();
+  p.square = true;
+  p.sides = Sides::both;
+  p.mask.exclude_self = true;
+  check_all_partitions(p);
+}
+
+TEST_P(RingSums, SinglePrecision) {
+  Problem p = problem();
+  p.precision = Precision::fp32;
+  p.sides = Sides::both;
+  check_all_partitions(p);
+}
+
+TEST_P(RingSums, MoreRanksThanRows) {
+  Problem p = problem();
+  p.own = random_points(2, 3, 33);
+  p.sources = random_points(3, 3, 34);
+  p.sides = Sides::both;
+  check_all_partitions(p);
+  p.square = true;
+  check_all_partitions(p);
+}
+
+TEST_P(RingSums, SameBitsForAnyThreadsAndAgain) {
+  Problem p = problem();
+  p.own = random_points(p.backend == "ref" ? 600 : 2100, 3, 35);
+  p.square = true;
+  p.sides = Sides::both;
+  const auto rows = RowPartition::contiguous(static_cast<std::int64_t>(p.own.count()), world().size());
+  const Sums one = run(p, rows, rows);
+  for (int threads = 1; threads <= 4; ++threads) {
+    p.options.threads = threads;
+    const Sums sums = run(p, rows, rows, threads == 1 ? 3 : 1);
+    EXPECT_EQ(sums.own, one.own) << threads << " threads";
+    EXPECT_EQ(sums.visiting, one.visiting) << threads << " threads";
+  }
+}
+
+std::string param_name(const ::testing::TestParamInfo<std::tuple<RowKind, Route, std::string>> &param) {
+  return std::string(row_rule(std::get<0>(param.param)).name) +
+         (std::get<1>(param.param) == Route::direct ? "_direct_" : "_travel_") + std::get<2>(param.param);
+}
+
+INSTANTIATE_TEST_SUITE_P(Every, RingSums,
+                         ::testing::Combine(::testing::Values(RowKind::sum, RowKind::logsumexp),
+                                            ::testing::Values(Route::direct, Route::travel),
+                                            ::testing::Values("ref", "simd")),
+                         param_name);
+
+TEST(Ring, RoutesGiveTheSameWithinRounding) {
+  Problem p;
+  p.square = true;
+  p.sides = Sides::both;
+  const auto rows = RowPartition::contiguous(static_cast<std::int64_t>(p.own.count()), world().size());
+  const Sums direct = run(p, rows, rows);
+  p.options.route = Route::travel;
+  const Sums travel = run(p, rows, rows);
+  Bounded near = expected(p, true);
+  near.value.assign(direct.own.begin(), direct.own.end());
+  EXPECT_EQ(outside(travel.own, near), "");
+}
+
+TEST(Ring, ReportCountsPairsAndBytes) {
+  Problem p;
+  p.own = random_points(300, 3, 36);
+  const auto rows = RowPartition::contiguous(300, world().size());
+  const auto transport = make_transport("auto", world());
+  Ring ring(world(), *transport, find_backend("ref"), {});
+  TileBlock own = make_block(p, p.own, rows);
+  TileBlock sources = make_block(p, p.own, rows);
+  const PassReport full = ring.run(p.shape(), Sides::own, own, sources);
+  EXPECT_EQ(world().sum(full.pairs), 300.0 * 300.0);
+  EXPECT_GE(full.seconds, full.wait_seconds);
+  EXPECT_EQ(full.bytes_sent > 0, world().size() > 1);
+  const PassReport half = ring.run(p.shape(), Sides::both, own, own);
+  EXPECT_LT(world().sum(half.pairs), 0.75 * 300 * 300);
+  EXPECT_GE(world().sum(half.pairs), 0.5 * 300 * 300);
+  PassReport both = full;
+  both += half;
+  EXPECT_EQ(both.pairs, full.pairs + half.pairs);
+}
+
+}  // namespace
+}  // namespace flashring::test

@@ -1,0 +1,202 @@
+// The schedule: which rank evaluates which pair of tiles. Checked over all ranks at once, without any communication.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <numeric>
+
+#include "flashring/ring.hpp"
+
+namespace flashring::test {
+namespace {
+
+constexpr int tile_rows = 4;
+
+/// A tile by its first global row.
+using TileKey = std::int64_t;
+
+struct Entry {
+  TileInfo own, visiting;
+  TilePair pair;
+  int rank = 0;
+};
+
+/// Every listed pair of every rank.
+std::vector<Entry> all_entries(const RowPartition &own, const RowPartition &visiting, Sides sides, bool square,
+                               const Mask &mask = {}) {
+  std::vector<Entry> entries;
+  std::size_t visits = 0;
+  for (int rank = 0; rank < own.ranks(); ++rank) {
+    const std::vector<TileInfo> mine = make_tiles(own, rank, tile_rows);
+    const std::vector<Visit> schedule = make_schedule(own, visiting, rank, tile_rows, sides, square, mask);
+    EXPECT_FALSE(schedule.empty());
+    EXPECT_EQ(schedule.front().owner, rank) << "a rank starts with its own block";
+    if (rank == 0) visits = schedule.size();
+    EXPECT_EQ(schedule.size(), visits) << "ranks must take as many steps as each other";
+    for (const Visit &visit : schedule) {
+      const std::vector<TileInfo> theirs = make_tiles(visiting, visit.owner, tile_rows);
+      for (auto at = visit.pairs.begin(); at != visit.pairs.end(); ++at) {
+        const TilePair pair = *at;
+        entries.push_back({mine.at(static_cast<std::size_t>(pair.own)),
+                           theirs.at(static_cast<std::size_t>(pair.visiting)), pair, rank});
+      }
+    }
+  }
+  return entries;
+}
+
+std::vector<TileInfo> tiles_of_all(const RowPartition &partition) {
+  std::vector<TileInfo> tiles;
+  for (int rank = 0; rank < partition.ranks(); ++rank)
+    for (const TileInfo &tile : make_tiles(partition, rank, tile_rows)) tiles.push_back(tile);
+  return tiles;
+}
+
+/// How often row tile `first` of the pair receives from the second.
+using Coverage = std::map<std::pair<TileKey, TileKey>, int>;
+
+void expect_once(const Coverage &coverage, const std::vector<TileInfo> &receiving,
+                 const std::vector<TileInfo> &giving) {
+  EXPECT_EQ(coverage.size(), receiving.size() * giving.size());
+  for (const TileInfo &a : receiving)
+    for (const TileInfo &b : giving) {
+      const auto found = coverage.find({a.first.value, b.first.value});
+      ASSERT_NE(found, coverage.end()) << "tile at " << a.first.value << " never sees " << b.first.value;
+      ASSERT_EQ(found->second, 1) << "tile at " << a.first.value << " and " << b.first.value;
+    }
+}
+
+/// Partitions of every kind for up to 7 ranks.
+std::vector<RowPartition> many_partitions() {
+  std::vector<RowPartition> list;
+  for (int ranks = 1; ranks <= 7; ++ranks) {
+    for (const std::int64_t rows : {0, 1, 3, 4, 29, 57, 112}) {
+      list.push_back(RowPartition::contiguous(rows, ranks));
+      list.push_back(RowPartition::zigzag(rows, ranks));
+    }
+    std::vector<std::int64_t> uneven(static_cast<std::size_t>(ranks));
+    for (std::size_t r = 0; r < uneven.size(); ++r) uneven[r] = r % 3 == 1 ? 0 : static_cast<std::int64_t>(3 + 9 * r);
+    list.push_back(RowPartition::from_counts(uneven));
+    std::reverse(uneven.begin(), uneven.end());
+    list.push_back(RowPartition::from_counts(uneven));
+  }
+  return list;
+}
+
+TEST(Schedule, SquareEvaluatesEveryPairOfTilesOnce) {
+  for (const RowPartition &partition : many_partitions()) {
+    SCOPED_TRACE(std::to_string(partition.rows()) + " rows on " + std::to_string(partition.ranks()) + " ranks");
+    Coverage receives;
+    std::map<std::pair<TileKey, TileKey>, int> evaluated;
+    for (const Entry &e : all_entries(partition, partition, Sides::both, true)) {
+      const TileKey a = e.own.first.value;
+      const TileKey b = e.visiting.first.value;
+      ++evaluated[std::minmax(a, b)];
+      EXPECT_FALSE(e.pair.masked);
+      if (has_own(e.pair.sides)) ++receives[{a, b}];
+      if (has_visiting(e.pair.sides)) ++receives[{b, a}];
+    }
+    const std::vector<TileInfo> tiles = tiles_of_all(partition);
+    expect_once(receives, tiles, tiles);
+    for (const auto &[pair, times] : evaluated) ASSERT_EQ(times, 1) << pair.first << " " << pair.second;
+  }
+}
+
+TEST(Schedule, RectangleEvaluatesEachPairOnce) {
+  for (int ranks = 1; ranks <= 5; ++ranks)
+    for (const Sides sides : {Sides::own, Sides::visiting, Sides::both}) {
+      const RowPartition own = RowPartition::contiguous(37, ranks);
+      const RowPartition visiting = RowPartition::zigzag(58, ranks);
+      Coverage evaluated;
+      for (const Entry &e : all_entries(own, visiting, sides, false)) {
+        EXPECT_EQ(e.pair.sides, sides);
+        EXPECT_FALSE(e.pair.masked);
+        ++evaluated[{e.own.first.value, e.visiting.first.value}];
+      }
+      expect_once(evaluated, tiles_of_all(own), tiles_of_all(visiting));
+    }
+}
+
+TEST(Schedule, FewerRowsThanRanks) {
+  const RowPartition own = RowPartition::contiguous(2, 5);
+  const RowPartition visiting = RowPartition::from_counts({0, 0, 0, 9, 0});
+  Coverage evaluated;
+  for (const Entry &e : all_entries(own, visiting, Sides::own, false))
+    ++evaluated[{e.own.first.value, e.visiting.first.value}];
+  expect_once(evaluated, tiles_of_all(own), tiles_of_all(visiting));
+}
+
+TEST(Schedule, SquareSharesTheWorkEvenly) {
+  for (int ranks = 2; ranks <= 7; ++ranks)
+    for (const std::int64_t tiles : {1, 2, 5, 8}) {
+      const RowPartition partition = RowPartition::contiguous(ranks * tiles * tile_rows, ranks);
+      std::vector<std::int64_t> pairs(static_cast<std::size_t>(ranks), 0);
+      for (const Entry &e : all_entries(partition, partition, Sides::both, true))
+        pairs[static_cast<std::size_t>(e.rank)] += static_cast<std::int64_t>(e.own.rows) * e.visiting.rows;
+      const auto [least, most] = std::minmax_element(pairs.begin(), pairs.end());
+      // Blocks of n tiles: halves of an n x n chessboard differ by at most one pair of tiles.
+      EXPECT_LE(*most - *least, tile_rows * tile_rows) << ranks << " ranks, " << tiles << " tiles each";
+      const std::int64_t all = ranks * tiles;
+      EXPECT_EQ(std::accumulate(pairs.begin(), pairs.end(), std::int64_t{0}),
+                all * (all + 1) / 2 * tile_rows * tile_rows);
+    }
+}
+
+/// Whether the mask hides no, some or all pairs of points of two tiles, by looking at each.
+std::pair<bool, bool> some_and_all_visible(const Entry &e, const Mask &mask) {
+  bool some = false;
+  bool all = true;
+  for (std::int64_t i = e.own.first.value; i < e.own.first.value + e.own.rows; ++i)
+    for (std::int64_t j = e.visiting.first.value; j < e.visiting.first.value + e.visiting.rows; ++j) {
+      const bool visible = !(mask.causal && j > i) && !(mask.exclude_self && j == i);
+      some = some || visible;
+      all = all && visible;
+    }
+  return {some, all};
+}
+
+TEST(Schedule, MasksLeaveOutHiddenPairsAndMarkCutOnes) {
+  const Mask masks[] = {{true, false}, {false, true}, {true, true}};
+  for (const Mask &mask : masks)
+    for (int ranks = 1; ranks <= 5; ++ranks)
+      for (const RowPartition &own : {RowPartition::zigzag(61, ranks), RowPartition::contiguous(61, ranks)}) {
+        const RowPartition visiting = RowPartition::zigzag(75, ranks);
+        Coverage evaluated;
+        for (const Entry &e : all_entries(own, visiting, Sides::own, false, mask)) {
+          const auto [some, all] = some_and_all_visible(e, mask);
+          // A tile of one row that meets itself alone is cut to nothing; it may be listed as long as it is marked.
+          EXPECT_TRUE(some || (mask.exclude_self && e.pair.masked)) << "a hidden pair is listed";
+          EXPECT_EQ(e.pair.masked, !all);
+          ++evaluated[{e.own.first.value, e.visiting.first.value}];
+        }
+        for (const TileInfo &a : tiles_of_all(own))
+          for (const TileInfo &b : tiles_of_all(visiting)) {
+            const auto [some, all] = some_and_all_visible({a, b, {}, 0}, mask);
+            const auto found = evaluated.find({a.first.value, b.first.value});
+            ASSERT_TRUE(!some || (found != evaluated.end() && found->second == 1)) << all;
+          }
+      }
+}
+
+TEST(Schedule, SquareKeepsSelfExclusion) {
+  const Mask mask{false, true};
+  const RowPartition partition = RowPartition::contiguous(50, 4);
+  for (const Entry &e : all_entries(partition, partition, Sides::both, true, mask))
+    EXPECT_EQ(e.pair.masked, e.own.first == e.visiting.first);
+}
+
+TEST(Schedule, ZigzagBalancesTheCausalMask) {
+  const int ranks = 4;
+  const std::int64_t rows = ranks * 2 * 8 * tile_rows;
+  const auto spread = [&](const RowPartition &partition) {
+    std::vector<double> pairs(ranks, 0);
+    for (const Entry &e : all_entries(partition, partition, Sides::own, false, {true, false}))
+      pairs[static_cast<std::size_t>(e.rank)] += 1;
+    return *std::max_element(pairs.begin(), pairs.end()) / *std::min_element(pairs.begin(), pairs.end());
+  };
+  EXPECT_LT(spread(RowPartition::zigzag(rows, ranks)), 1.01);
+  EXPECT_GT(spread(RowPartition::contiguous(rows, ranks)), 3);
+}
+
+}  // namespace
+}  // namespace flashring::test

@@ -1,0 +1,158 @@
+#include "support/tiles.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <stdexcept>
+#include <string>
+
+namespace flashring::test {
+
+void AlignedBytes::resize(std::size_t bytes) {
+  const std::size_t rounded = (bytes + 127) / 128 * 128 + 128;
+  data_.reset(static_cast<std::byte *>(std::aligned_alloc(128, rounded)));
+  std::memset(data_.get(), 0, rounded);
+  size_ = bytes;
+}
+
+TileArrays::TileArrays(const Backend &backend, const TileShape &shape, const PointSet &points,
+                       std::vector<TileInfo> tiles, const std::vector<double> &mean)
+    : backend_(&backend), shape_(shape), tiles_(std::move(tiles)) {
+  const std::size_t bytes = backend.payload_bytes(shape);
+  payload_.resize(bytes * tiles_.size());
+  for (std::size_t t = 0; t < tiles_.size(); ++t) {
+    PackInput input;
+    input.rows = points.row(rows_);
+    input.count = tiles_[t].rows;
+    input.mean = mean.empty() ? nullptr : mean.data();
+    input.scale = feature_scale(shape.pair);
+    backend.pack(shape, input, payload_.data() + t * bytes);
+    rows_ += static_cast<std::size_t>(tiles_[t].rows);
+  }
+  if (rows_ != points.count()) throw std::logic_error("tiles and points differ in rows");
+  reset_state();
+}
+
+void TileArrays::fill(AlignedBytes &array, const std::vector<double> &values, int columns, double padding) const {
+  const std::size_t T = tile_rows();
+  const auto c = static_cast<std::size_t>(columns);
+  const bool is_double = shape_.precision == Precision::fp64;
+  array.resize(tiles_.size() * c * T * column_bytes(shape_.precision));
+  std::size_t first = 0;
+  for (std::size_t t = 0; t < tiles_.size(); ++t) {
+    for (std::size_t k = 0; k < c; ++k)
+      for (std::size_t i = 0; i < T; ++i) {
+        const bool real = i < static_cast<std::size_t>(tiles_[t].rows);
+        const double value = real ? values[k * rows_ + first + i] : padding;
+        const std::size_t at = (t * c + k) * T + i;
+        if (is_double)
+          reinterpret_cast<double *>(array.data())[at] = value;
+        else
+          reinterpret_cast<float *>(array.data())[at] = static_cast<float>(value);
+      }
+    first += static_cast<std::size_t>(tiles_[t].rows);
+  }
+}
+
+void TileArrays::set_columns(const std::vector<double> &values) { fill(columns_, values, shape_.columns, 0); }
+
+void TileArrays::set_log_weights(const std::vector<double> &values) {
+  fill(log_weights_, values, 1, -std::numeric_limits<double>::infinity());
+}
+
+void TileArrays::reset_state() {
+  const RowRule &rule = row_rule(shape_.row);
+  const std::size_t bytes = static_cast<std::size_t>(rule.state_words(shape_.pass, shape_.columns)) * 8 * tile_rows();
+  state_.resize(bytes * tiles_.size());
+  for (std::size_t t = 0; t < tiles_.size(); ++t)
+    rule.identity(shape_.pass, shape_.columns, tile_rows(), state_.data() + t * bytes);
+}
+
+void TileArrays::fill_state_padding(double value) {
+  const std::size_t T = tile_rows();
+  const auto words = static_cast<std::size_t>(row_rule(shape_.row).state_words(shape_.pass, shape_.columns));
+  auto *state = reinterpret_cast<double *>(state_.data());
+  for (std::size_t t = 0; t < tiles_.size(); ++t)
+    for (std::size_t w = 0; w < words; ++w)
+      for (auto i = static_cast<std::size_t>(tiles_[t].rows); i < T; ++i) state[(t * words + w) * T + i] = value;
+}
+
+TileSide TileArrays::side() {
+  TileSide side;
+  side.tiles = tiles_.data();
+  side.payload = payload_.data();
+  side.pass_scalars = log_weights_.size() == 0 ? nullptr : log_weights_.data();
+  side.columns = columns_.size() == 0 ? nullptr : columns_.data();
+  side.state = state_.data();
+  return side;
+}
+
+std::vector<double> TileArrays::finish() const {
+  const RowRule &rule = row_rule(shape_.row);
+  const std::size_t T = tile_rows();
+  const auto outputs = static_cast<std::size_t>(rule.outputs(shape_.columns));
+  const std::size_t bytes = static_cast<std::size_t>(rule.state_words(shape_.pass, shape_.columns)) * 8 * T;
+  std::vector<double> out(rows_ * outputs);
+  std::vector<double> tile(outputs * T);
+  std::size_t first = 0;
+  for (std::size_t t = 0; t < tiles_.size(); ++t) {
+    rule.finish(shape_.columns, T, state_.data() + t * bytes, tile.data());
+    for (std::size_t o = 0; o < outputs; ++o)
+      for (std::size_t i = 0; i < static_cast<std::size_t>(tiles_[t].rows); ++i)
+        out[o * rows_ + first + i] = tile[o * T + i];
+    first += static_cast<std::size_t>(tiles_[t].rows);
+  }
+  return out;
+}
+
+std::vector<std::int64_t> TileArrays::global_rows() const {
+  std::vector<std::int64_t> rows;
+  for (const TileInfo &tile : tiles_)
+    for (int i = 0; i < tile.rows; ++i) rows.push_back(tile.first.value + i);
+  return rows;
+}
+
+std::vector<TilePair> all_pairs(const TileArrays &own, const TileArrays &visiting, Sides sides, bool masked) {
+  std::vector<TilePair> pairs;
+  for (std::size_t a = 0; a < own.tiles().size(); ++a)
+    for (std::size_t b = 0; b < visiting.tiles().size(); ++b)
+      pairs.push_back({static_cast<std::int32_t>(a), static_cast<std::int32_t>(b), sides, masked});
+  return pairs;
+}
+
+void evaluate(const Backend &backend, const TileShape &shape, TileArrays &own, TileArrays &visiting,
+              const std::vector<TilePair> &pairs) {
+  AlignedBytes scratch;
+  scratch.resize(backend.scratch_bytes(shape));
+  TileCall call;
+  call.shape = shape;
+  call.own = own.side();
+  call.visiting = visiting.side();
+  call.pairs = pairs.data();
+  call.pair_count = static_cast<std::int64_t>(pairs.size());
+  call.scratch = scratch.data();
+  backend.evaluate(call);
+}
+
+std::vector<TileInfo> make_tile_list(std::int64_t first, const std::vector<int> &counts) {
+  std::vector<TileInfo> tiles;
+  for (const int count : counts) {
+    tiles.push_back({GlobalRow{first}, count});
+    first += count;
+  }
+  return tiles;
+}
+
+std::vector<std::string> backends_to_test() {
+  std::vector<std::string> names;
+  std::vector<const Backend *> seen;
+  for (const std::string &name : backend_names()) {
+    const Backend *backend = &find_backend(name);
+    if (std::find(seen.begin(), seen.end(), backend) != seen.end()) continue;  // the best instruction set has two names
+    seen.push_back(backend);
+    names.push_back(name);
+  }
+  return names;
+}
+
+}  // namespace flashring::test

@@ -1,0 +1,80 @@
+// The arrays of tile.hpp, made by the tests alone: what a caller of a backend's table has to provide.
+#pragma once
+
+#include <cstddef>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "flashring/tile.hpp"
+#include "support/oracle.hpp"
+
+namespace flashring::test {
+
+/// Bytes aligned to 128, as the contract asks.
+class AlignedBytes {
+ public:
+  void resize(std::size_t bytes);
+  std::byte *data() { return data_.get(); }
+  const std::byte *data() const { return data_.get(); }
+  std::size_t size() const { return size_; }
+  /// A copy, to compare bits.
+  std::vector<std::byte> copy() const { return {data(), data() + size_}; }
+
+ private:
+  struct Free {
+    void operator()(std::byte *p) const { std::free(p); }
+  };
+  std::unique_ptr<std::byte, Free> data_;
+  std::size_t size_ = 0;
+};
+
+/// One side of a call. `points` holds the rows of all tiles, one after the other.
+class TileArrays {
+ public:
+  TileArrays(const Backend &backend, const TileShape &shape, const PointSet &points, std::vector<TileInfo> tiles,
+             const std::vector<double> &mean = {});
+
+  /// (rows, columns) column-major; zero in the padding.
+  void set_columns(const std::vector<double> &values);
+  /// (rows); the padding becomes minus infinity.
+  void set_log_weights(const std::vector<double> &values);
+  void reset_state();
+  /// Overwrites the state's padding rows.
+  void fill_state_padding(double value);
+
+  TileSide side();
+  /// (rows, outputs) column-major.
+  std::vector<double> finish() const;
+  const std::vector<TileInfo> &tiles() const { return tiles_; }
+  AlignedBytes &state() { return state_; }
+  AlignedBytes &payload() { return payload_; }
+  /// Global row of every row.
+  std::vector<std::int64_t> global_rows() const;
+
+ private:
+  void fill(AlignedBytes &array, const std::vector<double> &values, int columns, double padding) const;
+  std::size_t tile_rows() const { return static_cast<std::size_t>(backend_->tile_rows); }
+
+  const Backend *backend_;
+  TileShape shape_;
+  std::vector<TileInfo> tiles_;
+  std::size_t rows_ = 0;
+  AlignedBytes payload_, log_weights_, columns_, state_;
+};
+
+/// Every tile of `own` with every tile of `visiting`.
+std::vector<TilePair> all_pairs(const TileArrays &own, const TileArrays &visiting, Sides sides, bool masked);
+
+/// One evaluate call with scratch of its own.
+void evaluate(const Backend &backend, const TileShape &shape, TileArrays &own, TileArrays &visiting,
+              const std::vector<TilePair> &pairs);
+
+/// Consecutive tiles with the given row counts, rows counted from `first`.
+std::vector<TileInfo> make_tile_list(std::int64_t first, const std::vector<int> &counts);
+
+/// Backends to test: one name for each, lower ceilings on the instruction set that this machine offers included.
+std::vector<std::string> backends_to_test();
+
+}  // namespace flashring::test

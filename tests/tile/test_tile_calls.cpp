@@ -1,0 +1,287 @@
+// What a tile call promises beside its sums: masks by 64-bit rows, states that are added to, padding that stays apart,
+// both sides at once, calls without work, centring, weights far below the smallest number, and the lanes in use.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "flashring/check.hpp"
+#include "support/scatter.hpp"
+#include "support/tiles.hpp"
+#include "support/tolerance.hpp"
+
+namespace flashring::test {
+namespace {
+
+constexpr int features = 5;
+constexpr int columns = 3;
+constexpr double infinity = std::numeric_limits<double>::infinity();
+
+/// Two sides with random points, columns and log weights for one backend, row rule and precision.
+struct Bench {
+  Bench(const std::string &name, RowKind row, Precision precision, const std::string &text = "gaussian:beta=0.7",
+        int c = columns, Mask mask = {}, std::int64_t own_first = 0, std::int64_t visiting_first = 0,
+        std::vector<double> mean = {}, double offset = 0)
+      : backend(find_backend(name)),
+        shape{parse_pair(text), row, 0, precision, features, c, mask},
+        own_counts{backend.tile_rows, 9},
+        visiting_counts{backend.tile_rows, 1},
+        own_points(shifted(count(own_counts), 21, offset)),
+        visiting_points(shifted(count(visiting_counts), 22, offset)),
+        own(backend, shape, own_points, make_tile_list(own_first, own_counts), mean),
+        visiting(backend, shape, visiting_points, make_tile_list(visiting_first, visiting_counts), mean),
+        table(make_table(oracle_pair(text), own_points, visiting_points, mean)) {
+    own_values = random_numbers(own_points.count() * static_cast<std::size_t>(c), 23);
+    visiting_values = random_numbers(visiting_points.count() * static_cast<std::size_t>(c), 24);
+    own_weights = random_numbers(own_points.count(), 25);
+    visiting_weights = random_numbers(visiting_points.count(), 26);
+    own.set_columns(own_values);
+    visiting.set_columns(visiting_values);
+    if (row_rule(row).scalars > 0) own.set_log_weights(own_weights);
+    if (row_rule(row).scalars > 0) visiting.set_log_weights(visiting_weights);
+    hide(table, own.global_rows(), visiting.global_rows(), mask.causal, mask.exclude_self);
+  }
+
+  static std::size_t count(const std::vector<int> &counts) {
+    std::size_t sum = 0;
+    for (const int rows : counts) sum += static_cast<std::size_t>(rows);
+    return sum;
+  }
+  static PointSet shifted(std::size_t rows, std::uint64_t seed, double offset) {
+    PointSet points = random_points(rows, features, seed);
+    for (double &x : points.rows) x += offset;
+    return points;
+  }
+
+  void run(Sides sides, bool masked = false) {
+    evaluate(backend, shape, own, visiting, all_pairs(own, visiting, sides, masked));
+  }
+  void reset() {
+    own.reset_state();
+    visiting.reset_state();
+  }
+  Bounded expected_own() const { return expected(table, visiting_values, visiting_weights); }
+  Bounded expected_visiting() const { return expected(transposed(table), own_values, own_weights); }
+  Bounded expected(const PairTable &t, const std::vector<double> &values, const std::vector<double> &weights) const {
+    const Arithmetic a = arithmetic(shape.precision, backend.tile_rows);
+    return shape.row == RowKind::sum ? oracle_sum(t, values, shape.columns, a)
+                                     : oracle_log_sum_exp(t, weights, values, shape.columns, a);
+  }
+
+  const Backend &backend;
+  TileShape shape;
+  std::vector<int> own_counts, visiting_counts;
+  PointSet own_points, visiting_points;
+  TileArrays own, visiting;
+  PairTable table;
+  std::vector<double> own_values, visiting_values, own_weights, visiting_weights;
+};
+
+class TileCalls : public ::testing::TestWithParam<std::tuple<std::string, RowKind, Precision>> {
+ protected:
+  std::string name() const { return std::get<0>(GetParam()); }
+  RowKind row() const { return std::get<1>(GetParam()); }
+  Precision precision() const { return std::get<2>(GetParam()); }
+};
+
+TEST_P(TileCalls, NoPairsNoChange) {
+  Bench bench(name(), row(), precision());
+  const auto before = bench.own.state().copy();
+  evaluate(bench.backend, bench.shape, bench.own, bench.visiting, {});
+  EXPECT_EQ(bench.own.state().copy(), before);
+}
+
+TEST_P(TileCalls, BothSidesEqualOwnPlusVisiting) {
+  Bench bench(name(), row(), precision());
+  bench.run(Sides::both);
+  const std::vector<double> own = bench.own.finish();
+  const std::vector<double> visiting = bench.visiting.finish();
+  bench.reset();
+  bench.run(Sides::own);
+  bench.run(Sides::visiting);
+  // The weights are those of the same points, so only the order of summation may differ: no error of weights enters.
+  std::fill(bench.table.error.begin(), bench.table.error.end(), 0.0);
+  Bounded one_own = bench.expected_own();
+  Bounded one_visiting = bench.expected_visiting();
+  const std::vector<double> own_alone = bench.own.finish();
+  const std::vector<double> visiting_alone = bench.visiting.finish();
+  one_own.value.assign(own_alone.begin(), own_alone.end());
+  one_visiting.value.assign(visiting_alone.begin(), visiting_alone.end());
+  EXPECT_EQ(outside(own, one_own, 2), "");
+  EXPECT_EQ(outside(visiting, one_visiting, 2), "");
+}
+
+TEST_P(TileCalls, StatesAreAddedTo) {
+  Bench bench(name(), row(), precision());
+  bench.run(Sides::both);
+  const auto once = bench.own.state().copy();
+  bench.reset();
+  // The same list in two calls: a call continues where the last one stopped, to the bit.
+  const std::vector<TilePair> pairs = all_pairs(bench.own, bench.visiting, Sides::both, false);
+  const auto middle = pairs.begin() + 3;
+  evaluate(bench.backend, bench.shape, bench.own, bench.visiting, {pairs.begin(), middle});
+  evaluate(bench.backend, bench.shape, bench.own, bench.visiting, {middle, pairs.end()});
+  EXPECT_EQ(bench.own.state().copy(), once);
+  // Every pair twice: sums double, log-sum-exp grows by ln 2, means stay.
+  bench.run(Sides::both);
+  Bounded twice = bench.expected_own();
+  const std::size_t rows = bench.own_points.count();
+  for (std::size_t i = 0; i < twice.value.size(); ++i) {
+    if (row() == RowKind::sum)
+      twice.value[i] *= 2;
+    else if (i < rows)
+      twice.value[i] += std::log(2.0L);
+  }
+  EXPECT_EQ(outside(bench.own.finish(), twice, row() == RowKind::sum ? 2 : 1), "");
+}
+
+TEST_P(TileCalls, StatePaddingDoesNotMatter) {
+  Bench bench(name(), row(), precision());
+  bench.run(Sides::both);
+  const std::vector<double> own = bench.own.finish();
+  const std::vector<double> visiting = bench.visiting.finish();
+  for (const double padding : {1e30, -7.0, std::nan("")}) {
+    bench.reset();
+    bench.own.fill_state_padding(padding);
+    bench.visiting.fill_state_padding(padding);
+    bench.run(Sides::both);
+    EXPECT_EQ(bench.own.finish(), own);
+    EXPECT_EQ(bench.visiting.finish(), visiting);
+  }
+}
+
+TEST_P(TileCalls, MasksCompareRowsOf64Bits) {
+  const std::int64_t base = (std::int64_t{1} << 33) + 7;
+  const Mask masks[] = {{true, false}, {false, true}, {true, true}};
+  for (const Mask &mask : masks)
+    for (const std::int64_t offset :
+         {std::int64_t{0}, std::int64_t{-5}, std::int64_t{11}, std::int64_t{1} << 32, -(std::int64_t{1} << 32)}) {
+      SCOPED_TRACE("causal " + std::to_string(mask.causal) + " exclude_self " + std::to_string(mask.exclude_self) +
+                   " visiting rows start " + std::to_string(offset) + " after own rows");
+      Bench bench(name(), row(), precision(), "gaussian:beta=0.7", columns, mask, base, base + offset);
+      bench.run(Sides::both, true);
+      EXPECT_EQ(outside(bench.own.finish(), bench.expected_own()), "");
+      EXPECT_EQ(outside(bench.visiting.finish(), bench.expected_visiting()), "");
+    }
+}
+
+TEST_P(TileCalls, MaskedSumOfOneColumn) {
+  // One column has kernels of its own.
+  Bench bench(name(), row(), precision(), "gaussian:beta=0.7", 1, {true, false}, 0, 30);
+  bench.run(Sides::both, true);
+  EXPECT_EQ(outside(bench.own.finish(), bench.expected_own()), "");
+  EXPECT_EQ(outside(bench.visiting.finish(), bench.expected_visiting()), "");
+}
+
+TEST_P(TileCalls, UnmaskedPairsAreNotTested) {
+  // `masked` says where the mask cuts; other pairs count in full, whatever the mask says.
+  Bench bench(name(), row(), precision(), "gaussian:beta=0.7", columns, {true, false}, 0, 5000);
+  std::fill(bench.table.visible.begin(), bench.table.visible.end(), 1);
+  bench.run(Sides::own, false);
+  EXPECT_EQ(outside(bench.own.finish(), bench.expected_own()), "");
+}
+
+TEST_P(TileCalls, CentredPointsFarFromTheOrigin) {
+  const std::vector<double> mean(features, 100.0);
+  Bench bench(name(), row(), precision(), "matern52:ell=0.9", columns, {}, 0, 0, mean, 100.0);
+  bench.run(Sides::both);
+  EXPECT_EQ(outside(bench.own.finish(), bench.expected_own()), "");
+  EXPECT_EQ(outside(bench.visiting.finish(), bench.expected_visiting()), "");
+}
+
+TEST_P(TileCalls, WeightsFarBelowTheSmallestNumber) {
+  // beta r^2 is some thousands: sums vanish, log-sum-exp does not.
+  Bench bench(name(), row(), precision(), "gaussian:beta=3000");
+  bench.run(Sides::both);
+  EXPECT_EQ(outside(bench.own.finish(), bench.expected_own()), "");
+  EXPECT_EQ(outside(bench.visiting.finish(), bench.expected_visiting()), "");
+}
+
+TEST_P(TileCalls, NegativeInnerExp) {
+  Bench bench(name(), row(), precision(), "inner_exp:s=-0.8");
+  bench.run(Sides::both);
+  EXPECT_EQ(outside(bench.own.finish(), bench.expected_own()), "");
+  EXPECT_EQ(outside(bench.visiting.finish(), bench.expected_visiting()), "");
+}
+
+std::string param_name(const ::testing::TestParamInfo<std::tuple<std::string, RowKind, Precision>> &info) {
+  std::string name = std::get<0>(info.param) + "_" + row_rule(std::get<1>(info.param)).name +
+                     (std::get<2>(info.param) == Precision::fp64 ? "_fp64" : "_fp32");
+  for (char &letter : name)
+    if (letter == ':') letter = '_';
+  return name;
+}
+
+INSTANTIATE_TEST_SUITE_P(Every, TileCalls,
+                         ::testing::Combine(::testing::ValuesIn(backends_to_test()),
+                                            ::testing::Values(RowKind::sum, RowKind::logsumexp),
+                                            ::testing::Values(Precision::fp64, Precision::fp32)),
+                         param_name);
+
+class LogSumExpCalls : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(LogSumExpCalls, HiddenSourcesAndRowsThatSeeNothing) {
+  for (const Precision precision : {Precision::fp64, Precision::fp32}) {
+    Bench bench(GetParam(), RowKind::logsumexp, precision, "gaussian:beta=0.7", columns, {true, false}, 0, 4);
+    for (std::size_t j = 0; j < bench.visiting_weights.size(); j += 2) bench.visiting_weights[j] = -infinity;
+    bench.visiting.set_log_weights(bench.visiting_weights);
+    bench.run(Sides::own, true);
+    const std::vector<double> out = bench.own.finish();
+    EXPECT_EQ(outside(out, bench.expected_own()), "");
+    for (std::size_t i = 0; i < 5; ++i) {  // rows 0..4 see nothing: visiting row 4 is hidden by its weight
+      EXPECT_EQ(out[i], -infinity);
+      EXPECT_EQ(out[bench.own_points.count() + i], 0.0);
+    }
+  }
+}
+
+TEST_P(LogSumExpCalls, LogWeightsOfAnySize) {
+  for (const Precision precision : {Precision::fp64, Precision::fp32}) {
+    Bench bench(GetParam(), RowKind::logsumexp, precision);
+    for (std::size_t j = 0; j < bench.visiting_weights.size(); ++j)
+      bench.visiting_weights[j] = 1e4 * bench.visiting_weights[j];  // exp overflows and underflows
+    bench.visiting.set_log_weights(bench.visiting_weights);
+    bench.run(Sides::own);
+    EXPECT_EQ(outside(bench.own.finish(), bench.expected_own()), "");
+  }
+}
+
+std::string backend_param_name(const ::testing::TestParamInfo<std::string> &param) {
+  std::string name = param.param;
+  for (char &letter : name)
+    if (letter == ':') letter = '_';
+  return name;
+}
+
+INSTANTIATE_TEST_SUITE_P(Every, LogSumExpCalls, ::testing::ValuesIn(backends_to_test()), backend_param_name);
+
+TEST(Backends, UnknownNamesListTheKnown) {
+  try {
+    find_backend("abacus");
+    FAIL() << "abacus was found";
+  } catch (const Error &error) {
+    EXPECT_NE(std::string(error.what()).find("abacus"), std::string::npos) << error.what();
+    for (const std::string &name : backend_names())
+      EXPECT_NE(std::string(error.what()).find(name), std::string::npos) << error.what();
+  }
+  EXPECT_THROW(find_backend("simd:abacus"), Error);
+  EXPECT_NO_THROW(find_backend("auto"));
+}
+
+#if defined(__x86_64__)
+TEST(Backends, VectorLanesFitTheMachine) {
+  const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  const int lanes = avx512 ? 16 : avx2 ? 8 : 4;
+  EXPECT_EQ(find_backend("simd").lanes_fp32, lanes);
+  EXPECT_EQ(find_backend("simd").lanes_fp64, lanes / 2);
+  EXPECT_EQ(find_backend("auto").lanes_fp32, lanes) << "auto does not take the widest vectors";
+  if (avx2) {
+    EXPECT_EQ(find_backend("simd:AVX2").lanes_fp32, 8);
+  }
+}
+#endif
+
+}  // namespace
+}  // namespace flashring::test
