@@ -13,7 +13,8 @@ endforeach()
 set(PKG_CONFIG_USE_CMAKE_PREFIX_PATH ON)
 pkg_check_modules(PETSC REQUIRED IMPORTED_TARGET PETSc>=3.18)
 pkg_check_modules(SLEPC REQUIRED IMPORTED_TARGET SLEPc>=3.18)
-pkg_check_modules(HDF5 REQUIRED IMPORTED_TARGET hdf5-openmpi)
+# The HDF5 that PETSc is linked to: Debian's name first, then the plain one (Spack). Only its serial functions are used.
+pkg_search_module(HDF5 REQUIRED IMPORTED_TARGET hdf5-openmpi hdf5)
 find_package(fmt REQUIRED)
 find_package(nlohmann_json REQUIRED)
 

@@ -4,6 +4,7 @@
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 
 namespace flashring {
 
@@ -20,11 +21,21 @@ class Error : public std::runtime_error {
 
 namespace detail {
 
+/// Numbers as short as they can be without losing a bit: 0.6, not 0.59999999999999998.
+std::string shortest(double value);
+
+template <class Part>
+void append(std::ostringstream &text, const Part &part) {
+  if constexpr (std::is_floating_point_v<Part>)
+    text << shortest(part);
+  else
+    text << part;
+}
+
 template <class... Parts>
 std::string concatenate(const Parts &...parts) {
   std::ostringstream text;
-  text.precision(17);
-  (text << ... << parts);
+  (append(text, parts), ...);
   return text.str();
 }
 

@@ -31,7 +31,7 @@ class PointBlock {
   void update(std::span<const double> rows);  // (local_rows, features)
 
  private:
-  void check_finite() const;
+  void check_finite(std::span<const double> rows) const;
 
   RowPartition partition_;
   int rank_ = 0;
@@ -48,7 +48,7 @@ PointBlock redistribute(const Communicator &communicator, const PointBlock &poin
 /// Generated point sets, the same for any number of ranks:
 ///   circle:n=N                   regular N-gon on the unit circle (E1)
 ///   torus:n=N,q=Q                product of Q regular N-gons in R^2Q (E2), N^Q points
-///   hypercube:d=D                {0,1}^D (E3), 2^D points
+///   hypercube:d=D                {0,1}^D (E3), 2^D points; feature k is bit k of the row
 ///   swiss_roll:n=N,m=M           grid in (arc length, height), N x M points (E6)
 ///   clusters:n=N,d=D,k=K,spread=S,seed=X    K Gaussian clouds of standard deviation S around centres in [-1,1]^D
 ///   normal:n=N,d=D,seed=X        independent standard normal features

@@ -12,7 +12,7 @@ std::array<std::uint64_t, 4> philox4x64(std::array<std::uint64_t, 4> counter, st
 /// What a stream is for; part of the key, so that streams with one seed are independent.
 enum class RandomStream : std::uint64_t { start_vector = 1, points = 2, centres = 3, sample = 4 };
 
-/// Uniform in (0,1): (bits + 1/2) / 2^53 from the top 53 bits of word 0 of counter (index, minor, 0, 0), key (seed,
+/// Uniform in (0,1): (bits + 1/2) / 2^52 from the top 52 bits of word 0 of counter (index, minor, 0, 0), key (seed,
 /// stream).
 double random_uniform(std::uint64_t seed, RandomStream stream, std::uint64_t index, std::uint64_t minor = 0);
 

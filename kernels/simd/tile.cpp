@@ -9,8 +9,6 @@
 // norms of the rounded features, so that a point's distance to itself is the rounding of the sum alone.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "simd/tile.cpp"
-// The platform's baseline, SSE4, AVX2 and AVX-512; the sets between them bring nothing here but compile time.
-#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_AVX3_DL)
 #include "hwy/foreach_target.h"
 // Highway asks for this order.
 #include "hwy/contrib/math/math-inl.h"

@@ -17,7 +17,8 @@ constexpr std::uint64_t weyl_1 = 0xBB67AE8584CAA73BU;
 
 std::uint64_t high(Wide product) { return static_cast<std::uint64_t>(product >> 64U); }
 
-double to_uniform(std::uint64_t bits) { return (static_cast<double>(bits >> 11U) + 0.5) * 0x1p-53; }
+/// 52 bits and a half: one more bit would round the largest number to 1.
+double to_uniform(std::uint64_t bits) { return (static_cast<double>(bits >> 12U) + 0.5) * 0x1p-52; }
 
 }  // namespace
 

@@ -145,15 +145,16 @@ struct Panel {
 std::vector<Panel> panels(int coordinates) {
   if (coordinates == 1) return {{1, 4, 0.095, 0.79, 0.085, 0.88}};
   if (coordinates == 2) return {{1, 2, 0.095, 0.79, 0.085, 0.88}};
-  return {{1, 2, 0.064, 0.56, 0.085, 0.88}, {1, 3, 0.615, 0.842, 0.535, 0.88}, {2, 3, 0.615, 0.842, 0.085, 0.43}};
+  return {{1, 2, 0.064, 0.55, 0.085, 0.88}, {1, 3, 0.621, 0.842, 0.535, 0.88}, {2, 3, 0.621, 0.842, 0.085, 0.43}};
 }
 
 std::string axis_name(int coordinate, double time) {
   if (coordinate == 4) return "'{/:Italic N π}  (stationary law)'";
   const std::string psi = fmt::format("{{/:Italic ψ}}_{}", coordinate);
   if (time == 0) return "'" + psi + "'";
-  const std::string power = time == 1 ? "" : fmt::format("^{{ {:g}}}", time);
-  return fmt::format("'{{/:Italic λ}}@{}_{{{}}} {}'", power.empty() ? "^{}" : power, coordinate, psi);
+  if (time == 1) return fmt::format("'{{/:Italic λ}}_{} {}'", coordinate, psi);
+  // The index takes no room, so that it stands below the power.
+  return fmt::format("'{{/:Italic λ}}@_{{{}}}^{{{:g}}} {}'", coordinate, time, psi);
 }
 
 std::string map_data(const PointSample &sample) {

@@ -25,28 +25,45 @@ struct SampleRow {
   std::array<double, 4> coordinates{};
 };
 
-/// Row i is drawn when i n / N passes a whole number: n rows, as evenly as whole numbers allow.
-bool is_drawn(std::int64_t row, std::int64_t rows) {
-  return rows <= most_points || (row % rows) * most_points % rows < most_points;
+/// The rows of a picture: one of each of n equal runs of rows, drawn at random. A fixed step would miss whole classes
+/// where rows repeat in its rhythm (class = row modulo 6, say).
+std::vector<std::int64_t> drawn_rows(std::int64_t rows) {
+  const std::int64_t runs = std::min(rows, most_points);
+  std::vector<std::int64_t> drawn;
+  for (std::int64_t j = 0; j < runs; ++j) {
+    const std::int64_t begin = j * rows / runs;
+    const std::int64_t length = (j + 1) * rows / runs - begin;
+    const double place = random_uniform(0, RandomStream::sample, static_cast<std::uint64_t>(j), 1);
+    drawn.push_back(begin + std::min(length - 1, static_cast<std::int64_t>(place * static_cast<double>(length))));
+  }
+  return drawn;
+}
+
+SampleRow sample_row(const Results &results, const std::vector<double> &scale, std::int64_t local_rows,
+                     std::int64_t rows, std::int64_t local, std::int64_t row) {
+  SampleRow point;
+  point.index = static_cast<double>(row);
+  point.coordinates.fill(std::numeric_limits<double>::quiet_NaN());
+  for (std::size_t c = 0; c < std::min<std::size_t>(3, scale.size()); ++c)
+    point.coordinates[c] =
+        scale[c] * results.right[(c + 1) * static_cast<std::size_t>(local_rows) + static_cast<std::size_t>(local)];
+  point.coordinates[3] = static_cast<double>(rows) * results.pi[static_cast<std::size_t>(local)];
+  return point;
 }
 
 std::vector<SampleRow> own_sample(const Results &results, const std::vector<double> &scale,
                                   const RowPartition &partition, int rank) {
+  const std::vector<std::int64_t> drawn = drawn_rows(partition.rows());  // increasing
   std::vector<SampleRow> sample;
-  const std::int64_t local_rows = partition.local_rows(rank);
   std::int64_t local = 0;
-  for (const RowRange &range : partition.ranges(rank))
-    for (std::int64_t i = 0; i < range.count; ++i, ++local) {
-      const std::int64_t row = range.begin.value + i;
-      if (!is_drawn(row, partition.rows())) continue;
-      SampleRow &point = sample.emplace_back();
-      point.index = static_cast<double>(row);
-      point.coordinates.fill(std::numeric_limits<double>::quiet_NaN());
-      for (std::size_t c = 0; c < std::min<std::size_t>(3, scale.size()); ++c)
-        point.coordinates[c] =
-            scale[c] * results.right[(c + 1) * static_cast<std::size_t>(local_rows) + static_cast<std::size_t>(local)];
-      point.coordinates[3] = static_cast<double>(partition.rows()) * results.pi[static_cast<std::size_t>(local)];
-    }
+  for (const RowRange &range : partition.ranges(rank)) {
+    const std::int64_t begin = range.begin.value;
+    for (auto at = std::lower_bound(drawn.begin(), drawn.end(), begin); at != drawn.end() && *at < begin + range.count;
+         ++at)
+      sample.push_back(
+          sample_row(results, scale, partition.local_rows(rank), partition.rows(), local + *at - begin, *at));
+    local += range.count;
+  }
   return sample;
 }
 

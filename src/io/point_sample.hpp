@@ -29,7 +29,7 @@ struct PointSample {
   std::string colour_name;           ///< of the colour bar, a gnuplot string
 };
 
-/// At most 20,000 points, evenly spaced in the order of the rows. Up to 20 different labels become categories; numbers
+/// At most 20,000 points, spread evenly over the rows. Up to 20 different labels become categories; numbers
 /// beyond that their values; other labels their place in sorted order; without labels the third coordinate colours, or
 /// the stationary law where there is none. Collective: every rank sends its share only.
 PointSample sample_points(const Communicator &communicator, const Results &results, const std::vector<double> &scale,

@@ -11,22 +11,22 @@ PointBlock::PointBlock(RowPartition partition, int rank, int features, std::vect
   FLASHRING_CHECK(features_ >= 1, "points have ", features_, " features (d); at least 1 is needed");
   FLASHRING_CHECK(static_cast<std::int64_t>(rows_.size()) == local_rows() * features_, "points: ", rows_.size(),
                   " numbers given for ", local_rows(), " rows of ", features_, " features");
-  check_finite();
+  check_finite(rows_);
 }
 
 void PointBlock::update(std::span<const double> rows) {
   FLASHRING_CHECK(rows.size() == rows_.size(), "new coordinates: ", rows.size(), " numbers given for ", local_rows(),
                   " rows of ", features_, " features; the shape must stay");
+  check_finite(rows);  // first: after an error the old points are still there
   rows_.assign(rows.begin(), rows.end());
-  check_finite();
 }
 
-void PointBlock::check_finite() const {
-  for (std::size_t i = 0; i < rows_.size(); ++i) {
-    if (std::isfinite(rows_[i])) continue;
+void PointBlock::check_finite(std::span<const double> rows) const {
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (std::isfinite(rows[i])) continue;
     const auto local = static_cast<std::int64_t>(i) / features_;
     throw Error(detail::concatenate("points: row ", partition_.global_row(rank_, LocalRow{local}).value, ", feature ",
-                                    static_cast<std::int64_t>(i) % features_, " is ", rows_[i],
+                                    static_cast<std::int64_t>(i) % features_, " is ", rows[i],
                                     "; remove or impute rows that are not finite"));
   }
 }

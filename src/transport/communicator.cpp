@@ -51,6 +51,8 @@ void Communicator::agree(const std::function<void()> &work) const {
   } catch (const std::exception &error) {
     message = error.what();
     code = 2;
+  } catch (...) {
+    code = 2;
   }
   if (code != 0 && message.empty()) message = "unnamed error";
   const double worst = max(code);

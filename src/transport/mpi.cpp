@@ -106,13 +106,23 @@ class MpiCommunicator final : public Communicator {
 
 class MpiExchange final : public Exchange {
  public:
-  explicit MpiExchange(std::vector<MPI_Request> requests) : requests_(std::move(requests)) {}
+  /// The first `receives` requests are receives.
+  MpiExchange(std::vector<MPI_Request> requests, std::size_t receives)
+      : requests_(std::move(requests)), receives_(receives) {}
   MpiExchange(const MpiExchange &) = delete;
   MpiExchange &operator=(const MpiExchange &) = delete;
-  // An exchange given up by an exception: waiting for peers that may have failed as well could hang.
+  // An exchange given up by an exception: nothing may arrive in buffers that are about to go, and waiting for peers
+  // that may have failed as well could hang. Sends cannot be recalled.
   ~MpiExchange() override {
-    for (MPI_Request &request : requests_)
-      if (request != MPI_REQUEST_NULL) MPI_Request_free(&request);
+    for (std::size_t i = 0; i < requests_.size(); ++i) {
+      if (requests_[i] == MPI_REQUEST_NULL) continue;
+      if (i >= receives_) {
+        MPI_Request_free(&requests_[i]);
+        continue;
+      }
+      MPI_Cancel(&requests_[i]);
+      MPI_Wait(&requests_[i], MPI_STATUS_IGNORE);
+    }
   }
 
   bool test() override {
@@ -129,6 +139,7 @@ class MpiExchange final : public Exchange {
  private:
   int count() const { return static_cast<int>(requests_.size()); }
   std::vector<MPI_Request> requests_;
+  std::size_t receives_;
 };
 
 class MpiTransport final : public Transport {
@@ -142,11 +153,12 @@ class MpiTransport final : public Transport {
       in_pieces(m.bytes, piece_bytes, [&](std::size_t at, int count) {
         call(MPI_Irecv(m.data + at, count, MPI_BYTE, m.peer, m.channel, comm_, &requests.emplace_back()), "MPI_Irecv");
       });
+    const std::size_t receive_requests = requests.size();
     for (const Message &m : sends)
       in_pieces(m.bytes, piece_bytes, [&](std::size_t at, int count) {
         call(MPI_Isend(m.data + at, count, MPI_BYTE, m.peer, m.channel, comm_, &requests.emplace_back()), "MPI_Isend");
       });
-    return std::make_unique<MpiExchange>(std::move(requests));
+    return std::make_unique<MpiExchange>(std::move(requests), receive_requests);
   }
 
  private:

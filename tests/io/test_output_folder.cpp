@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "../../src/io/point_sample.hpp"
 #include "flashring/check.hpp"
 #include "flashring/results.hpp"
 #include "io/hdf5_reader.hpp"
@@ -225,6 +226,33 @@ TEST(OutputFolder, DrawsPicturesWhateverTheNames) {
   EXPECT_FALSE(fs::exists("pwned"));
 }
 
+// 60,000 rows of which every sixth is one class: a picture of every third row would lose four of the six.
+TEST(PointSample, HoldsEveryClassOfPeriodicRows) {
+  constexpr std::int64_t rows = 60000;
+  const int ranks = world().size();
+  for (const RowPartition &partition : {RowPartition::contiguous(rows, ranks), RowPartition::zigzag(rows, ranks)}) {
+    const SampleRun run = make_run(partition, 1, 3);
+    const PointSample sample = sample_points(world(), run.results, {1.0, 2.0}, partition, {});
+    if (world().rank() != 0) {
+      EXPECT_TRUE(sample.points.empty());
+      continue;
+    }
+    ASSERT_EQ(sample.points.size(), 20000U);
+    std::vector<int> classes(6, 0);
+    std::vector<int> seen(rows, 0);
+    for (const SamplePoint &point : sample.points) {
+      const auto row = static_cast<std::int64_t>(point.coordinates[0] - exact(right_array, 0, 1));
+      ASSERT_EQ(point.coordinates[0], exact(right_array, row, 1));
+      EXPECT_EQ(point.coordinates[1], 2 * exact(right_array, row, 2));
+      EXPECT_TRUE(std::isnan(point.coordinates[2]));
+      EXPECT_EQ(++seen[static_cast<std::size_t>(row)], 1);
+      ++classes[static_cast<std::size_t>(row % 6)];
+    }
+    // Six standard deviations of a binomial count, 6 sqrt(20000 * 5/36).
+    for (const int count : classes) EXPECT_NEAR(count, 20000 / 6.0, 317);
+  }
+}
+
 TEST(OutputFolder, MissingGnuplotIsAFinding) {
   const std::string folder = scratch_folder("output_no_gnuplot");
   const SampleRun run = small_run();
@@ -319,6 +347,7 @@ TEST(OutputFolder, FullDiskChangesNothing) {
   world().sum(1.0);
   const std::vector<std::string> names = names_in(folder);
   const std::string report = read_file(folder + "/report.json");
+  world().sum(1.0);  // all ranks have looked before the next folder probes
   const SampleRun run = small_run(5000);
   OutputFolder output(world(), folder, true);
   const int last = world().size() - 1;

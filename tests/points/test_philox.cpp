@@ -25,13 +25,13 @@ TEST(Philox, KnownAnswers) {
 
 TEST(Philox, UniformIsMadeFromTheFirstWord) {
   const std::uint64_t word = philox4x64({42, 3, 0, 0}, {7, static_cast<std::uint64_t>(RandomStream::points)})[0];
-  EXPECT_EQ(random_uniform(7, RandomStream::points, 42, 3), (static_cast<double>(word >> 11U) + 0.5) * 0x1p-53);
+  EXPECT_EQ(random_uniform(7, RandomStream::points, 42, 3), (static_cast<double>(word >> 12U) + 0.5) * 0x1p-52);
 }
 
 TEST(Philox, NormalIsBoxAndMullerOfTheFirstTwoWords) {
   const auto words = philox4x64({5, 1, 0, 0}, {9, static_cast<std::uint64_t>(RandomStream::start_vector)});
-  const double u = (static_cast<double>(words[0] >> 11U) + 0.5) * 0x1p-53;
-  const double v = (static_cast<double>(words[1] >> 11U) + 0.5) * 0x1p-53;
+  const double u = (static_cast<double>(words[0] >> 12U) + 0.5) * 0x1p-52;
+  const double v = (static_cast<double>(words[1] >> 12U) + 0.5) * 0x1p-52;
   const double radius = std::sqrt(-2 * std::log(u));
   const double value = random_normal(9, RandomStream::start_vector, 5, 1);
   const double angle = 2 * 3.14159265358979323846 * v;

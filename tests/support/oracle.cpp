@@ -24,9 +24,13 @@ Real inner_product(const double *x, const double *y, int features) {
   return sum;
 }
 
-Real squared_norm(const double *x, const std::vector<double> &mean, int features) {
-  const std::vector<double> zero(static_cast<std::size_t>(features), 0.0);
-  return squared_distance(x, mean.empty() ? zero.data() : mean.data(), features);
+/// Squared norm of every row, minus the mean where one is given.
+std::vector<Real> squared_norms(const PointSet &points, const std::vector<double> &mean) {
+  const std::vector<double> zero(static_cast<std::size_t>(points.features), 0.0);
+  std::vector<Real> norms;
+  for (std::size_t i = 0; i < points.count(); ++i)
+    norms.push_back(squared_distance(points.row(i), mean.empty() ? zero.data() : mean.data(), points.features));
+  return norms;
 }
 
 /// sqrt(2 nu) r / ell of the Matern functions.
@@ -84,6 +88,8 @@ Real oracle_exponent(const OraclePair &pair, Real q) {
 PairTable make_table(const OraclePair &pair, const PointSet &own, const PointSet &visiting,
                      const std::vector<double> &mean) {
   const int d = own.features;
+  const std::vector<Real> own_norms = squared_norms(own, mean);
+  const std::vector<Real> visiting_norms = squared_norms(visiting, mean);
   PairTable table{own.count(), visiting.count(), {}, {}, {}};
   for (std::size_t i = 0; i < own.count(); ++i)
     for (std::size_t j = 0; j < visiting.count(); ++j) {
@@ -91,8 +97,7 @@ PairTable make_table(const OraclePair &pair, const PointSet &own, const PointSet
       const double *y = visiting.row(j);
       const Real q = pair.inner() ? inner_product(x, y, d) : squared_distance(x, y, d);
       table.log_weight.push_back(oracle_log_weight(pair, q));
-      table.error.push_back(
-          static_cast<double>(log_weight_error(pair, q, squared_norm(x, mean, d), squared_norm(y, mean, d), d)));
+      table.error.push_back(static_cast<double>(log_weight_error(pair, q, own_norms[i], visiting_norms[j], d)));
     }
   table.visible.assign(table.log_weight.size(), 1);
   return table;

@@ -2,6 +2,7 @@
 // both sides at once, calls without work, centring, weights far below the smallest number, and the lanes in use.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -25,7 +26,7 @@ struct Bench {
       : backend(find_backend(name)),
         shape{parse_pair(text), row, 0, precision, features, c, mask},
         own_counts{backend.tile_rows, 9},
-        visiting_counts{backend.tile_rows, 1},
+        visiting_counts{std::min(backend.tile_rows, 41), 1},
         own_points(shifted(count(own_counts), 21, offset)),
         visiting_points(shifted(count(visiting_counts), 22, offset)),
         own(backend, shape, own_points, make_tile_list(own_first, own_counts), mean),
