@@ -1,6 +1,7 @@
 #include "driver.hpp"
 
 #include <slepceps.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -17,15 +18,21 @@
 namespace flashring {
 namespace {
 
-/// Value of -name in PETSc's data base; false when it was not given. A flag without a value reads as "true".
-bool find_option(const std::string &name, std::string &value) {
+bool is_flag(const Option &option) { return std::strcmp(option.values, "true|false") == 0; }
+
+/// Value of an option in PETSc's data base; false when it was not given. A flag without a value reads as "true".
+bool find_option(const Option &option, std::string &value) {
+  const std::string name = option.name;
   std::array<char, PETSC_MAX_PATH_LEN> text{};
   PetscBool given = PETSC_FALSE;
   check_petsc(PetscOptionsGetString(nullptr, nullptr, ("-" + name).c_str(), text.data(), text.size(), &given),
               "options");
   if (given == PETSC_FALSE) return false;
   value = text.data();
-  if (value.empty()) value = "true";
+  if (is_flag(option)) {
+    if (value.empty()) value = "true";
+    FLASHRING_CHECK(value == "true" || value == "false", "-", name, ": '", value, "' is neither true nor false");
+  }
   return true;
 }
 
@@ -84,8 +91,10 @@ bool answer_help(int argc, char **argv, const DriverText &text) {
     if (word != "-help" && word != "--help" && word != "-h") continue;
     const std::string_view what = i + 1 < argc ? argv[i + 1] : "";
     if (what == "all") return false;
-    const char *rank = std::getenv("OMPI_COMM_WORLD_RANK");
-    if (rank != nullptr && std::strcmp(rank, "0") != 0) return true;
+    for (const char *variable : {"OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", "SLURM_PROCID"}) {
+      const char *rank = std::getenv(variable);  // MPI is not started yet
+      if (rank != nullptr && std::strcmp(rank, "0") != 0) return true;
+    }
     what == "markdown" ? print_markdown(text) : print_help(text);
     return true;
   }
@@ -101,22 +110,33 @@ void refuse_stray_words(int argc, char **argv) {
   }
 }
 
+std::vector<double> peak_bytes(const Communicator &communicator) {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  std::vector<double> peaks(static_cast<std::size_t>(communicator.size()), 0.0);
+  peaks[static_cast<std::size_t>(communicator.rank())] = 1024.0 * static_cast<double>(usage.ru_maxrss);
+  communicator.sum(std::span<double>(peaks));
+  return peaks;
+}
+
 int guarded(int argc, char **argv, const DriverText &text,
             const std::function<int(const Communicator &, DriverOptions &)> &body) {
   const std::unique_ptr<Communicator> communicator = make_mpi_communicator(PETSC_COMM_WORLD);
   const auto complain = [&](const char *message) { std::fprintf(stderr, "%s: error: %s\n", text.name, message); };
   try {
-    refuse_stray_words(argc, argv);
+    communicator->agree([&] { refuse_stray_words(argc, argv); });
     DriverOptions options(text);
     return body(*communicator, options);
   } catch (const Error &error) {
-    // Errors of one rank were made common by agree(); every rank is here with the same message.
-    if (communicator->rank() == 0) complain(error.what());
-    return error.exit_code();
+    if (error.common() || communicator->size() == 1) {
+      if (communicator->rank() == 0) complain(error.what());
+      return exit_error;
+    }
+    complain(detail::concatenate("rank ", communicator->rank(), ": ", error.what()).c_str());
   } catch (const std::exception &error) {
     complain(detail::concatenate("rank ", communicator->rank(), ": ", error.what()).c_str());
-    communicator->abort(exit_error);
   }
+  communicator->abort(exit_error);  // the other ranks may be waiting for this one
   return exit_error;
 }
 
@@ -129,11 +149,11 @@ double seconds_now() {
 void DriverOptions::read(OperatorOptions &op) {
   std::string value;
   for (const Option &option : text_.options) {
-    if (!find_option(option.name, value)) value = option.fallback;
+    if (!find_option(option, value)) value = option.fallback;
     values_.emplace_back(option.name, value);
   }
   for (const Option &option : operator_options())
-    if (std::strcmp(option.name, "form") != 0 && find_option(option.name, value)) op.set(option.name, value);
+    if (std::strcmp(option.name, "form") != 0 && find_option(option, value)) op.set(option.name, value);
 }
 
 const std::string &DriverOptions::value(const std::string &name) const {
@@ -143,8 +163,14 @@ const std::string &DriverOptions::value(const std::string &name) const {
 }
 
 std::vector<std::pair<std::string, std::string>> DriverOptions::provenance(const OperatorOptions &op) const {
-  std::vector<std::pair<std::string, std::string>> all = values_;
-  for (const Option &option : operator_options()) all.emplace_back(option.name, op.get(option.name));
+  std::vector<std::pair<std::string, std::string>> all;
+  for (const auto &[name, value] : values_)
+    if (!value.empty()) all.emplace_back(name, value);
+  for (const Option &option : operator_options()) {
+    const std::string name = option.name;
+    // The pair function carries its length scale; the form is the driver's own choice.
+    if (name != "beta" && name != "form") all.emplace_back(name, op.get(name));
+  }
   return all;
 }
 
@@ -185,6 +211,32 @@ void ProgressLine::show(const EigenProgress &progress) {
   const auto width = static_cast<std::size_t>(std::max(0, length));
   std::fprintf(stderr, "\r%-*s", static_cast<int>(std::max(width, width_)), line.data());
   width_ = std::max(width, width_);
+}
+
+Report make_report(const Communicator &communicator, const DriverOptions &options, const KernelOperator &op) {
+  const Backend &backend = find_backend(op.options().backend);
+  const Counters &counters = op.counters();
+  const double seconds = std::max(1e-12, communicator.max(counters.ring.seconds));
+  Report report;
+  report.version = version();
+  report.git = git_commit();
+  report.options = options.provenance(op.options());
+  report.ranks = communicator.size();
+  report.threads = op.options().threads;
+  report.backend = backend.name;
+  report.target = backend.target;
+  report.precision = to_string(op.options().precision);
+  report.exchange = "ring";
+  report.pair = to_string(op.options().pair);
+  report.calls = counters.calls;
+  report.passes = counters.passes;
+  report.column_passes = counters.column_passes;
+  const auto n = static_cast<double>(op.rows());
+  report.pairs_per_second = n * n * static_cast<double>(counters.passes) / seconds;
+  report.evaluated_pairs_per_second = communicator.sum(counters.ring.pairs) / seconds;
+  report.ring_wait_fraction = communicator.max(counters.ring.wait_seconds) / seconds;
+  report.peak_bytes_per_rank = peak_bytes(communicator);
+  return report;
 }
 
 int run_driver(int argc, char **argv, const DriverText &text,

@@ -12,6 +12,7 @@
 #include "flashring/eigensolve.hpp"
 #include "flashring/kernel_operator.hpp"
 #include "flashring/options.hpp"
+#include "flashring/results.hpp"
 
 namespace flashring {
 
@@ -35,7 +36,7 @@ class DriverOptions {
   /// Value of an own option: as given, or its default.
   const std::string &value(const std::string &name) const;
   bool flag(const std::string &name) const { return value(name) == "true"; }
-  /// Name and value of everything that was read, defaults included.
+  /// Name and value of everything that was used, defaults included: a command line that repeats the run.
   std::vector<std::pair<std::string, std::string>> provenance(const OperatorOptions &op) const;
   /// Throws Error naming the options that nothing has asked for; PETSc's and SLEPc's viewers ask later and are left
   /// out.
@@ -59,6 +60,10 @@ class ProgressLine {
   double start_;
   std::size_t width_ = 0;
 };
+
+/// What a run's report says of options, ranks, backend, work and memory; results and seconds are the caller's.
+/// Collective.
+Report make_report(const Communicator &communicator, const DriverOptions &options, const KernelOperator &op);
 
 /// Seconds since some fixed moment.
 double seconds_now();

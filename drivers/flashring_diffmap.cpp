@@ -7,9 +7,6 @@
 //
 // Expected time: passes times N^2 over the pairs per second of the machine (a core with AVX-512 in fp32, d = 3: about
 // 8e9); krylovschur takes 30 to 220 passes for ten pairs.
-#include <sys/resource.h>
-
-#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdio>
@@ -46,8 +43,10 @@ constexpr DriverText text = {
 PointBlock get_points(const Communicator &communicator, const DriverOptions &options) {
   const std::string &file = options.value("points");
   const std::string &set = options.value("generate");
-  FLASHRING_CHECK(file.empty() != set.empty(), "give the points either by -points FILE.npy or by -generate SET",
-                  file.empty() ? "" : ", not both");
+  communicator.agree([&] {
+    FLASHRING_CHECK(file.empty() != set.empty(), "give the points either by -points FILE.npy or by -generate SET",
+                    file.empty() ? "" : ", not both");
+  });
   return file.empty() ? generate_points(set, communicator) : read_npy(file, communicator);
 }
 
@@ -62,43 +61,6 @@ int get_pairs(const DriverOptions &options, std::int64_t rows) {
   FLASHRING_CHECK(pairs >= 1 && pairs <= rows, "-nev: ", pairs, " is outside [1, ", rows, "]: there are ", rows,
                   " points");
   return static_cast<int>(pairs);
-}
-
-std::vector<double> peak_bytes(const Communicator &communicator) {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  std::vector<double> peaks(static_cast<std::size_t>(communicator.size()), 0.0);
-  peaks[static_cast<std::size_t>(communicator.rank())] = 1024.0 * static_cast<double>(usage.ru_maxrss);
-  communicator.sum(std::span<double>(peaks));
-  return peaks;
-}
-
-Report make_report(const Communicator &communicator, const DriverOptions &options, const KernelOperator &op,
-                   const DiffusionMap &map) {
-  const Backend &backend = find_backend(op.options().backend);
-  const Counters &counters = op.counters();
-  const double seconds = std::max(1e-12, communicator.max(counters.ring.seconds));
-  Report report;
-  report.version = version();
-  report.git = git_commit();
-  report.status = map.complete ? "converged" : map.status;
-  report.options = options.provenance(op.options());
-  report.ranks = communicator.size();
-  report.threads = op.options().threads;
-  report.backend = backend.name;
-  report.target = backend.target;
-  report.precision = to_string(op.options().precision);
-  report.exchange = "ring";
-  report.pair = to_string(op.options().pair);
-  report.calls = counters.calls;
-  report.passes = counters.passes;
-  report.column_passes = counters.column_passes;
-  const auto n = static_cast<double>(op.rows());
-  report.pairs_per_second = n * n * static_cast<double>(counters.passes) / seconds;
-  report.evaluated_pairs_per_second = communicator.sum(counters.ring.pairs) / seconds;
-  report.ring_wait_fraction = communicator.max(counters.ring.wait_seconds) / seconds;
-  report.peak_bytes_per_rank = peak_bytes(communicator);
-  return report;
 }
 
 void print_results(const Communicator &communicator, const KernelOperator &op, const DiffusionMap &map,
@@ -126,11 +88,11 @@ struct Inputs {
 
 Inputs get_inputs(const Communicator &communicator, const DriverOptions &options, const OperatorOptions &settings) {
   Inputs inputs;
-  inputs.request.time = get_time(options);
+  communicator.agree([&] { inputs.request.time = get_time(options); });
   inputs.points = get_points(communicator, options);
   const std::int64_t rows = inputs.points.partition().rows();
   if (!options.value("labels").empty()) inputs.labels = read_labels(options.value("labels"), rows, communicator);
-  inputs.request.eigen.pairs = get_pairs(options, rows);
+  communicator.agree([&] { inputs.request.eigen.pairs = get_pairs(options, rows); });
   inputs.request.eigen.seed = settings.seed;
   // fp32 sums carry about 1e-7 of noise; below 1e-6 a solver would only chase it.
   inputs.request.eigen.tolerance = settings.precision == Precision::fp32 ? 1e-6 : 1e-8;
@@ -143,7 +105,7 @@ DiffusionMap solve(const Communicator &communicator, const DriverOptions &option
   ProgressLine line(communicator, op);
   request.eigen.progress = [&](const EigenProgress &progress) { line.show(progress); };
   request.eigen.before_first_pass = [&] {
-    options.refuse_unused();
+    communicator.agree([&] { options.refuse_unused(); });
     op.degree();  // the two set-up passes
     setup_done = seconds_now();
   };
@@ -164,7 +126,7 @@ void write_results(const Communicator &communicator, OutputFolder &folder, const
 int run(const Communicator &communicator, DriverOptions &options) {
   const double start = seconds_now();
   OperatorOptions settings;
-  options.read(settings);
+  communicator.agree([&] { options.read(settings); });
   settings.form = Form::symmetric;
   if (options.flag("version")) {
     if (communicator.rank() == 0) std::printf("flashring %s (%s)\n", version(), git_commit());
@@ -182,7 +144,8 @@ int run(const Communicator &communicator, DriverOptions &options) {
   const double solve_done = seconds_now();
   check_petsc(MatDestroy(&A), "MatDestroy");
 
-  Report report = make_report(communicator, options, *op, map);
+  Report report = make_report(communicator, options, *op);
+  report.status = map.complete ? "converged" : map.status;
   report.seconds_read = read_done - start;
   report.seconds_setup = setup_done - read_done;
   report.seconds_solve = solve_done - setup_done;

@@ -9,14 +9,16 @@
 namespace flashring {
 
 /// What went wrong, where, with which value, and what to do about it. Libraries throw it; drivers print it and end all
-/// ranks; the PETSc layer turns it into a PetscErrorCode. `exit_code` is what a driver ends with.
+/// ranks; the PETSc layer turns it into a PetscErrorCode.
 class Error : public std::runtime_error {
  public:
-  explicit Error(const std::string &message, int exit_code = 2) : std::runtime_error(message), exit_code_(exit_code) {}
-  int exit_code() const { return exit_code_; }
+  explicit Error(const std::string &message, bool common = false) : std::runtime_error(message), common_(common) {}
+  /// Every rank of the communicator threw this very error (Communicator::agree): all may end in good order. Otherwise
+  /// other ranks may be waiting, and the job must be aborted.
+  bool common() const { return common_; }
 
  private:
-  int exit_code_;
+  bool common_;
 };
 
 namespace detail {

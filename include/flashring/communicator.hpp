@@ -26,8 +26,6 @@ class Communicator {
   virtual std::vector<std::byte> gather(std::span<const std::byte> bytes) const = 0;
   /// Ends every process of the job; for errors that the other ranks cannot be told of.
   [[noreturn]] virtual void abort(int exit_code) const = 0;
-  /// Ranks that share this rank's machine, this one included: threads are divided by it.
-  virtual int ranks_on_node() const = 0;
 
   double sum(double value) const;
   std::int64_t sum(std::int64_t value) const;

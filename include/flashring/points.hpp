@@ -29,6 +29,8 @@ class PointBlock {
 
   /// New coordinates in place, same shape and the same checks.
   void update(std::span<const double> rows);  // (local_rows, features)
+  /// The checks alone.
+  void check(std::span<const double> rows) const;  // (local_rows, features)
 
  private:
   void check_finite(std::span<const double> rows) const;

@@ -71,6 +71,9 @@ class PairList {
     TilePair pair_;
   };
 
+  /// Tiles of the visiting side.
+  const std::vector<TileInfo> &visiting() const { return *visiting_; }
+
   Iterator begin() const { return {*this, 0}; }
   Iterator end() const { return {*this, candidates_}; }
 
@@ -92,11 +95,23 @@ struct Visit {
   PairList pairs;
 };
 
-/// The visits of `rank`, in order; the first is its own block, and every rank has as many. `square`: own and visiting
-/// rows are the same set and both sides take sums, so every pair of tiles is evaluated once over all ranks (an even
-/// number of ranks shares the opposite block half and half). A causal mask is not square.
-std::vector<Visit> make_schedule(const RowPartition &own, const RowPartition &visiting, int rank, int tile_rows,
-                                 Sides sides, bool square, const Mask &mask);
+/// What stays the same for all visits of a pass. `square`: own and visiting rows are the same set and both sides take
+/// sums, so every pair of tiles is evaluated once over all ranks (an even number of ranks shares the opposite block
+/// half and half); a causal mask is not square.
+struct Schedule {
+  const RowPartition &own;
+  const RowPartition &visiting;
+  int rank = 0;
+  int tile_rows = 0;
+  Sides sides = Sides::own;
+  bool square = false;
+  Mask mask;
+
+  /// Visits of every rank.
+  int steps() const { return square ? own.ranks() / 2 + 1 : own.ranks(); }
+  /// Visit `step`; the first is the rank's own block. Made when it is due: the tiles of all other ranks are not stored.
+  Visit visit(int step) const;
+};
 
 /// Runs passes. Keeps its visiting buffers between passes; one Ring serves one thread at a time.
 class Ring {

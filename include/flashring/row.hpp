@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
 #include <string_view>
 #include <vector>
 
@@ -25,7 +24,7 @@ enum class RowKind : std::uint8_t {
 struct RowRule {
   const char *name;
   int passes;
-  int scalars;  ///< per-row numbers that a pass reads from the other side (log weights): 0 or 1
+  int scalars;  ///< per-row numbers that a pass reads, of either side (log weights of the giver, results of advance)
   int (*state_words)(int pass, int columns);
   int (*outputs)(int columns);  ///< numbers per row that finish writes
   void (*identity)(int pass, int columns, std::size_t rows, std::byte *state);

@@ -43,7 +43,7 @@ struct TilesOptions {
   RingOptions ring;
 };
 
-/// Every pair by tiles round the ring. The communicator must outlive the object.
+/// Every pair by tiles round the ring. The communicator and the points must outlive the object. Collective.
 std::unique_ptr<Summation> make_tiles_summation(const Communicator &communicator, const TilesOptions &options,
                                                 const PairFunction &pair, const PointBlock &points,
                                                 std::span<const double> mean);

@@ -104,6 +104,25 @@ void fold_logsumexp(const Fold &f, int i, int j, double log2_weight) {
   }
 }
 
+/// How a rule takes a weight in; a rule of the list without a fold here does not compile.
+struct RowFold {
+  void (*fold)(const Fold &, int, int, double);
+  bool logarithm;  ///< takes log2 k instead of k
+  int (*state_words)(int, int);
+};
+constexpr RowFold fold_of(Rule<RowKind::sum> /*rule*/) { return {fold_sum, false, Rule<RowKind::sum>::state_words}; }
+constexpr RowFold fold_of(Rule<RowKind::logsumexp> /*rule*/) {
+  return {fold_logsumexp, true, Rule<RowKind::logsumexp>::state_words};
+}
+
+constexpr RowFold row_folds[] = {
+#define FLASHRING_ROW(name) fold_of(Rule<RowKind::name>{}),
+#include "flashring/row_list.inc"
+#undef FLASHRING_ROW
+};
+
+const RowFold &row_fold(RowKind kind) { return row_folds[static_cast<std::size_t>(kind)]; }
+
 void evaluate_pair(const TileCall &call, const Weigh &weigh, const TilePair &pair, std::size_t state_bytes) {
   const TileShape &shape = call.shape;
   const auto words = static_cast<std::size_t>(shape.features) * tile_rows;
@@ -117,26 +136,23 @@ void evaluate_pair(const TileCall &call, const Weigh &weigh, const TilePair &pai
   const Fold to_visiting{
       shape, call.own, pair.own,
       has_visiting(pair.sides) ? call.visiting.state + static_cast<std::size_t>(pair.visiting) * state_bytes : nullptr};
-  const bool logarithm = shape.row == RowKind::logsumexp;
-  const auto fold = logarithm ? fold_logsumexp : fold_sum;
+  const RowFold &row = row_fold(shape.row);
   for (int i = 0; i < own.rows; ++i)
     for (int j = 0; j < visiting.rows; ++j) {
       if (pair.masked && !visible(shape.mask, own.first.value + i, visiting.first.value + j)) continue;
-      const double q = accumulate(weigh.inner, x + i * shape.features, y + j * shape.features, shape.features);
-      const double value = (logarithm ? weigh.log2_weight : weigh.weight)(q, weigh.constants);
-      if (has_own(pair.sides)) fold(to_own, i, j, value);
-      if (has_visiting(pair.sides)) fold(to_visiting, j, i, value);
+      const double q = accumulate(weigh.inner, x + std::int64_t{i} * shape.features,
+                                  y + std::int64_t{j} * shape.features, shape.features);
+      const double value = (row.logarithm ? weigh.log2_weight : weigh.weight)(q, weigh.constants);
+      if (has_own(pair.sides)) row.fold(to_own, i, j, value);
+      if (has_visiting(pair.sides)) row.fold(to_visiting, j, i, value);
     }
-}
-
-int state_words(const TileShape &shape) {
-  return shape.row == RowKind::logsumexp ? Rule<RowKind::logsumexp>::state_words(shape.pass, shape.columns)
-                                         : Rule<RowKind::sum>::state_words(shape.pass, shape.columns);
 }
 
 void evaluate(const TileCall &call) {
   const Weigh weigh = choose_formula(call.shape.pair);
-  const std::size_t state_bytes = static_cast<std::size_t>(state_words(call.shape)) * tile_rows * 8;
+  const std::size_t state_bytes =
+      static_cast<std::size_t>(row_fold(call.shape.row).state_words(call.shape.pass, call.shape.columns)) * tile_rows *
+      8;
   for (std::int64_t p = 0; p < call.pair_count; ++p) evaluate_pair(call, weigh, call.pairs[p], state_bytes);
 }
 

@@ -8,7 +8,6 @@ struct Rule<RowKind::logsumexp> {
   static constexpr const char *name = "logsumexp";
   static constexpr int passes = 1;
   static constexpr int scalars = 1;
-  static constexpr bool needs_log = true;
   static constexpr double lowest = -1e300;
 
   static int state_words(int /*pass*/, int columns) { return 2 + columns; }

@@ -4,7 +4,6 @@ struct Rule<RowKind::sum> {
   static constexpr const char *name = "sum";
   static constexpr int passes = 1;
   static constexpr int scalars = 0;
-  static constexpr bool needs_log = false;
 
   static int state_words(int /*pass*/, int columns) { return columns; }
   static int outputs(int columns) { return columns; }

@@ -39,7 +39,10 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 #include "simd/fold.hpp"
 
-bool supports(const TileShape &shape) { return shape.features >= 1 && shape.columns <= max_columns; }
+bool supports(const TileShape &shape) {
+  const bool known = shape.row == RowKind::sum || shape.row == RowKind::logsumexp;
+  return known && shape.features >= 1 && shape.columns <= max_columns;
+}
 
 std::size_t payload_values(const TileShape &shape) {
   return static_cast<std::size_t>(shape.features + 1) * payload_stride;

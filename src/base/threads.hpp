@@ -5,8 +5,8 @@
 
 namespace flashring {
 
-/// `asked` > 0: that many. 0: cores in this process's affinity mask divided by the ranks that share the machine when
-/// the mask is the whole machine; a rank that the launcher bound to cores of its own uses all of them. At least 1.
+/// `asked` > 0: that many. 0: cores in this process's affinity mask divided by the ranks that have the same mask on the
+/// same machine. At least 1. Collective.
 int choose_threads(int asked, const Communicator &communicator);
 
 }  // namespace flashring

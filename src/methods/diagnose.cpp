@@ -13,7 +13,8 @@ namespace {
 std::vector<double> effective_neighbours(KernelOperator &op) {
   std::vector<double> values(static_cast<std::size_t>(op.local_rows()));
   op.diagonal(values);
-  for (double &value : values) value = 1 / value;
+  // P_ii underflows to 0 where the self-weight is far below the row's others (inner_exp with negative s).
+  for (double &value : values) value = std::min(1 / value, 1e300);
   return values;
 }
 
@@ -21,7 +22,7 @@ std::vector<double> effective_neighbours(KernelOperator &op) {
 double median(const Communicator &communicator, const std::vector<double> &values, double lowest, double highest) {
   const std::int64_t total = communicator.sum(static_cast<std::int64_t>(values.size()));
   while (highest > lowest * (1 + 1e-9)) {
-    const double middle = std::sqrt(lowest * highest);
+    const double middle = std::sqrt(lowest) * std::sqrt(highest);
     std::int64_t below = std::count_if(values.begin(), values.end(), [&](double v) { return v <= middle; });
     below = communicator.sum(below);
     (2 * below >= total ? highest : lowest) = middle;

@@ -13,22 +13,31 @@
 namespace flashring {
 namespace {
 
-/// Throws when an entry is not a positive finite number: the row is isolated below the smallest number, or overflowed.
-void check_positive(std::span<const double> values, const PointBlock &points, const char *name) {
+/// Throws when an entry is not above `least` and finite: the row's weights are out of the range of numbers.
+void check_range(std::span<const double> values, double least, const PointBlock &points, const char *name) {
   for (std::size_t i = 0; i < values.size(); ++i) {
-    if (values[i] > 0 && std::isfinite(values[i])) continue;
+    if (values[i] > least && std::isfinite(values[i])) continue;
     const GlobalRow row = points.partition().global_row(points.rank(), LocalRow{static_cast<std::int64_t>(i)});
-    throw Error(detail::concatenate(name, " of row ", row.value, " is ", values[i],
-                                    ": its weights are out of the range of numbers; rescale the points or take another "
-                                    "kernel parameter"));
+    throw Error(
+        detail::concatenate(name, " of row ", row.value, " is ", values[i], ", outside (", least,
+                            ", infinity): its weights are out of the range of numbers; rescale the points, take "
+                            "another kernel parameter",
+                            least > 0 ? " or -precision fp64" : ""));
   }
+}
+
+double squared_norm(const PointBlock &points, std::int64_t row) {
+  const double *x = points.row(LocalRow{row});
+  double norm = 0;
+  for (int k = 0; k < points.features(); ++k) norm += x[k] * x[k];
+  return norm;
 }
 
 }  // namespace
 
 KernelOperator::KernelOperator(const Communicator &communicator, OperatorOptions options, PointBlock points)
     : communicator_(communicator), options_(std::move(options)), points_(std::move(points)) {
-  FLASHRING_CHECK(rows() >= 1, "there are no points (N = 0); at least one row is needed");
+  communicator_.agree([&] { FLASHRING_CHECK(rows() >= 1, "there are no points (N = 0); at least one row is needed"); });
   options_.threads = choose_threads(options_.threads, communicator_);
   measure_.assign(static_cast<std::size_t>(local_rows()), 1.0);
   if (traits(options_.pair.kind).invariance == Invariance::translation) mean_ = global_mean(communicator_, points_);
@@ -43,8 +52,10 @@ KernelOperator::~KernelOperator() = default;
 
 void KernelOperator::resolve_bandwidth() {
   if (!options_.median) return;
-  FLASHRING_CHECK(options_.pair.kind != PairKind::inner_exp,
-                  "-pair inner_exp has no length scale that a median could set; give -pair inner_exp:s=VALUE");
+  communicator_.agree([&] {
+    FLASHRING_CHECK(options_.pair.kind != PairKind::inner_exp,
+                    "-pair inner_exp has no length scale that a median could set; give -pair inner_exp:s=VALUE");
+  });
   const MedianBandwidth found = median_bandwidth(communicator_, points_, options_.seed);
   options_.pair.parameters[0] = options_.pair.kind == PairKind::gaussian ? 1 / (2 * found.median_squared_distance)
                                                                          : std::sqrt(found.median_squared_distance);
@@ -53,11 +64,7 @@ void KernelOperator::resolve_bandwidth() {
 void KernelOperator::resolve_shift() {
   if (options_.pair.kind != PairKind::inner_exp) return;
   double largest = 0;  // of |x|^2: |<x,y>| is at most that
-  for (std::int64_t i = 0; i < local_rows(); ++i) {
-    double norm = 0;
-    for (int k = 0; k < points_.features(); ++k) norm += points_.row(LocalRow{i})[k] * points_.row(LocalRow{i})[k];
-    largest = std::max(largest, norm);
-  }
+  for (std::int64_t i = 0; i < local_rows(); ++i) largest = std::max(largest, squared_norm(points_, i));
   log_shift_ = std::abs(options_.pair.parameters[0]) * communicator_.max(largest);
   options_.pair.parameters[1] = log_shift_;
 }
@@ -65,11 +72,8 @@ void KernelOperator::resolve_shift() {
 std::vector<double> KernelOperator::self_weights() const {
   std::vector<double> values(static_cast<std::size_t>(local_rows()), 1.0);
   if (options_.pair.kind != PairKind::inner_exp) return values;
-  for (std::int64_t i = 0; i < local_rows(); ++i) {
-    double norm = 0;
-    for (int k = 0; k < points_.features(); ++k) norm += points_.row(LocalRow{i})[k] * points_.row(LocalRow{i})[k];
-    values[static_cast<std::size_t>(i)] = ::flashring::weight(options_.pair, norm);
-  }
+  for (std::int64_t i = 0; i < local_rows(); ++i)
+    values[static_cast<std::size_t>(i)] = ::flashring::weight(options_.pair, squared_norm(points_, i));
   return values;
 }
 
@@ -90,14 +94,16 @@ void KernelOperator::set_up() {
   if (ready_) return;
   const std::size_t n = measure_.size();
   density_ = pass_of_ones(measure_);
-  communicator_.agree([&] { check_positive(density_, points_, "density"); });
+  // Working passes in fp32 keep nothing of rows whose weights are all near its smallest number.
+  const double least = options_.precision == Precision::fp32 ? 1e-30 : 0;
+  communicator_.agree([&] { check_range(density_, least, points_, "density"); });
   weight_.resize(n);
   for (std::size_t i = 0; i < n; ++i) weight_[i] = std::pow(density_[i], -options_.alpha);
   std::vector<double> weighted(n);
   for (std::size_t i = 0; i < n; ++i) weighted[i] = weight_[i] * measure_[i];
   degree_ = pass_of_ones(weighted);
   for (std::size_t i = 0; i < n; ++i) degree_[i] *= weight_[i];
-  communicator_.agree([&] { check_positive(degree_, points_, "degree"); });
+  communicator_.agree([&] { check_range(degree_, 0, points_, "degree"); });
   left_.resize(n);
   right_.resize(n);
   for (std::size_t i = 0; i < n; ++i) {
@@ -130,9 +136,8 @@ void KernelOperator::apply_form(const double *x, std::int64_t ldx, double *y, st
   if (options_.form != Form::kernel) {
     set_up();
   } else if (log_shift_ != 0) {
-    FLASHRING_CHECK(std::isfinite(std::exp(log_shift_)), "-form kernel: entries of ", to_string(options_.pair),
-                    " reach exp(", log_shift_,
-                    "), beyond the largest number; use form symmetric or markov, or rescale");
+    FLASHRING_CHECK(log_shift_ < 700, "-form kernel: entries of ", to_string(options_.pair), " reach exp(", log_shift_,
+                    "), beyond the largest number; use form symmetric or markov, or rescale the points");
     unshift.assign(static_cast<std::size_t>(local_rows()), std::exp(log_shift_));
   }
   const bool scaled = options_.form != Form::kernel;
@@ -160,7 +165,8 @@ void KernelOperator::diagonal(std::span<double> out) {
 }
 
 void KernelOperator::update_points(std::span<const double> rows) {
-  communicator_.agree([&] { points_.update(rows); });
+  communicator_.agree([&] { points_.check(rows); });  // before any rank changes anything
+  points_.update(rows);
   if (!mean_.empty()) mean_ = global_mean(communicator_, points_);
   resolve_shift();
   const RingOptions ring{options_.threads, options_.route == "travel" ? Route::travel : Route::direct};
@@ -176,7 +182,7 @@ void KernelOperator::update_measure(std::span<const double> measure) {
   communicator_.agree([&] {
     FLASHRING_CHECK(measure.size() == measure_.size(), "new measure: ", measure.size(), " values given for ",
                     measure_.size(), " rows of this rank");
-    check_positive(measure, points_, "measure");
+    check_range(measure, 0, points_, "measure");
   });
   measure_.assign(measure.begin(), measure.end());
   ready_ = false;

@@ -18,6 +18,9 @@ void check_request(const PointBlock &queries, const PointBlock &sources, const L
                   " needs a value of ", traits(request.pair.kind).parameters.front());
   FLASHRING_CHECK(request.log_weights.empty() || request.log_weights.size() == rows,
                   "log weights: ", request.log_weights.size(), " given for ", rows, " sources of this rank");
+  for (std::size_t j = 0; j < request.log_weights.size(); ++j)
+    FLASHRING_CHECK(request.log_weights[j] < std::numeric_limits<double>::infinity(), "log weight of local source ", j,
+                    " is ", request.log_weights[j], "; finite numbers and -inf (hidden) are allowed");
   FLASHRING_CHECK(request.columns >= 0 && request.columns <= max_columns, "values have ", request.columns,
                   " columns; 0 to ", max_columns, " fit one pass");
   FLASHRING_CHECK(request.values.size() == rows * static_cast<std::size_t>(request.columns),

@@ -10,12 +10,25 @@
 namespace flashring {
 namespace {
 
+/// The backend, which must be the same on every rank: blocks travel in its layout.
+const Backend &common_backend(const Communicator &communicator, const std::string &name) {
+  const Backend *backend = nullptr;
+  communicator.agree([&] { backend = &find_backend(name); });
+  const std::vector<std::string> names = communicator.gather(std::string(backend->name));
+  communicator.agree([&] {
+    for (std::size_t r = 0; r < names.size(); ++r)
+      FLASHRING_CHECK(names[r] == names[0], "-backend ", name, " is ", names[0], " on rank 0 and ", names[r],
+                      " on rank ", r, "; machines differ, name one backend that all have");
+  });
+  return *backend;
+}
+
 class TilesSummation final : public Summation {
  public:
   TilesSummation(const Communicator &communicator, const TilesOptions &options, const PairFunction &pair,
                  const PointBlock &points, std::span<const double> mean)
       : communicator_(communicator),
-        backend_(find_backend(options.backend)),
+        backend_(common_backend(communicator, options.backend)),
         transport_(make_transport(options.transport, communicator)),
         ring_(communicator, *transport_, backend_, options.ring),
         threads_(std::max(1, options.ring.threads)),

@@ -19,14 +19,20 @@ PetscErrorCode apply(Mat A, const PetscScalar *x, PetscInt ldx, PetscScalar *y, 
   PetscCall(PetscLogEventBegin(pass_event(), A, 0, 0, 0));
   const double pairs_before = op.counters().ring.pairs;
   FLASHRING_GUARD(PetscObjectComm((PetscObject)A), op.apply(x, ldx, y, ldy, static_cast<int>(columns), transpose));
-  const PetscInt rows = static_cast<PetscInt>(op.local_rows());
+  const std::int64_t rows = op.local_rows();
   if (context->scale != 1 || context->shift != 0)
-    for (PetscInt c = 0; c < columns; ++c)
-      for (PetscInt i = 0; i < rows; ++i)
+    for (std::int64_t c = 0; c < columns; ++c)
+      for (std::int64_t i = 0; i < rows; ++i)
         y[c * ldy + i] = context->scale * y[c * ldy + i] + context->shift * x[c * ldx + i];
-  // 3d for the distance, 2 per column and side; the exponential is not counted, as usual for flop rates.
-  const double pairs = op.counters().ring.pairs - pairs_before;
-  PetscCall(PetscLogFlops(pairs * (3.0 * op.points().features() + 4.0 * static_cast<double>(columns))));
+  const TileShape shape{op.options().pair,
+                        RowKind::sum,
+                        0,
+                        op.options().precision,
+                        op.points().features(),
+                        static_cast<int>(columns),
+                        {}};
+  const double flops = find_backend(op.options().backend).cost(shape, Sides::both).flops;
+  PetscCall(PetscLogFlops(flops * (op.counters().ring.pairs - pairs_before)));
   PetscCall(PetscLogEventEnd(pass_event(), A, 0, 0, 0));
   PetscFunctionReturn(PETSC_SUCCESS);
 }

@@ -52,6 +52,10 @@ PetscErrorCode match_sizes(Mat A, PointBlock *points) {
              "%lld points do not fit PetscInt; use a PETSc with 64-bit indices", (long long)rows);
   PetscCall(MatGetLayouts(A, &layouts[0], &layouts[1]));
   for (PetscLayout layout : layouts) PetscCall(match_layout(layout, rows, points->local_rows(), comm));
+  PetscBool same = PETSC_FALSE;
+  PetscCall(PetscLayoutCompare(layouts[0], layouts[1], &same));
+  PetscCheck(same, comm, PETSC_ERR_ARG_SIZ,
+             "rows and columns are laid out differently; give both the same local sizes");
   PetscCallMPI(MPI_Comm_size(comm, &size));
   PetscCall(PetscLayoutGetRanges(layouts[0], &ranges));
   std::vector<std::int64_t> counts;

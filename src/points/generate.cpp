@@ -138,16 +138,21 @@ Generated choose_set(const std::string &name, Arguments &a) {
 }  // namespace
 
 PointBlock generate_points(std::string_view text, const Communicator &communicator) {
-  const NamedArguments given = parse_named_arguments("-generate", text);
-  Arguments arguments(given);
-  const Generated set = choose_set(given.name, arguments);
-  arguments.refuse_unknown();
-  RowPartition partition = RowPartition::contiguous(set.rows, communicator.size());
-  const std::int64_t local = partition.local_rows(communicator.rank());
-  std::vector<double> rows(static_cast<std::size_t>(local) * static_cast<std::size_t>(set.features));
-  for (std::int64_t i = 0; i < local; ++i)
-    set.fill(partition.global_row(communicator.rank(), LocalRow{i}).value, rows.data() + i * set.features);
-  return {std::move(partition), communicator.rank(), set.features, std::move(rows)};
+  PointBlock points;
+  communicator.agree([&] {
+    const NamedArguments given = parse_named_arguments("-generate", text);
+    Arguments arguments(given);
+    const Generated set = choose_set(given.name, arguments);
+    arguments.refuse_unknown();
+    const int rank = communicator.rank();
+    RowPartition partition = RowPartition::contiguous(set.rows, communicator.size());
+    const std::int64_t local = partition.local_rows(rank);
+    std::vector<double> rows(static_cast<std::size_t>(local) * static_cast<std::size_t>(set.features));
+    for (std::int64_t i = 0; i < local; ++i)
+      set.fill(partition.global_row(rank, LocalRow{i}).value, rows.data() + i * set.features);
+    points = PointBlock(std::move(partition), rank, set.features, std::move(rows));
+  });
+  return points;
 }
 
 }  // namespace flashring

@@ -71,8 +71,10 @@ MedianBandwidth median_bandwidth(const Communicator &communicator, const PointBl
       const double r2 = squared_distance(&all[i * (d + 1) + 1], &all[j * (d + 1) + 1], d);
       if (r2 > 0) squared.push_back(r2);
     }
-  FLASHRING_CHECK(!squared.empty(), "-beta median: all ", count,
-                  " sampled points coincide, so there is no median distance; give -beta a number");
+  communicator.agree([&] {
+    FLASHRING_CHECK(!squared.empty(), "-beta median: all ", count,
+                    " sampled points coincide, so there is no median distance; give -beta a number");
+  });
   const auto middle = squared.begin() + static_cast<std::ptrdiff_t>(squared.size() / 2);
   std::nth_element(squared.begin(), middle, squared.end());
   double median = *middle;

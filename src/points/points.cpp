@@ -15,10 +15,14 @@ PointBlock::PointBlock(RowPartition partition, int rank, int features, std::vect
 }
 
 void PointBlock::update(std::span<const double> rows) {
+  check(rows);  // first: after an error the old points are still there
+  rows_.assign(rows.begin(), rows.end());
+}
+
+void PointBlock::check(std::span<const double> rows) const {
   FLASHRING_CHECK(rows.size() == rows_.size(), "new coordinates: ", rows.size(), " numbers given for ", local_rows(),
                   " rows of ", features_, " features; the shape must stay");
-  check_finite(rows);  // first: after an error the old points are still there
-  rows_.assign(rows.begin(), rows.end());
+  check_finite(rows);
 }
 
 void PointBlock::check_finite(std::span<const double> rows) const {

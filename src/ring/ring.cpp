@@ -18,7 +18,7 @@
 namespace flashring {
 namespace {
 
-enum Channel : int { channel_payload, channel_scalars, channel_columns, channel_state };
+enum Channel : int { channel_payload, channel_pass_scalars, channel_columns, channel_state };
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
@@ -72,9 +72,9 @@ struct Ring::Pass {
   }
   std::size_t payload_bytes() const { return ring.backend_.payload_bytes(shape); }
   std::size_t scalar_bytes() const {
-    return has_own(sides) && row_rule(shape.row).scalars > 0
-               ? static_cast<std::size_t>(sources.tile_rows()) * column_bytes(shape.precision)
-               : 0;
+    return has_own(sides) ? static_cast<std::size_t>(row_rule(shape.row).scalars * sources.tile_rows()) *
+                                column_bytes(shape.precision)
+                          : 0;
   }
   std::size_t column_block_bytes() const {
     return has_own(sides)
@@ -121,23 +121,24 @@ struct Ring::Pass {
     slot.scalars.resize(coming * scalar_bytes());
     slot.columns.resize(coming * column_block_bytes());
     const Message sends[] = {{left, channel_payload, here.payload, leaving * payload_bytes()},
-                             {left, channel_scalars, here.scalars, leaving * scalar_bytes()},
+                             {left, channel_pass_scalars, here.scalars, leaving * scalar_bytes()},
                              {left, channel_columns, here.columns, leaving * column_block_bytes()}};
     const Message receives[] = {{right, channel_payload, slot.payload.data(), slot.payload.size()},
-                                {right, channel_scalars, slot.scalars.data(), slot.scalars.size()},
+                                {right, channel_pass_scalars, slot.scalars.data(), slot.scalars.size()},
                                 {right, channel_columns, slot.columns.data(), slot.columns.size()}};
     block_exchange = start(sends, receives);
     return {slot.payload.data(), slot.scalars.data(), slot.columns.data()};
   }
 
-  void sweep(const Visit &visit, const std::vector<TileInfo> &tiles, const Visitor &visitor, std::byte *state) {
+  void sweep(const PairList &pairs, const Visitor &visitor, std::byte *state) {
+    const std::vector<TileInfo> &tiles = pairs.visiting();
     SweepWork work{shape,
                    {own.tiles().data(), own.payload().data(), nullptr, own.pass_scalars().data(), own.columns().data(),
                     has_own(sides) ? own.state().data() : nullptr},
                    {tiles.data(), visitor.payload, nullptr, visitor.scalars, visitor.columns, state},
                    own.tiles().size(),
                    tiles.size(),
-                   visit.pairs};
+                   pairs};
     report.pairs += ring.buffers_->sweep.run(work, [this] { poll(); });
   }
 
@@ -164,25 +165,23 @@ struct Ring::Pass {
 
   void run() {
     const bool square = &own == &sources && sides == Sides::both;
-    const std::vector<Visit> visits =
-        make_schedule(own.partition(), sources.partition(), rank(), own.tile_rows(), sides, square, shape.mask);
-    const int steps = static_cast<int>(visits.size());
+    const Schedule schedule{own.partition(), sources.partition(), rank(), own.tile_rows(), sides, square, shape.mask};
+    const int steps = schedule.steps();
     if (has_own(sides)) reset(own.state(), own.tiles().size());
     if (has_visiting(sides) && !square) reset(sources.state(), sources.tiles().size());
     Visitor here{sources.payload().data(), sources.pass_scalars().data(), sources.columns().data()};
     for (int step = 0; step < steps; ++step) {
-      const Visit &visit = visits[static_cast<std::size_t>(step)];
+      const Visit visit = schedule.visit(step);
       Visitor next;
       if (step + 1 < steps) next = start_move(visit.owner, here, ring.buffers_->slots[step % 2]);
-      const std::vector<TileInfo> tiles = make_tiles(sources.partition(), visit.owner, sources.tile_rows());
       AlignedBuffer &partial = ring.buffers_->partial[step % 2];
       std::byte *state = nullptr;
       if (has_visiting(sides) && step == 0) state = sources.state().data();
       if (has_visiting(sides) && step > 0) {
-        reset(partial, tiles.size());
+        reset(partial, visit.pairs.visiting().size());
         state = partial.data();
       }
-      sweep(visit, tiles, here, state);
+      sweep(visit.pairs, here, state);
       wait(block_exchange);
       if (has_visiting(sides) && step > 0) route_state(step, steps, visit.owner, partial);
       here = next;

@@ -66,24 +66,18 @@ void PairList::Iterator::settle() {
     if (list_->candidate(at_, pair_) && list_->apply_mask(pair_)) return;
 }
 
-std::vector<Visit> make_schedule(const RowPartition &own, const RowPartition &visiting, int rank, int tile_rows,
-                                 Sides sides, bool square, const Mask &mask) {
+Visit Schedule::visit(int step) const {
   FLASHRING_REQUIRE(own.ranks() == visiting.ranks(), own.ranks(), " and ", visiting.ranks(), " ranks");
   FLASHRING_REQUIRE(!square || (sides == Sides::both && !mask.causal), "a square schedule serves both sides");
   using Pattern = PairList::Pattern;
   const int ranks = own.ranks();
-  const int steps = square ? ranks / 2 + 1 : ranks;
-  const auto mine = std::make_shared<const std::vector<TileInfo>>(make_tiles(own, rank, tile_rows));
-  std::vector<Visit> visits;
-  for (int step = 0; step < steps; ++step) {
-    const int owner = (rank + step) % ranks;
-    const bool shared = square && step > 0 && 2 * step == ranks;
-    const Pattern half = rank < owner ? Pattern::even_half : Pattern::odd_half;
-    const Pattern pattern = square && step == 0 ? Pattern::square : shared ? half : Pattern::rectangle;
-    const auto theirs = std::make_shared<const std::vector<TileInfo>>(make_tiles(visiting, owner, tile_rows));
-    visits.push_back({owner, PairList(pattern, sides, mask, mine, theirs)});
-  }
-  return visits;
+  const int owner = (rank + step) % ranks;
+  const bool shared = square && step > 0 && 2 * step == ranks;
+  const Pattern half = rank < owner ? Pattern::even_half : Pattern::odd_half;
+  const Pattern pattern = square && step == 0 ? Pattern::square : shared ? half : Pattern::rectangle;
+  return {owner, PairList(pattern, sides, mask,
+                          std::make_shared<const std::vector<TileInfo>>(make_tiles(own, rank, tile_rows)),
+                          std::make_shared<const std::vector<TileInfo>>(make_tiles(visiting, owner, tile_rows)))};
 }
 
 }  // namespace flashring

@@ -10,6 +10,7 @@
 #include "flashring/check.hpp"
 #include "flashring/petsc_mat.hpp"
 #include "flashring/random.hpp"
+#include "petsc/mat_context.hpp"
 
 namespace flashring {
 namespace {
@@ -30,14 +31,24 @@ struct Watch {
   double next_value = NAN;
 };
 
-PetscErrorCode monitor(EPS /*eps*/, PetscInt /*its*/, PetscInt converged, PetscScalar *values, PetscScalar * /*imag*/,
+PetscErrorCode monitor(EPS eps, PetscInt /*its*/, PetscInt converged, PetscScalar *values, PetscScalar * /*imag*/,
                        PetscReal *errors, PetscInt estimates, void *context) {
   auto *watch = static_cast<Watch *>(context);
   const int wanted = watch->request->pairs;
-  if (estimates > wanted) watch->next_value = values[wanted];
+  ST st = nullptr;
+  PetscFunctionBegin;
+  if (estimates > wanted) {  // values are those of the transformed problem
+    PetscScalar value = values[wanted];
+    PetscScalar none = 0;
+    PetscCall(EPSGetST(eps, &st));
+    PetscCall(STBackTransform(st, 1, &value, &none));
+    watch->next_value = value;
+  }
+  const double open_error = converged < estimates ? errors[converged] : 0.0;
   if (watch->request->progress)
-    watch->request->progress({static_cast<int>(converged), wanted, converged < estimates ? errors[converged] : 0.0});
-  return PETSC_SUCCESS;
+    FLASHRING_GUARD(PetscObjectComm((PetscObject)eps),
+                    watch->request->progress({static_cast<int>(converged), wanted, open_error}));
+  PetscFunctionReturn(PETSC_SUCCESS);
 }
 
 OwnedVec random_vector(Mat A, std::uint64_t seed, int minor) {

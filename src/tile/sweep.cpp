@@ -103,13 +103,14 @@ TileCall Sweep::local_call(const SweepWork &work, const TilePair &pair, Worker &
   const auto rows = static_cast<std::size_t>(backend_.tile_rows);
   const std::size_t values = rows * column_bytes(shape.precision);
   const std::size_t payload = backend_.payload_bytes(shape);
+  const auto scalars = static_cast<std::size_t>(row_rule(shape.row).scalars);
   const auto at_tile = [&](const TileSide &side, std::int32_t tile, std::byte *sums) {
     const auto t = static_cast<std::size_t>(tile);
     const auto at = [&](const std::byte *p, std::size_t stride) { return p == nullptr ? nullptr : p + t * stride; };
     return TileSide{side.tiles + t,
                     at(side.payload, payload),
                     nullptr,
-                    at(side.pass_scalars, values),
+                    at(side.pass_scalars, scalars * values),
                     at(side.columns, static_cast<std::size_t>(shape.columns) * values),
                     sums};
   };

@@ -42,24 +42,21 @@ std::vector<std::string> Communicator::gather(const std::string &text) const {
 
 void Communicator::agree(const std::function<void()> &work) const {
   std::string message;
-  double code = 0;
+  bool failed = true;
   try {
     work();
-  } catch (const Error &error) {
-    message = error.what();
-    code = error.exit_code();
+    failed = false;
   } catch (const std::exception &error) {
     message = error.what();
-    code = 2;
   } catch (...) {
-    code = 2;
+    message = "unnamed error";
   }
-  if (code != 0 && message.empty()) message = "unnamed error";
-  const double worst = max(code);
-  if (worst == 0) return;
-  const std::vector<std::string> messages = gather(message);
+  if (max(failed ? 1.0 : 0.0) == 0) return;
+  const std::vector<std::string> messages = gather(failed ? message + "." : std::string());
   for (std::size_t r = 0; r < messages.size(); ++r)
-    if (!messages[r].empty()) throw Error(detail::concatenate("rank ", r, ": ", messages[r]), static_cast<int>(worst));
+    if (!messages[r].empty()) {  // the full stop marks a rank that failed without words
+      throw Error(detail::concatenate("rank ", r, ": ", messages[r].substr(0, messages[r].size() - 1)), true);
+    }
 }
 
 namespace {
@@ -76,7 +73,6 @@ class SelfCommunicator final : public Communicator {
     return {bytes.begin(), bytes.end()};
   }
   [[noreturn]] void abort(int exit_code) const override { std::_Exit(exit_code); }
-  int ranks_on_node() const override { return 1; }
 };
 
 }  // namespace

@@ -34,10 +34,6 @@ class MpiCommunicator final : public Communicator {
     call(MPI_Comm_dup(comm, &comm_), "MPI_Comm_dup");
     call(MPI_Comm_rank(comm_, &rank_), "MPI_Comm_rank");
     call(MPI_Comm_size(comm_, &size_), "MPI_Comm_size");
-    MPI_Comm node = MPI_COMM_NULL;
-    call(MPI_Comm_split_type(comm_, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &node), "MPI_Comm_split_type");
-    call(MPI_Comm_size(node, &ranks_on_node_), "MPI_Comm_size");
-    call(MPI_Comm_free(&node), "MPI_Comm_free");
   }
   MpiCommunicator(const MpiCommunicator &) = delete;
   MpiCommunicator &operator=(const MpiCommunicator &) = delete;
@@ -49,7 +45,6 @@ class MpiCommunicator final : public Communicator {
 
   int rank() const override { return rank_; }
   int size() const override { return size_; }
-  int ranks_on_node() const override { return ranks_on_node_; }
   MPI_Comm comm() const { return comm_; }
 
   void sum(std::span<double> values) const override { reduce(values.data(), values.size(), MPI_DOUBLE, MPI_SUM); }
@@ -101,7 +96,6 @@ class MpiCommunicator final : public Communicator {
   MPI_Comm comm_ = MPI_COMM_NULL;
   int rank_ = 0;
   int size_ = 1;
-  int ranks_on_node_ = 1;
 };
 
 class MpiExchange final : public Exchange {

@@ -25,15 +25,15 @@ struct Entry {
 std::vector<Entry> all_entries(const RowPartition &own, const RowPartition &visiting, Sides sides, bool square,
                                const Mask &mask = {}) {
   std::vector<Entry> entries;
-  std::size_t visits = 0;
+  int visits = 0;
   for (int rank = 0; rank < own.ranks(); ++rank) {
     const std::vector<TileInfo> mine = make_tiles(own, rank, tile_rows);
-    const std::vector<Visit> schedule = make_schedule(own, visiting, rank, tile_rows, sides, square, mask);
-    EXPECT_FALSE(schedule.empty());
-    EXPECT_EQ(schedule.front().owner, rank) << "a rank starts with its own block";
-    if (rank == 0) visits = schedule.size();
-    EXPECT_EQ(schedule.size(), visits) << "ranks must take as many steps as each other";
-    for (const Visit &visit : schedule) {
+    const Schedule schedule{own, visiting, rank, tile_rows, sides, square, mask};
+    EXPECT_EQ(schedule.visit(0).owner, rank) << "a rank starts with its own block";
+    if (rank == 0) visits = schedule.steps();
+    EXPECT_EQ(schedule.steps(), visits) << "ranks must take as many steps as each other";
+    for (int step = 0; step < schedule.steps(); ++step) {
+      const Visit visit = schedule.visit(step);
       const std::vector<TileInfo> theirs = make_tiles(visiting, visit.owner, tile_rows);
       for (auto at = visit.pairs.begin(); at != visit.pairs.end(); ++at) {
         const TilePair pair = *at;

@@ -176,8 +176,6 @@ TEST(Communicator, SumsAndExtremes) {
   world().sum(std::span<double>(values));
   EXPECT_EQ(values, (std::vector<double>{size * (size - 1) / 2.0, 1.0 * size, -2.0 * size}));
   world().sum(std::span<double>());
-  EXPECT_GE(world().ranks_on_node(), 1);
-  EXPECT_LE(world().ranks_on_node(), size);
 }
 
 TEST(Communicator, GatherKeepsRankOrderAndSizes) {
@@ -203,13 +201,13 @@ TEST(Communicator, AgreeTellsEveryRankWhoFailed) {
   for (int failing : {0, last / 2, last}) {
     try {
       world().agree([&] {
-        if (world().rank() >= failing) throw Error("value " + std::to_string(world().rank()) + " is bad", 7);
+        if (world().rank() >= failing) throw Error("value " + std::to_string(world().rank()) + " is bad");
       });
       ADD_FAILURE() << "nothing was thrown";
     } catch (const Error &error) {
       const std::string number = std::to_string(failing);
       EXPECT_EQ(std::string(error.what()), "rank " + number + ": value " + number + " is bad");
-      EXPECT_EQ(error.exit_code(), 7);
+      EXPECT_TRUE(error.common());
     }
   }
 }
