@@ -48,8 +48,10 @@ PetscErrorCode mat_context(Mat A, MatContext **context);
 /// Keeps the text of an Error that is about to become a PetscErrorCode, for check_petsc.
 void remember_error(const std::string &message);
 
-/// Log event of passes over all pairs, registered with the type.
+/// Log events, registered with the type: passes over all pairs with all their flops, and inside it one flop per pair of
+/// points evaluated, so that -log_view shows pairs in its flop column and Mpairs/s in its rate.
 PetscLogEvent pass_event();
+PetscLogEvent pairs_event();
 
 PetscErrorCode mat_set_from_options(Mat A, FlashringOptionItems PetscOptionsObject);
 PetscErrorCode mat_set_up(Mat A);

@@ -8,7 +8,8 @@ namespace flashring {
 namespace {
 
 bool registered = false;
-PetscLogEvent event = 0;
+PetscLogEvent passes = 0;
+PetscLogEvent pairs = 0;
 std::string last_error;
 
 PetscErrorCode finalize_package() {
@@ -39,7 +40,9 @@ PetscErrorCode check_petsc_version() {
 
 void remember_error(const std::string &message) { last_error = message; }
 
-PetscLogEvent pass_event() { return event; }
+PetscLogEvent pass_event() { return passes; }
+
+PetscLogEvent pairs_event() { return pairs; }
 
 void check_petsc(PetscErrorCode code, const char *what) {
   if (code == PETSC_SUCCESS) return;
@@ -64,7 +67,8 @@ PetscErrorCode FlashringRegisterAll(void) {
   PetscCall(flashring::check_petsc_version());
   PetscCall(MatRegister(MATFLASHRING, MatCreate_Flashring));
   PetscCall(PetscClassIdRegister("Kernel operator", &id));
-  PetscCall(PetscLogEventRegister("FlashringPass", id, &flashring::event));
+  PetscCall(PetscLogEventRegister("FlashringPass", id, &flashring::passes));
+  PetscCall(PetscLogEventRegister("FlashringPairs", id, &flashring::pairs));
   PetscCall(PetscRegisterFinalize(flashring::finalize_package));
   flashring::registered = true;
   PetscFunctionReturn(PETSC_SUCCESS);
