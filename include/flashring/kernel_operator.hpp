@@ -34,7 +34,7 @@ class KernelOperator {
   std::int64_t local_rows() const { return points_.local_rows(); }
   const Communicator &communicator() const { return communicator_; }
   const PointBlock &points() const { return points_; }
-  /// Options as used: bandwidth resolved, backend and threads chosen.
+  /// Options as used: bandwidth resolved, threads chosen.
   const OperatorOptions &options() const { return options_; }
   std::span<const double> mean() const { return mean_; }
 
@@ -69,6 +69,7 @@ class KernelOperator {
  private:
   void resolve_bandwidth();
   void resolve_shift();
+  void make_summation();
   void set_up();
   void apply_scaled(const SumRequest &request);
   void apply_form(const double *x, std::int64_t ldx, double *y, std::int64_t ldy, int columns, bool transpose,

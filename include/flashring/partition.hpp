@@ -11,6 +11,7 @@ namespace flashring {
 struct RowRange {
   GlobalRow begin;
   std::int64_t count = 0;
+  bool operator==(const RowRange &) const = default;
 };
 
 /// The rows 0..N-1 as a list of ranges per rank. Ranges are disjoint and cover every row; a rank may hold none.
@@ -28,6 +29,8 @@ class RowPartition {
   /// One contiguous range per rank with the given counts (a PETSc layout).
   static RowPartition from_counts(const std::vector<std::int64_t> &counts);
   static RowPartition zigzag(std::int64_t rows, int ranks);
+
+  bool operator==(const RowPartition &) const = default;
 
   std::int64_t rows() const { return rows_; }
   int ranks() const { return static_cast<int>(ranges_.size()); }

@@ -44,8 +44,9 @@ class PointBlock {
 /// Mean of every feature over all ranks, (features). Collective.
 std::vector<double> global_mean(const Communicator &communicator, const PointBlock &points);
 
-/// The same points on another partition of as many rows. Every row moves once, straight to its new owner. Collective.
-PointBlock redistribute(const Communicator &communicator, const PointBlock &points, RowPartition partition);
+/// The same points on another partition of as many rows. Every row moves once, straight to its new owner; nothing moves
+/// when the partition is the old one. Collective.
+PointBlock redistribute(const Communicator &communicator, PointBlock points, RowPartition partition);
 
 /// Generated point sets, the same for any number of ranks:
 ///   circle:n=N                   regular N-gon on the unit circle (E1)

@@ -84,7 +84,16 @@ std::size_t scratch_bytes(const TileShape &shape) {
   return values * column_bytes(shape.precision) + sums * sizeof(double);
 }
 
-int words(const TileShape &shape) { return (shape.row == RowKind::logsumexp ? 2 : 0) + shape.columns; }
+int words(const TileShape &shape) {
+  switch (shape.row) {
+#define FLASHRING_ROW(name) \
+  case RowKind::name:       \
+    return Rule<RowKind::name>::state_words(shape.pass, shape.columns);
+#include "flashring/row_list.inc"
+#undef FLASHRING_ROW
+  }
+  return 0;
+}
 
 /// The two sides of one tile pair as the piece in which `receive` receives.
 template <class T>

@@ -13,18 +13,19 @@
 namespace flashring {
 namespace {
 
-/// Throws when an entry is not above `least` and finite: the row's weights are out of the range of numbers.
-void check_range(std::span<const double> values, double least, const PointBlock &points, const char *name) {
+/// Throws when an entry is not above `least` and finite; `remedy` says what to do about it.
+void check_range(std::span<const double> values, double least, const PointBlock &points, const char *name,
+                 const std::string &remedy) {
   for (std::size_t i = 0; i < values.size(); ++i) {
     if (values[i] > least && std::isfinite(values[i])) continue;
     const GlobalRow row = points.partition().global_row(points.rank(), LocalRow{static_cast<std::int64_t>(i)});
-    throw Error(
-        detail::concatenate(name, " of row ", row.value, " is ", values[i], ", outside (", least,
-                            ", infinity): its weights are out of the range of numbers; rescale the points, take "
-                            "another kernel parameter",
-                            least > 0 ? " or -precision fp64" : ""));
+    throw Error(detail::concatenate(name, " of row ", row.value, " is ", values[i], ", outside (", least,
+                                    ", infinity): ", remedy));
   }
 }
+
+constexpr const char *rescale =
+    "its weights are out of the range of numbers; rescale the points, take another kernel parameter";
 
 double squared_norm(const PointBlock &points, std::int64_t row) {
   const double *x = points.row(LocalRow{row});
@@ -43,12 +44,16 @@ KernelOperator::KernelOperator(const Communicator &communicator, OperatorOptions
   if (traits(options_.pair.kind).invariance == Invariance::translation) mean_ = global_mean(communicator_, points_);
   resolve_bandwidth();
   resolve_shift();
+  make_summation();
+}
+
+KernelOperator::~KernelOperator() = default;
+
+void KernelOperator::make_summation() {
   const RingOptions ring{options_.threads, options_.route == "travel" ? Route::travel : Route::direct};
   summation_ =
       make_tiles_summation(communicator_, {options_.backend, options_.transport, ring}, options_.pair, points_, mean_);
 }
-
-KernelOperator::~KernelOperator() = default;
 
 void KernelOperator::resolve_bandwidth() {
   if (!options_.median) return;
@@ -96,14 +101,16 @@ void KernelOperator::set_up() {
   density_ = pass_of_ones(measure_);
   // Working passes in fp32 keep nothing of rows whose weights are all near its smallest number.
   const double least = options_.precision == Precision::fp32 ? 1e-30 : 0;
-  communicator_.agree([&] { check_range(density_, least, points_, "density"); });
+  communicator_.agree([&] {
+    check_range(density_, least, points_, "density", std::string(rescale) + (least > 0 ? " or -precision fp64" : ""));
+  });
   weight_.resize(n);
   for (std::size_t i = 0; i < n; ++i) weight_[i] = std::pow(density_[i], -options_.alpha);
   std::vector<double> weighted(n);
   for (std::size_t i = 0; i < n; ++i) weighted[i] = weight_[i] * measure_[i];
   degree_ = pass_of_ones(weighted);
   for (std::size_t i = 0; i < n; ++i) degree_[i] *= weight_[i];
-  communicator_.agree([&] { check_range(degree_, 0, points_, "degree"); });
+  communicator_.agree([&] { check_range(degree_, 0, points_, "degree", rescale); });
   left_.resize(n);
   right_.resize(n);
   for (std::size_t i = 0; i < n; ++i) {
@@ -169,10 +176,8 @@ void KernelOperator::update_points(std::span<const double> rows) {
   points_.update(rows);
   if (!mean_.empty()) mean_ = global_mean(communicator_, points_);
   resolve_shift();
-  const RingOptions ring{options_.threads, options_.route == "travel" ? Route::travel : Route::direct};
-  if (options_.pair.kind == PairKind::inner_exp)  // the shift is part of the pair function
-    summation_ = make_tiles_summation(communicator_, {options_.backend, options_.transport, ring}, options_.pair,
-                                      points_, mean_);
+  if (options_.pair.kind == PairKind::inner_exp)
+    make_summation();  // the shift is part of the pair function
   else
     summation_->update_points(points_, mean_);
   ready_ = false;
@@ -182,7 +187,7 @@ void KernelOperator::update_measure(std::span<const double> measure) {
   communicator_.agree([&] {
     FLASHRING_CHECK(measure.size() == measure_.size(), "new measure: ", measure.size(), " values given for ",
                     measure_.size(), " rows of this rank");
-    check_range(measure, 0, points_, "measure");
+    check_range(measure, 0, points_, "measure", "give every row a positive finite weight");
   });
   measure_.assign(measure.begin(), measure.end());
   ready_ = false;

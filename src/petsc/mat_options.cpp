@@ -62,7 +62,7 @@ PetscErrorCode match_sizes(Mat A, PointBlock *points) {
   for (PetscMPIInt r = 0; r < size; ++r) counts.push_back(ranges[r + 1] - ranges[r]);
   FLASHRING_GUARD(comm, {
     const std::unique_ptr<Communicator> communicator = make_mpi_communicator(comm);
-    *points = redistribute(*communicator, *points, RowPartition::from_counts(counts));
+    *points = redistribute(*communicator, std::move(*points), RowPartition::from_counts(counts));
   });
   PetscFunctionReturn(PETSC_SUCCESS);
 }

@@ -27,10 +27,11 @@ void for_each_overlap(const std::vector<RowRange> &a, const std::vector<RowRange
 
 }  // namespace
 
-PointBlock redistribute(const Communicator &communicator, const PointBlock &points, RowPartition partition) {
+PointBlock redistribute(const Communicator &communicator, PointBlock points, RowPartition partition) {
   FLASHRING_CHECK(partition.rows() == points.partition().rows() && partition.ranks() == communicator.size(),
                   "redistribute: ", points.partition().rows(), " rows cannot become ", partition.rows(), " rows on ",
                   partition.ranks(), " ranks");
+  if (partition == points.partition()) return points;
   const int rank = communicator.rank();
   const auto row_bytes = static_cast<std::size_t>(points.features()) * sizeof(double);
   std::vector<double> old_rows(points.rows().begin(), points.rows().end());

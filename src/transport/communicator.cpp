@@ -41,22 +41,19 @@ std::vector<std::string> Communicator::gather(const std::string &text) const {
 }
 
 void Communicator::agree(const std::function<void()> &work) const {
-  std::string message;
-  bool failed = true;
+  std::string message;  // empty: this rank succeeded
   try {
     work();
-    failed = false;
   } catch (const std::exception &error) {
     message = error.what();
+    if (message.empty()) message = "unnamed error";
   } catch (...) {
     message = "unnamed error";
   }
-  if (max(failed ? 1.0 : 0.0) == 0) return;
-  const std::vector<std::string> messages = gather(failed ? message + "." : std::string());
+  if (max(message.empty() ? 0.0 : 1.0) == 0) return;
+  const std::vector<std::string> messages = gather(message);
   for (std::size_t r = 0; r < messages.size(); ++r)
-    if (!messages[r].empty()) {  // the full stop marks a rank that failed without words
-      throw Error(detail::concatenate("rank ", r, ": ", messages[r].substr(0, messages[r].size() - 1)), true);
-    }
+    if (!messages[r].empty()) throw Error(detail::concatenate("rank ", r, ": ", messages[r]), true);
 }
 
 namespace {
