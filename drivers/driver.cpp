@@ -14,6 +14,7 @@
 #include "flashring/check.hpp"
 #include "flashring/communicator_mpi.hpp"
 #include "flashring/petsc_mat.hpp"
+#include "flashring/version.hpp"
 
 namespace flashring {
 namespace {
@@ -51,8 +52,17 @@ bool asked_later(std::string_view name) {
 
 const char *fallback(const Option &option) { return *option.fallback == '\0' ? "none" : option.fallback; }
 
+/// Own options, then those of input and operator but the form, which is the driver's own choice.
+std::vector<Option> all_options(const DriverText &text) {
+  std::vector<Option> all(text.options.begin(), text.options.end());
+  all.insert(all.begin(), input_options().begin(), input_options().end());
+  for (const Option &option : operator_options())
+    if (std::strcmp(option.name, "form") != 0) all.push_back(option);
+  return all;
+}
+
 void print_option(const Option &option) {
-  std::printf("  -%-11s %-34s default %s\n               %s\n", option.name, option.values, fallback(option),
+  std::printf("  -%-14s %-34s default %s\n                  %s\n", option.name, option.values, fallback(option),
               option.help);
 }
 
@@ -67,35 +77,43 @@ void print_markdown(const DriverText &text) {
     std::printf("| `-%s` | %s | %s | %s |\n", option.name, values.c_str(), fallback(option), option.help);
   };
   std::printf("| option | values | default | meaning |\n|---|---|---|---|\n");
-  for (const Option &option : text.options) row(option);
-  for (const Option &option : operator_options())
-    if (std::strcmp(option.name, "form") != 0) row(option);
+  for (const Option &option : all_options(text)) row(option);
 }
 
 void print_help(const DriverText &text) {
   std::printf("%s: %s\n\nExample: %s\n\n", text.name, text.purpose, text.example);
-  for (const Option &option : text.options) print_option(option);
-  for (const Option &option : operator_options())
-    if (std::strcmp(option.name, "form") != 0) print_option(option);
+  for (const Option &option : all_options(text)) print_option(option);
   std::printf(
       "\nEvery option of SLEPc's EPS works as well (-eps_tol, -eps_type, -eps_ncv, -eps_monitor, ...), options files "
       "by\n"
       "-options_file FILE, profiles by -log_view. -help all lists what PETSc and SLEPc know.\n"
-      "Exit codes: 0 converged, 3 not converged (what converged is written), 2 error.\n");
+      "Ctrl-C, SIGTERM and SIGUSR1 end the run after the pass under way; what has converged is written.\n"
+      "Exit codes: 0 converged, 2 error, 3 not converged, 4 interrupted (after 3 and 4 what converged is written).\n");
 }
 
-/// True when the help that was asked for has been printed and nothing else is to be done.
-bool answer_help(int argc, char **argv, const DriverText &text) {
+/// MPI is not started yet: what its launcher says.
+bool is_first_rank() {
+  for (const char *variable : {"OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", "SLURM_PROCID"}) {
+    const char *rank = std::getenv(variable);
+    if (rank != nullptr && std::strcmp(rank, "0") != 0) return false;
+  }
+  return true;
+}
+
+/// True when help or version were asked for, have been printed, and nothing else is to be done. Before PETSc starts,
+/// which has long answers of its own to both.
+bool answer_questions(int argc, char **argv, const DriverText &text) {
   for (int i = 1; i < argc; ++i) {
     const std::string_view word = argv[i];
-    if (word != "-help" && word != "--help" && word != "-h") continue;
+    const bool version = word == "-version" || word == "--version";
+    if (!version && word != "-help" && word != "--help" && word != "-h") continue;
     const std::string_view what = i + 1 < argc ? argv[i + 1] : "";
     if (what == "all") return false;
-    for (const char *variable : {"OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", "SLURM_PROCID"}) {
-      const char *rank = std::getenv(variable);  // MPI is not started yet
-      if (rank != nullptr && std::strcmp(rank, "0") != 0) return true;
-    }
-    what == "markdown" ? print_markdown(text) : print_help(text);
+    if (!is_first_rank()) return true;
+    if (version)
+      std::fputs(build_description().c_str(), stdout);
+    else
+      what == "markdown" ? print_markdown(text) : print_help(text);
     return true;
   }
   return false;
@@ -127,12 +145,20 @@ int guarded(int argc, char **argv, const DriverText &text,
     communicator->agree([&] { refuse_stray_words(argc, argv); });
     DriverOptions options(text);
     return body(*communicator, options);
+  } catch (const Interrupted &) {
+    if (communicator->rank() == 0)
+      std::fprintf(stderr, "%s: interrupted before any pair had converged; nothing is written\n", text.name);
+    return exit_interrupted;
   } catch (const Error &error) {
     if (error.common() || communicator->size() == 1) {
       if (communicator->rank() == 0) complain(error.what());
       return exit_error;
     }
     complain(detail::concatenate("rank ", communicator->rank(), ": ", error.what()).c_str());
+  } catch (const std::bad_alloc &) {
+    complain(detail::concatenate("rank ", communicator->rank(),
+                                 ": out of memory; -dry_run says what this run needs, more ranks share it")
+                 .c_str());
   } catch (const std::exception &error) {
     complain(detail::concatenate("rank ", communicator->rank(), ": ", error.what()).c_str());
   }
@@ -146,11 +172,15 @@ double seconds_now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-void DriverOptions::read(OperatorOptions &op) {
+void DriverOptions::read(InputOptions &input, OperatorOptions &op) {
   std::string value;
   for (const Option &option : text_.options) {
     if (!find_option(option, value)) value = option.fallback;
     values_.emplace_back(option.name, value);
+  }
+  for (const Option &option : input_options()) {
+    if (find_option(option, value)) input.set(option.name, value);
+    values_.emplace_back(option.name, input.get(option.name));
   }
   for (const Option &option : operator_options())
     if (std::strcmp(option.name, "form") != 0 && find_option(option, value)) op.set(option.name, value);
@@ -226,7 +256,7 @@ Report make_report(const Communicator &communicator, const DriverOptions &option
   report.backend = backend.name;
   report.target = backend.target;
   report.precision = to_string(op.options().precision);
-  report.exchange = "ring";
+  report.exchange = op.options().exchange;
   report.pair = to_string(op.options().pair);
   report.calls = counters.calls;
   report.passes = counters.passes;
@@ -241,7 +271,7 @@ Report make_report(const Communicator &communicator, const DriverOptions &option
 
 int run_driver(int argc, char **argv, const DriverText &text,
                const std::function<int(const Communicator &, DriverOptions &)> &body) {
-  if (answer_help(argc, argv, text)) return 0;
+  if (answer_questions(argc, argv, text)) return 0;
   setenv("OPENBLAS_NUM_THREADS", "1", 0);  // ranks and our own threads fill the cores already
   if (SlepcInitialize(&argc, &argv, nullptr, text.purpose) != PETSC_SUCCESS) return exit_error;
   // Errors come back as codes and are printed once, as a sentence, not as a trace per rank.

@@ -10,16 +10,18 @@
 
 #include "flashring/communicator.hpp"
 #include "flashring/eigensolve.hpp"
+#include "flashring/input.hpp"
 #include "flashring/kernel_operator.hpp"
 #include "flashring/options.hpp"
+#include "flashring/plan.hpp"
 #include "flashring/results.hpp"
 
 namespace flashring {
 
 /// Exit codes that users may rely on.
-enum ExitCode : int { exit_converged = 0, exit_error = 2, exit_not_converged = 3 };
+enum ExitCode : int { exit_converged = 0, exit_error = 2, exit_not_converged = 3, exit_interrupted = 4 };
 
-/// A driver's name, purpose and own options (the operator's are added).
+/// A driver's name, purpose and own options (those of input and operator are added).
 struct DriverText {
   const char *name;
   const char *purpose;
@@ -31,8 +33,8 @@ struct DriverText {
 class DriverOptions {
  public:
   explicit DriverOptions(const DriverText &text) : text_(text) {}
-  /// Reads every declared option; operator options go to `op`. Throws Error.
-  void read(OperatorOptions &op);
+  /// Reads every declared option; those of input and operator go to `input` and `op`. Throws Error.
+  void read(InputOptions &input, OperatorOptions &op);
   /// Value of an own option: as given, or its default.
   const std::string &value(const std::string &name) const;
   bool flag(const std::string &name) const { return value(name) == "true"; }
@@ -60,6 +62,9 @@ class ProgressLine {
   double start_;
   std::size_t width_ = 0;
 };
+
+/// What -dry_run prints: memory of every phase, and the time of `time`'s passes for typical numbers of them.
+std::string plan_text(const RunPlan &plan, const PassTime &time, int pairs, const char *precision);
 
 /// What a run's report says of options, ranks, backend, work and memory; results and seconds are the caller's.
 /// Collective.

@@ -7,6 +7,7 @@
 //
 // Expected time: passes times N^2 over the pairs per second of the machine (a core with AVX-512 in fp32, d = 3: about
 // 8e9); krylovschur takes 30 to 220 passes for ten pairs.
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdio>
@@ -19,36 +20,24 @@
 #include "flashring/petsc_mat.hpp"
 #include "flashring/readers.hpp"
 #include "flashring/results.hpp"
+#include "signals.hpp"
 
 namespace flashring {
 namespace {
 
-constexpr std::array<Option, 8> own_options{{
-    {"points", "", "FILE.npy", "points, shape (N, d)"},
-    {"generate", "", "SET:key=value,...",
-     "generated points: circle:n= torus:n=,q= hypercube:d= swiss_roll:n=,m= clusters:n=,d=,k=,spread=,seed= "
-     "normal:n=,d=,seed="},
-    {"labels", "", "FILE", "one label per line: colours of map.png"},
+constexpr std::array<Option, 7> own_options{{
+    {"labels", "", "FILE", "one label per line, or numbers in a .npy or .h5 file: colours of map.png"},
     {"nev", "10", "1 <= nev <= N", "eigenpairs, the constant one counted"},
     {"time", "1", "t >= 0", "diffusion time of the embedding lambda_k^t psi_k"},
     {"output", "output", "FOLDER", "results.h5, embedding.npy, report.json, spectrum.png, map.png"},
     {"overwrite", "false", "true|false", "replace another run in the output folder"},
-    {"version", "false", "true|false", "print the version and stop"},
+    {"dry_run", "false", "true|false", "say what the run takes of memory and time, compute and write nothing"},
+    {"version", "false", "true|false", "print version and build, and stop"},
 }};
 
 constexpr DriverText text = {
     "flashring-diffmap", "diffusion map of a point set, the kernel matrix never stored",
     "mpirun -n 2 flashring-diffmap -points configs/digits.npy -beta 0.0033 -output output/digits", own_options};
-
-PointBlock get_points(const Communicator &communicator, const DriverOptions &options) {
-  const std::string &file = options.value("points");
-  const std::string &set = options.value("generate");
-  communicator.agree([&] {
-    FLASHRING_CHECK(file.empty() != set.empty(), "give the points either by -points FILE.npy or by -generate SET",
-                    file.empty() ? "" : ", not both");
-  });
-  return file.empty() ? generate_points(set, communicator) : read_npy(file, communicator);
-}
 
 double get_time(const DriverOptions &options) {
   const double time = parse_real("-time", options.value("time"));
@@ -79,24 +68,33 @@ void print_results(const Communicator &communicator, const KernelOperator &op, c
   for (const std::string &finding : r.diagnoses) std::printf("note: %s\n", finding.c_str());
 }
 
-/// Everything that is read before the first pass.
-struct Inputs {
-  PointBlock points;
-  std::vector<std::string> labels;  // (N), or empty
+/// Options as read, and the size that they mean.
+struct Settings {
+  InputOptions input;
+  OperatorOptions op;
   DiffusionMapRequest request;
+  PointShape shape;
 };
 
-Inputs get_inputs(const Communicator &communicator, const DriverOptions &options, const OperatorOptions &settings) {
-  Inputs inputs;
-  communicator.agree([&] { inputs.request.time = get_time(options); });
-  inputs.points = get_points(communicator, options);
-  const std::int64_t rows = inputs.points.partition().rows();
-  if (!options.value("labels").empty()) inputs.labels = read_labels(options.value("labels"), rows, communicator);
-  communicator.agree([&] { inputs.request.eigen.pairs = get_pairs(options, rows); });
-  inputs.request.eigen.seed = settings.seed;
-  // fp32 sums carry about 1e-7 of noise; below 1e-6 a solver would only chase it.
-  inputs.request.eigen.tolerance = settings.precision == Precision::fp32 ? 1e-6 : 1e-8;
-  return inputs;
+Settings get_settings(const Communicator &communicator, DriverOptions &options) {
+  Settings settings;
+  communicator.agree([&] {
+    options.read(settings.input, settings.op);
+    settings.request.time = get_time(options);
+  });
+  settings.op.form = Form::symmetric;
+  settings.request.eigen.seed = settings.op.seed;
+  settings.request.eigen.tolerance = default_tolerance(settings.op.precision);
+  return settings;
+}
+
+/// What the run takes of memory and time, printed.
+int dry_run(const Communicator &communicator, const Settings &settings, const RunPlan &plan) {
+  const int pairs = settings.request.eigen.pairs;
+  const PassTime time = measure_pass(communicator, settings.op, plan.shape, std::min(pairs, max_columns));
+  if (communicator.rank() == 0)
+    std::fputs(plan_text(plan, time, pairs, to_string(settings.op.precision)).c_str(), stdout);
+  return exit_converged;
 }
 
 /// Set-up and solution; `setup_done` is the moment between the two.
@@ -123,24 +121,26 @@ void write_results(const Communicator &communicator, OutputFolder &folder, const
   std::printf("\n");
 }
 
-int run(const Communicator &communicator, DriverOptions &options) {
-  const double start = seconds_now();
-  OperatorOptions settings;
-  communicator.agree([&] { options.read(settings); });
-  settings.form = Form::symmetric;
-  if (options.flag("version")) {
-    if (communicator.rank() == 0) std::printf("flashring %s (%s)\n", version(), git_commit());
-    return exit_converged;
-  }
-  Inputs inputs = get_inputs(communicator, options, settings);
+/// The run itself, from points to files.
+int compute(const Communicator &communicator, const DriverOptions &options, Settings &settings, double start) {
+  const StopSignals signals;
   OutputFolder folder(communicator, options.value("output"), options.flag("overwrite"));
+  Input input = read_input(settings.input, communicator);
+  std::vector<std::string> labels;  // (N), or empty
+  if (!options.value("labels").empty())
+    labels = read_labels(options.value("labels"), settings.shape.rows, communicator);
   const double read_done = seconds_now();
 
-  const std::shared_ptr<KernelOperator> op = make_operator(mpi_comm(communicator), settings, std::move(inputs.points));
+  const MPI_Comm comm = mpi_comm(communicator);
+  const std::shared_ptr<KernelOperator> op = make_operator(comm, settings.op, std::move(input.points));
+  if (!settings.input.weights.empty()) op->update_measure(input.weights);
+  op->set_stop(StopSignals::asked);
+  if (communicator.rank() == 0)
+    std::printf("exchange %s: %s\n", op->options().exchange.c_str(), op->exchange_reason().c_str());
   Mat A = nullptr;
-  check_petsc(mat_create(mpi_comm(communicator), op, &A), "mat_create");
+  check_petsc(mat_create(comm, op, &A), "mat_create");
   double setup_done = 0;
-  const DiffusionMap map = solve(communicator, options, *op, A, inputs.request, setup_done);
+  const DiffusionMap map = solve(communicator, options, *op, A, settings.request, setup_done);
   const double solve_done = seconds_now();
   check_petsc(MatDestroy(&A), "MatDestroy");
 
@@ -151,8 +151,20 @@ int run(const Communicator &communicator, DriverOptions &options) {
   report.seconds_solve = solve_done - setup_done;
   report.seconds_total = seconds_now() - start;
   print_results(communicator, *op, map, report);
-  write_results(communicator, folder, *op, map, report, inputs.labels);
+  write_results(communicator, folder, *op, map, report, labels);
+  if (map.interrupted) return exit_interrupted;
   return map.complete ? exit_converged : exit_not_converged;
+}
+
+int run(const Communicator &communicator, DriverOptions &options) {
+  const double start = seconds_now();
+  Settings settings = get_settings(communicator, options);
+  settings.shape = input_shape(settings.input, communicator);
+  communicator.agree([&] { settings.request.eigen.pairs = get_pairs(options, settings.shape.rows); });
+  const RunPlan plan = plan_diffusion_map(communicator, settings.op, settings.shape, settings.request.eigen.pairs);
+  if (options.flag("dry_run")) return dry_run(communicator, settings, plan);
+  communicator.agree([&] { plan.check_room(); });
+  return compute(communicator, options, settings, start);
 }
 
 }  // namespace

@@ -21,6 +21,12 @@ class Error : public std::runtime_error {
   bool common_;
 };
 
+/// The user asked for the end (KernelOperator::set_stop). Every rank throws it at the same place.
+class Interrupted : public Error {
+ public:
+  explicit Interrupted(const std::string &message) : Error(message, true) {}
+};
+
 namespace detail {
 
 /// Numbers as short as they can be without losing a bit: 0.6, not 0.59999999999999998.

@@ -9,6 +9,7 @@
 
 #include "flashring/eigensolve.hpp"
 #include "flashring/kernel_operator.hpp"
+#include "flashring/plan.hpp"
 #include "flashring/results.hpp"
 
 namespace flashring {
@@ -21,14 +22,21 @@ struct DiffusionMapRequest {
 struct DiffusionMap {
   Results results;
   bool complete = false;
+  bool interrupted = false;  ///< results hold the pairs that had converged when the user asked for the end
   std::string status;
   std::string solver;
 };
 
 /// The map of specification section 2 for the points of `op`, which must have form symmetric. `A` is a matrix that
-/// represents `op`. Cost: the solver's passes, and one fp64 pass per 64 pairs for the residuals. Collective. Throws
-/// Error.
+/// represents `op`; a stop function of `op` is asked while solving and then taken away. Cost: the solver's passes, and
+/// one fp64 pass per 64 pairs for the residuals. Collective. Throws Error, and Interrupted when the user asked for the
+/// end before one pair had converged.
 DiffusionMap diffusion_map(Mat A, KernelOperator &op, const DiffusionMapRequest &request);
+
+/// What such a map will take of memory, for the size of basis that SLEPc's options ask of krylovschur. Phases: solving,
+/// measuring. Collective. Throws Error.
+RunPlan plan_diffusion_map(const Communicator &communicator, const OperatorOptions &options, PointShape shape,
+                           int pairs);
 
 /// Sign rule: the entry of largest magnitude of every column is positive; among entries within `tie` (relative) of it
 /// the one of lowest global row decides. columns: (local_rows, K), tie: (K). Collective.

@@ -5,8 +5,11 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <string>
 #include <vector>
+
+#include "flashring/types.hpp"
 
 namespace flashring {
 
@@ -25,19 +28,25 @@ struct EigenRequest {
   std::function<void()> before_first_pass;              ///< called after all options were read, may throw
 };
 
+/// Relative residual that a working precision can reach: 1e-8, in fp32 1e-6, as its sums carry about 1e-7 of noise.
+double default_tolerance(Precision precision);
+
 /// Leading eigenpairs, algebraically largest first.
 struct EigenPairs {
   std::vector<double> values;   // (k), k <= pairs: those that converged
   std::vector<double> vectors;  // (local_rows, k) column-major, unit 2-norm
   bool complete = false;        ///< k == pairs
+  bool interrupted = false;     ///< ended by KernelOperator::set_stop: the pairs that had converged by then
   std::string status;           ///< "converged" or SLEPc's reason in words
-  double next_value = 0;        ///< estimate of the eigenvalue after the last one; NaN when not known
+  double next_value =
+      std::numeric_limits<double>::quiet_NaN();  ///< estimate of the eigenvalue after the last one; NaN when not known
+  double tolerance = 0;                          ///< relative residual asked for, -eps_tol included
   int iterations = 0;
   std::string solver;  ///< EPS type used
 };
 
 /// Solves A v = lambda v for symmetric A. Default krylovschur; options -eps_*, -st_*, -bv_*, -ds_* are read.
-/// Collective. Throws Error.
+/// Collective. Throws Error, and Interrupted when not one pair has converged by then.
 EigenPairs eigensolve(Mat A, const EigenRequest &request);
 
 }  // namespace flashring

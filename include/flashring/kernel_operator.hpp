@@ -1,8 +1,10 @@
 // KernelOperator: Y = op(X) for the kernel matrix of a point set and its diffusion normalisations.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "flashring/communicator.hpp"
@@ -34,8 +36,10 @@ class KernelOperator {
   std::int64_t local_rows() const { return points_.local_rows(); }
   const Communicator &communicator() const { return communicator_; }
   const PointBlock &points() const { return points_; }
-  /// Options as used: bandwidth resolved, threads chosen.
+  /// Options as used: bandwidth and exchange resolved, threads chosen.
   const OperatorOptions &options() const { return options_; }
+  /// Why the exchange is the one it is, in words.
+  const std::string &exchange_reason() const { return exchange_reason_; }
   std::span<const double> mean() const { return mean_; }
 
   /// Y = op(X): x (local_rows, columns) with leading dimension ldx, y likewise. Any number of columns, cut into passes
@@ -52,6 +56,8 @@ class KernelOperator {
   std::span<const double> weight();
   std::span<const double> degree();
   std::span<const double> measure() const { return measure_; }
+  /// A measure was given; otherwise it is all ones.
+  bool weighted() const { return weighted_; }
   /// ln of the factor divided out of K before it is formed; 0 for distance kernels.
   double log_shift() const { return log_shift_; }
   /// k(x_i,x_i) * exp(-log_shift()), (local_rows).
@@ -62,6 +68,10 @@ class KernelOperator {
   /// New measure (local_rows), positive: set-up renewed. Collective.
   void update_measure(std::span<const double> measure);
 
+  /// `stop` is asked on every rank before every pass; when it is true on any rank, all throw Interrupted there. Empty:
+  /// never.
+  void set_stop(std::function<bool()> stop) { stop_ = std::move(stop); }
+
   const Counters &counters() const { return counters_; }
   /// Expected seconds of one pass with that many columns in the working precision. Collective.
   double cost(int columns);
@@ -69,6 +79,7 @@ class KernelOperator {
  private:
   void resolve_bandwidth();
   void resolve_shift();
+  void resolve_exchange();
   void make_summation();
   void set_up();
   void apply_scaled(const SumRequest &request);
@@ -84,6 +95,9 @@ class KernelOperator {
   std::vector<double> density_, weight_, degree_, left_, right_;  // (local_rows)
   double log_shift_ = 0;
   bool ready_ = false;
+  bool weighted_ = false;
+  std::string exchange_reason_;
+  std::function<bool()> stop_;
   std::unique_ptr<Summation> summation_;
   Counters counters_;
 };

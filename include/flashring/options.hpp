@@ -37,6 +37,7 @@ struct OperatorOptions {
   std::string backend = "auto";
   std::string transport = "auto";
   std::string route = "direct";
+  std::string exchange = "auto";
   int threads = 0;  ///< 0: cores in the affinity mask divided by the ranks on this node
   std::uint64_t seed = 1;
 
@@ -45,7 +46,8 @@ struct OperatorOptions {
   std::string get(std::string_view name) const;
 };
 
-/// Declarations of the object options: pair, beta, alpha, form, precision, backend, transport, route, threads, seed.
+/// Declarations of the object options: pair, beta, alpha, form, precision, backend, transport, route,
+/// exchange, threads, seed.
 std::span<const Option> operator_options();
 
 const char *to_string(Precision precision);

@@ -4,20 +4,16 @@
 #include <petscmat.h>
 
 #include <memory>
+#include <string>
 
+#include "flashring/flashring.h"
 #include "flashring/kernel_operator.hpp"
 
 #ifndef PETSC_SUCCESS /* named since 3.19 */
 #define PETSC_SUCCESS 0
 #endif
 
-/// Name for MatSetType and -mat_type.
-#define MATFLASHRING "flashring"
-
-/// Registers the types of this library; PETSc calls it when -dll_append loads libflashring.so, programs that link the
-/// library call it after PetscInitialize or SlepcInitialize. Calling it again is harmless. Fails when this PETSc
-/// differs from the one the library was built for (version, index size, scalar type).
-PETSC_EXTERN PetscErrorCode FlashringRegisterAll(void);
+/// What MatSetType(A, MATFLASHRING) calls.
 PETSC_EXTERN PetscErrorCode MatCreate_Flashring(Mat A);
 
 namespace flashring {
@@ -32,7 +28,12 @@ PetscErrorCode mat_create(MPI_Comm comm, std::shared_ptr<KernelOperator> op, Mat
 /// The operator inside, shared by duplicates; null before MatSetUp. A represents scale * op + shift * I.
 PetscErrorCode mat_get_operator(Mat A, std::shared_ptr<KernelOperator> *op);
 
-/// Throws Error with the message of the failed PETSc call (or of the operator inside it) when `code` is not success.
+/// When `code` is not success: throws again what the operator threw inside the failed PETSc call, or an Error with
+/// PETSc's message.
 void check_petsc(PetscErrorCode code, const char *what);
+
+/// Several lines, each ended: version and commit, PETSc and SLEPc with index size and scalars, MPI, HDF5, compiler,
+/// backends with the instruction set each would use here, transports. Not collective; also before PetscInitialize.
+std::string build_description();
 
 }  // namespace flashring

@@ -12,6 +12,12 @@
 
 namespace flashring {
 
+/// Size of a point set over all ranks.
+struct PointShape {
+  std::int64_t rows = 0;  ///< N
+  int features = 0;       ///< d
+};
+
 /// Rows of one rank, features row-major in double.
 class PointBlock {
  public:
@@ -27,18 +33,25 @@ class PointBlock {
   std::span<const double> rows() const { return rows_; }  // (local_rows, features)
   const double *row(LocalRow row) const { return rows_.data() + row.value * features_; }
 
-  /// New coordinates in place, same shape and the same checks.
+  /// Multiplies feature k by scales[k], here and in every later update: `rows()` are always the scaled ones. Throws
+  /// Error unless there is one positive finite scale per feature.
+  void set_feature_scales(std::vector<double> scales);
+  std::span<const double> feature_scales() const { return feature_scales_; }  // (features), or empty
+
+  /// New coordinates in place, same shape and the same checks, in the units of the first ones.
   void update(std::span<const double> rows);  // (local_rows, features)
   /// The checks alone.
   void check(std::span<const double> rows) const;  // (local_rows, features)
 
  private:
-  void check_finite(std::span<const double> rows) const;
+  friend PointBlock redistribute(const Communicator &communicator, PointBlock points, RowPartition partition);
+  void check_finite(std::span<const double> rows, std::span<const double> scales) const;
 
   RowPartition partition_;
   int rank_ = 0;
   int features_ = 0;
   std::vector<double> rows_;
+  std::vector<double> feature_scales_;
 };
 
 /// Mean of every feature over all ranks, (features). Collective.
@@ -57,6 +70,8 @@ PointBlock redistribute(const Communicator &communicator, PointBlock points, Row
 ///   normal:n=N,d=D,seed=X        independent standard normal features
 /// Throws Error that lists the known sets.
 PointBlock generate_points(std::string_view text, const Communicator &communicator);
+/// Size of such a set, without making it.
+PointShape generated_shape(std::string_view text);
 
 /// Median bandwidth of a sample: 1/(2 median) of the positive squared distances over pairs i<j; all points up to
 /// `most` of them, otherwise a counter-based random sample of that size. Collective; the same on every rank and, up to

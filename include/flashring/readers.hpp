@@ -1,4 +1,4 @@
-// Readers: files that hold points or labels.
+// Readers: files that hold points, numbers per point, or labels.
 #pragma once
 
 #include <string>
@@ -9,6 +9,14 @@
 
 namespace flashring {
 
+/// Points from a file, by its name: FILE.npy, FILE.h5:/dataset (.h5, .hdf5, .hdf; without :/dataset the file's only
+/// dataset), FILE.csv, .tsv or .txt. All give bitwise the same points for the same numbers. Rows lie on the ranks in
+/// contiguous ranges. Collective. Throws Error, the same on every rank, that names rank, file, place, value and remedy.
+PointBlock read_points(const std::string &file, const Communicator &communicator);
+
+/// Shape of such a file. Collective; the same errors, as far as the shape shows them.
+PointShape points_shape(const std::string &file, const Communicator &communicator);
+
 /// Points from an NPY file (format 1.0 to 3.0) of shape (N, d) or (N,): f4, f8, bool and all integers (beyond 2^53
 /// rounded to double), either byte order, C and Fortran order. Every rank reads its own rows alone. Collective. Throws
 /// Error, the same on every rank, that names rank, file, place, value and remedy: file missing, not an NPY file, cut
@@ -16,8 +24,25 @@ namespace flashring {
 /// the same file for every rank.
 PointBlock read_npy(const std::string &file, const Communicator &communicator);
 
-/// One label per line; `rows` of them, without blanks around them. Every rank gets all. Throws Error when the count
-/// differs.
+/// Points from a dataset of shape (N, d) or (N,) of any real type: floating of any width, integer, enumeration (bool),
+/// either byte order, contiguous, chunked or compressed. `dataset` may be empty when the file holds just one. Every
+/// rank reads its own rows alone. Errors as read_npy, and: no such dataset (the message lists those there are), a
+/// group, text, compound or complex values.
+PointBlock read_hdf5(const std::string &file, const std::string &dataset, const Communicator &communicator);
+
+/// Points from text, one row per line, fields separated by tab (.tsv), or by comma, semicolon, tab or blanks, whichever
+/// the first line shows. A first line with a field that is no number is a header; empty lines and lines that begin with
+/// # are passed over. Every rank parses its own part of the file. Errors as read_npy, and: ragged line (its number, and
+/// both counts), field that is no finite number (line, column, text), empty file.
+PointBlock read_csv(const std::string &file, const Communicator &communicator);
+
+/// One number per point from any of the files above, shape (N,) or (N, 1): this rank's rows of the contiguous
+/// partition. `what` names the numbers in messages. Throws Error when N is not `rows`. Collective.
+std::vector<double> read_vector(const std::string &what, const std::string &file, std::int64_t rows,
+                                const Communicator &communicator);
+
+/// One label per line of a text file, without blanks around it, or one number per point of an NPY or HDF5 file. Every
+/// rank gets all `rows` of them. Throws Error when the count differs. Collective.
 std::vector<std::string> read_labels(const std::string &file, std::int64_t rows, const Communicator &communicator);
 
 }  // namespace flashring

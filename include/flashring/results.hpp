@@ -24,6 +24,7 @@ struct Results {
   std::vector<double> right, left;         // (local_rows, K)
   std::vector<double> pi, degree, weight;  // (local_rows)
   std::vector<double> mean;                // (features), or empty
+  std::vector<double> measure;             // (local_rows) weights of the points, or empty: ones
   double log_shift = 0;
   std::vector<std::string> diagnoses;  ///< findings in words
 };
@@ -65,9 +66,5 @@ class OutputFolder {
   const Communicator &communicator_;
   std::string path_;
 };
-
-/// Version of this library and the git commit it was built from ("unknown" outside a checkout).
-const char *version();
-const char *git_commit();
 
 }  // namespace flashring

@@ -124,6 +124,10 @@ class Ring {
   /// `own` and `sources` may be the same object (square). Collective.
   PassReport run(const TileShape &shape, Sides sides, TileBlock &own, TileBlock &sources);
 
+  /// Brings here, once, the payloads that square passes over `block` visit: later runs move columns and states alone.
+  /// To be called again after `block` was packed anew. Collective.
+  void make_resident(const TileShape &shape, TileBlock &block);
+
  private:
   struct Buffers;
   struct Pass;

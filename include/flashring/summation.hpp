@@ -41,6 +41,7 @@ struct TilesOptions {
   std::string backend = "auto";
   std::string transport = "auto";
   RingOptions ring;
+  bool resident = false;  ///< keep the points of other ranks here instead of passing them on
 };
 
 /// Every pair by tiles round the ring. The communicator and the points must outlive the object. Collective.

@@ -60,6 +60,8 @@ class TileBlock {
   void finish(RowKind row, int columns, double *out, std::int64_t ld) const;
 
   AlignedBuffer &payload() { return payload_; }
+  /// Payloads of other ranks' tiles that stay here (Ring::make_resident), by owner; empty where blocks travel.
+  std::vector<AlignedBuffer> &resident() { return resident_; }
   AlignedBuffer &pass_scalars() { return pass_scalars_; }
   AlignedBuffer &columns() { return columns_; }
   AlignedBuffer &state() { return state_; }
@@ -73,7 +75,8 @@ class TileBlock {
   Precision precision_ = Precision::fp64;
   std::int64_t local_rows_ = 0;
   std::vector<TileInfo> tiles_;
-  AlignedBuffer payload_;       // (tiles, payload_bytes)
+  AlignedBuffer payload_;  // (tiles, payload_bytes)
+  std::vector<AlignedBuffer> resident_;
   AlignedBuffer pass_scalars_;  // (tiles, n_p, T)
   AlignedBuffer columns_;       // (tiles, c, T)
   AlignedBuffer state_;         // (tiles, words, T)

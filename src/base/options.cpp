@@ -71,7 +71,7 @@ std::int64_t not_negative(std::string_view what, std::string_view value) {
 }  // namespace
 
 std::span<const Option> operator_options() {
-  static const std::array<Option, 10> declarations{{
+  static const std::array<Option, 11> declarations{{
       {"pair", "gaussian", "name[:parameter=value,...]", pair_help().c_str()},
       {"beta", "median", "median or > 0, in 1/length^2",
        "gaussian's parameter; median: 1/(2 median squared distance), for other pairs ell = its square root"},
@@ -82,6 +82,8 @@ std::span<const Option> operator_options() {
        "where tiles run; auto takes the fastest this machine has"},
       {"transport", "auto", "auto|self|mpi", "how blocks move between ranks"},
       {"route", "direct", "direct|travel", "how partial sums of visiting rows come home"},
+      {"exchange", "auto", "auto|ring|resident",
+       "where points of other ranks are: ring passes them on, resident keeps them; auto decides by memory"},
       {"threads", "0", ">= 0", "threads per rank; 0: cores in the affinity mask divided by the ranks on this machine"},
       {"seed", "1", ">= 0", "key of the counter-based random numbers (start vector, samples)"},
   }};
@@ -113,6 +115,8 @@ void OperatorOptions::set(std::string_view name, std::string_view value) {
     transport = value;
   else if (name == "route")
     route = choose<std::string>(name, value, {{"direct", "direct"}, {"travel", "travel"}});
+  else if (name == "exchange")
+    exchange = choose<std::string>(name, value, {{"auto", "auto"}, {"ring", "ring"}, {"resident", "resident"}});
   else if (name == "threads")
     threads = static_cast<int>(not_negative("-threads", value));
   else if (name == "seed")
@@ -130,6 +134,7 @@ std::string OperatorOptions::get(std::string_view name) const {
   if (name == "backend") return backend;
   if (name == "transport") return transport;
   if (name == "route") return route;
+  if (name == "exchange") return exchange;
   if (name == "threads") return std::to_string(threads);
   if (name == "seed") return std::to_string(seed);
   throw Error(detail::concatenate("option '", name, "' is unknown to the operator"));

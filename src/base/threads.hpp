@@ -9,4 +9,7 @@ namespace flashring {
 /// same machine. At least 1. Collective.
 int choose_threads(int asked, const Communicator &communicator);
 
+/// Ranks of the communicator on the machine of this one. Collective.
+int ranks_on_this_machine(const Communicator &communicator);
+
 }  // namespace flashring

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -28,6 +29,16 @@ class FileHandle {
   }
 
   int descriptor() const { return descriptor_; }
+
+  /// Bytes of a regular file: what has no size, or cannot be read at any offset, is refused.
+  std::int64_t size() const {
+    struct stat status {};
+    FLASHRING_CHECK(::fstat(descriptor_, &status) == 0, file_, ": cannot be looked at (", std::strerror(errno),
+                    "); check the disk");
+    FLASHRING_CHECK(!S_ISDIR(status.st_mode), file_, ": is a folder, not a file; name the file in it");
+    FLASHRING_CHECK(S_ISREG(status.st_mode), file_, ": is not a regular file (a pipe, a device); write it to a disk");
+    return status.st_size;
+  }
 
   /// Up to bytes.size() bytes from `offset`; fewer only at the end of the file.
   std::size_t read(std::span<std::byte> bytes, std::int64_t offset) const {

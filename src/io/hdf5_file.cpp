@@ -6,36 +6,6 @@
 namespace flashring {
 namespace {
 
-using Closer = herr_t (*)(hid_t);
-
-/// An HDF5 object that closes itself.
-class Handle {
- public:
-  Handle(hid_t id, Closer closer) : id_(id), closer_(closer) {}
-  Handle(const Handle &) = delete;
-  Handle &operator=(const Handle &) = delete;
-  ~Handle() {
-    if (id_ >= 0) closer_(id_);
-  }
-  hid_t id() const { return id_; }
-  bool good() const { return id_ >= 0; }
-
- private:
-  hid_t id_;
-  Closer closer_;
-};
-
-/// The innermost entry of HDF5's error stack: the cause.
-std::string hdf5_reason() {
-  std::string reason;
-  const H5E_walk2_t keep = [](unsigned, const H5E_error2_t *entry, void *text) -> herr_t {
-    if (entry->desc != nullptr) *static_cast<std::string *>(text) = entry->desc;
-    return 0;
-  };
-  H5Ewalk2(H5E_DEFAULT, H5E_WALK_DOWNWARD, keep, &reason);
-  return reason.empty() ? "no reason given" : reason;
-}
-
 constexpr std::int64_t metadata_bytes = std::int64_t{1} << 20U;  // dozens of datasets and attributes take a tenth
 
 /// Limits of file size, full disks and quotas, found by doing.
@@ -51,18 +21,14 @@ void probe_room(const std::string &file, std::int64_t values) {
 
 Hdf5File::Hdf5File(std::string file, std::int64_t values) : file_(std::move(file)) {
   probe_room(file_, values);
-  H5Eget_auto2(H5E_DEFAULT, &print_, &print_data_);
-  H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
   handle_ = H5Fcreate(file_.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
   if (handle_ >= 0) return;
   const std::string reason = hdf5_reason();
-  H5Eset_auto2(H5E_DEFAULT, print_, print_data_);
   throw Error(detail::concatenate(file_, ": the file cannot be made (", reason, "); check the folder and free space"));
 }
 
 Hdf5File::~Hdf5File() {
   if (handle_ >= 0) H5Fclose(handle_);
-  H5Eset_auto2(H5E_DEFAULT, print_, print_data_);
 }
 
 void Hdf5File::close() {
@@ -78,8 +44,8 @@ void Hdf5File::check(bool good, const std::string &what) const {
 }
 
 hid_t Hdf5File::create_dataset(const std::string &name, const std::vector<hsize_t> &extents) const {
-  const Handle space(H5Screate_simple(static_cast<int>(extents.size()), extents.data(), nullptr), H5Sclose);
-  const Handle creation(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
+  const Hdf5Handle space(H5Screate_simple(static_cast<int>(extents.size()), extents.data(), nullptr), H5Sclose);
+  const Hdf5Handle creation(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
   H5Pset_alloc_time(creation.id(), H5D_ALLOC_TIME_EARLY);  // the place in the file is known at once
   H5Pset_fill_time(creation.id(), H5D_FILL_TIME_NEVER);    // every value is written later
   const hid_t dataset =
@@ -89,7 +55,7 @@ hid_t Hdf5File::create_dataset(const std::string &name, const std::vector<hsize_
 }
 
 std::int64_t Hdf5File::reserve(const std::string &name, const std::vector<hsize_t> &extents) {
-  const Handle dataset(create_dataset(name, extents), H5Dclose);
+  const Hdf5Handle dataset(create_dataset(name, extents), H5Dclose);
   for (const hsize_t extent : extents)
     if (extent == 0) return 0;
   const haddr_t offset = H5Dget_offset(dataset.id());
@@ -98,7 +64,7 @@ std::int64_t Hdf5File::reserve(const std::string &name, const std::vector<hsize_
 }
 
 void Hdf5File::write_vector(const std::string &name, std::span<const double> values) {
-  const Handle dataset(create_dataset(name, {values.size()}), H5Dclose);
+  const Hdf5Handle dataset(create_dataset(name, {values.size()}), H5Dclose);
   if (values.empty()) return;
   const herr_t status = H5Dwrite(dataset.id(), H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data());
   check(status >= 0, "dataset " + name + " cannot be written");
@@ -106,16 +72,16 @@ void Hdf5File::write_vector(const std::string &name, std::span<const double> val
 
 void Hdf5File::write_attribute(const std::string &object, const std::string &name, hid_t file_type, hid_t memory_type,
                                const void *value) {
-  const Handle space(H5Screate(H5S_SCALAR), H5Sclose);
-  const Handle attribute(H5Acreate_by_name(handle_, object.c_str(), name.c_str(), file_type, space.id(), H5P_DEFAULT,
-                                           H5P_DEFAULT, H5P_DEFAULT),
-                         H5Aclose);
+  const Hdf5Handle space(H5Screate(H5S_SCALAR), H5Sclose);
+  const Hdf5Handle attribute(H5Acreate_by_name(handle_, object.c_str(), name.c_str(), file_type, space.id(),
+                                               H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT),
+                             H5Aclose);
   const bool good = attribute.good() && H5Awrite(attribute.id(), memory_type, value) >= 0;
   check(good, "attribute " + name + " of " + object + " cannot be written");
 }
 
 void Hdf5File::set_attribute(const std::string &object, const std::string &name, const std::string &value) {
-  const Handle type(H5Tcopy(H5T_C_S1), H5Tclose);
+  const Hdf5Handle type(H5Tcopy(H5T_C_S1), H5Tclose);
   H5Tset_size(type.id(), H5T_VARIABLE);  // read as text, not bytes, by the usual Python readers
   H5Tset_cset(type.id(), H5T_CSET_UTF8);
   const char *text = value.c_str();

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "io/hdf5_handle.hpp"
+
 namespace flashring {
 
 /// Not collective: rank 0 makes the file and closes it; then every rank writes its rows of the large arrays at their
@@ -46,8 +48,7 @@ class Hdf5File {
                        const void *value);
 
   std::string file_;
-  H5E_auto2_t print_ = nullptr;  // the caller's error printing, put back at the end
-  void *print_data_ = nullptr;
+  Hdf5Silence silence_;
   hid_t handle_ = H5I_INVALID_HID;
 };
 

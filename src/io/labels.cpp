@@ -1,19 +1,17 @@
-// Labels: one per line. Rank 0 reads, every rank gets all.
-#include <sys/stat.h>
+// Labels: one per line, read by rank 0, or one number per point; every rank gets all.
+#include <cmath>
 
 #include "flashring/check.hpp"
 #include "flashring/readers.hpp"
 #include "io/file_handle.hpp"
+#include "io/point_file.hpp"
 
 namespace flashring {
 namespace {
 
 std::string read_text(const std::string &file) {
   const FileHandle handle(file, O_RDONLY | O_CLOEXEC);
-  struct stat status {};
-  FLASHRING_CHECK(::fstat(handle.descriptor(), &status) == 0 && S_ISREG(status.st_mode), file,
-                  ": is not a regular file; give a text file with one label per line");
-  std::string text(static_cast<std::size_t>(status.st_size), '\0');
+  std::string text(static_cast<std::size_t>(handle.size()), '\0');
   text.resize(handle.read(std::as_writable_bytes(std::span(text)), 0));
   return text;
 }
@@ -34,9 +32,26 @@ std::vector<std::string> split_lines(std::string_view text) {
   return lines;
 }
 
+/// Classes are mostly whole numbers: 3, not 3.0; beyond 2^53 every double is whole and the shortest spelling is better.
+std::string number_label(double value) {
+  const bool whole = std::abs(value) < 0x1p53 && value == std::trunc(value);
+  return whole ? std::to_string(static_cast<std::int64_t>(value)) : detail::shortest(value);
+}
+
+std::vector<std::string> read_number_labels(const std::string &file, std::int64_t rows,
+                                            const Communicator &communicator) {
+  std::string mine;
+  for (const double value : read_vector("labels", file, rows, communicator)) mine += number_label(value) + '\n';
+  std::string all;
+  for (const std::string &part : communicator.gather(mine)) all += part;
+  return split_lines(all);
+}
+
 }  // namespace
 
 std::vector<std::string> read_labels(const std::string &file, std::int64_t rows, const Communicator &communicator) {
+  const PointFormat format = parse_point_file(file).format;
+  if (format == PointFormat::npy || format == PointFormat::hdf5) return read_number_labels(file, rows, communicator);
   std::string text;
   communicator.agree([&] {
     if (communicator.rank() != 0) return;

@@ -1,16 +1,13 @@
 // Points from an NPY file. Every rank reads the header and then its own rows alone: in C order they are one run of the
 // file, in Fortran order one run per feature. Memory beside the result: one bounded buffer.
-#include <sys/stat.h>
-
 #include <algorithm>
-#include <cmath>
 #include <cstring>
-#include <limits>
 
 #include "flashring/check.hpp"
 #include "flashring/readers.hpp"
 #include "io/file_handle.hpp"
 #include "io/npy_header.hpp"
+#include "io/point_file.hpp"
 
 namespace flashring {
 namespace {
@@ -19,8 +16,7 @@ constexpr std::size_t buffer_bytes = std::size_t{4} << 20U;  // large enough for
 
 struct NpyFile {
   NpyHeader header;
-  std::int64_t rows = 0;      // N
-  std::int64_t features = 0;  // d
+  PointShape shape;
 };
 
 template <class T>
@@ -47,17 +43,11 @@ void convert(const NpyType &type, const std::byte *raw, std::size_t count, doubl
   return is_signed ? run(std::int64_t{}) : run(std::uint64_t{});
 }
 
-void check_shape(const std::string &file, const NpyHeader &header, std::int64_t file_bytes) {
+void check_size(const std::string &file, const NpyFile &npy, std::int64_t file_bytes) {
+  const NpyHeader &header = npy.header;
   const std::string &shape = header.shape_text;
-  FLASHRING_CHECK(header.shape.size() == 1 || header.shape.size() == 2, file, ": has shape ", shape, ", ",
-                  header.shape.size(), " axes; points need (N, d) or (N,): reshape the array to one row per point");
-  FLASHRING_CHECK(header.shape[0] > 0, file, ": has shape ", shape, ", no points (N = 0); write at least one row");
-  const std::int64_t features = header.shape.size() == 2 ? header.shape[1] : 1;
-  FLASHRING_CHECK(features > 0, file, ": has shape ", shape, ", points without features (d = 0); write at least one");
-  FLASHRING_CHECK(features <= std::numeric_limits<int>::max(), file, ": has ", features, " features (d), more than ",
-                  std::numeric_limits<int>::max(), "; is the array transposed?");
   std::int64_t announced = 0;
-  const bool overflow = __builtin_mul_overflow(header.shape[0], features, &announced) ||
+  const bool overflow = __builtin_mul_overflow(npy.shape.rows, std::int64_t{npy.shape.features}, &announced) ||
                         __builtin_mul_overflow(announced, std::int64_t{header.type.bytes}, &announced);
   FLASHRING_CHECK(!overflow, file, ": announces the shape ", shape,
                   ", more bytes than a file can hold: the file is damaged; write it again");
@@ -68,14 +58,11 @@ void check_shape(const std::string &file, const NpyHeader &header, std::int64_t 
 }
 
 NpyFile open_npy(const std::string &file, const FileHandle &handle) {
-  struct stat status {};
-  FLASHRING_CHECK(::fstat(handle.descriptor(), &status) == 0 && !S_ISDIR(status.st_mode), file,
-                  ": is a folder, not an NPY file; name the file in it");
+  const std::int64_t bytes = handle.size();
   NpyFile npy;
   npy.header = read_npy_header(file, handle);
-  check_shape(file, npy.header, status.st_size);
-  npy.rows = npy.header.shape[0];
-  npy.features = npy.header.shape.size() == 2 ? npy.header.shape[1] : 1;
+  npy.shape = shape_of_axes(file, npy.header.shape, npy.header.shape_text);
+  check_size(file, npy, bytes);
   return npy;
 }
 
@@ -96,39 +83,18 @@ void read_run(const std::string &file, const FileHandle &handle, const NpyHeader
   }
 }
 
-void check_finite(const std::string &file, const std::vector<double> &values, std::int64_t begin,
-                  std::int64_t features) {
-  const auto bad = std::find_if(values.begin(), values.end(), [](double value) { return !std::isfinite(value); });
-  if (bad == values.end()) return;
-  const std::int64_t at = bad - values.begin();
-  throw Error(detail::concatenate(file, ": row ", begin + at / features, ", feature ", at % features,
-                                  " (both counted from 0) is ", *bad,
-                                  "; drop or fill rows with values that are not finite"));
-}
-
 /// Rows [begin, begin + count) as (count, features) row-major.
 std::vector<double> read_rows(const std::string &file, const FileHandle &handle, const NpyFile &npy, std::int64_t begin,
                               std::int64_t count) {
-  std::vector<double> values(static_cast<std::size_t>(count * npy.features));
+  const std::int64_t features = npy.shape.features;
+  std::vector<double> values(static_cast<std::size_t>(count * features));
   if (!npy.header.fortran_order) {
-    read_run(file, handle, npy.header, begin * npy.features, count * npy.features, values.data(), 1);
-  } else if (count > 0) {
-    for (std::int64_t k = 0; k < npy.features; ++k)
-      read_run(file, handle, npy.header, k * npy.rows + begin, count, values.data() + k, npy.features);
+    read_run(file, handle, npy.header, begin * features, count * features, values.data(), 1);
+    return values;
   }
-  check_finite(file, values, begin, npy.features);
+  for (std::int64_t k = 0; k < features; ++k)
+    read_run(file, handle, npy.header, k * npy.shape.rows + begin, count, values.data() + k, features);
   return values;
-}
-
-/// Ranks on other machines may see another file under the same name; their partitions would not fit together.
-void check_common(const std::string &file, const NpyFile &npy, const Communicator &communicator) {
-  std::int64_t shape[2] = {npy.rows, npy.features};
-  communicator.broadcast(std::as_writable_bytes(std::span(shape)), 0);
-  communicator.agree([&] {
-    FLASHRING_CHECK(shape[0] == npy.rows && shape[1] == npy.features, file, ": has ", npy.rows, " rows of ",
-                    npy.features, " features here and ", shape[0], " of ", shape[1],
-                    " on rank 0; give all ranks the same file, on a shared file system");
-  });
 }
 
 }  // namespace
@@ -140,16 +106,16 @@ PointBlock read_npy(const std::string &file, const Communicator &communicator) {
     handle = std::make_unique<FileHandle>(file, O_RDONLY | O_CLOEXEC);
     npy = open_npy(file, *handle);
   });
-  check_common(file, npy, communicator);
-  PointBlock points;
-  communicator.agree([&] {
-    RowPartition partition = RowPartition::contiguous(npy.rows, communicator.size());
-    const int rank = communicator.rank();
-    const std::int64_t count = partition.local_rows(rank);
-    const std::int64_t begin = count > 0 ? partition.global_row(rank, LocalRow{0}).value : 0;
-    points = PointBlock(partition, rank, static_cast<int>(npy.features), read_rows(file, *handle, npy, begin, count));
+  return read_shares(file, npy.shape, communicator, [&](std::int64_t begin, std::int64_t count) {
+    return read_rows(file, *handle, npy, begin, count);
   });
-  return points;
+}
+
+PointShape npy_shape(const std::string &file, const Communicator &communicator) {
+  PointShape shape;
+  communicator.agree([&] { shape = open_npy(file, FileHandle(file, O_RDONLY | O_CLOEXEC)).shape; });
+  check_common(file, shape, communicator);
+  return shape;
 }
 
 }  // namespace flashring

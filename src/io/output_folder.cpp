@@ -88,7 +88,7 @@ void check_seen(const std::string &path) {
 /// Said before gigabytes are written in vain; what the file system does not tell (a quota) is found while writing.
 void check_space(const std::string &path, const Results &results) {
   const double per_row =
-      4.0 * results.pairs + results.features + 3.0;  // right, left, embedding twice, points, 3 vectors
+      4.0 * results.pairs + results.features + 4.0;  // right, left, embedding twice, points, 4 vectors
   const double numbers = static_cast<double>(results.rows) * per_row;
   const double needed = 8.0 * numbers + 4e6;  // and 4 MB for pictures, report and metadata
   struct statvfs space {};
@@ -99,8 +99,9 @@ void check_space(const std::string &path, const Results &results) {
       fmt::format(": the results need {:.0f} MB and {:.0f} MB are free; make room", needed / 1e6, free / 1e6));
 }
 
-/// A broken promise of the caller is found here, not inside a collective transfer.
-void check_shapes(const Results &results, const PointBlock &points, const std::vector<std::string> &labels) {
+/// A broken promise of the caller is found here, not inside a collective transfer. `measured`: some rank has weights.
+void check_shapes(const Results &results, const PointBlock &points, const std::vector<std::string> &labels,
+                  bool measured) {
   const auto rows = static_cast<std::size_t>(points.local_rows());
   const auto pairs = static_cast<std::size_t>(results.pairs);
   FLASHRING_REQUIRE(results.rows == points.partition().rows() && results.features == points.features(), "results of ",
@@ -112,6 +113,8 @@ void check_shapes(const Results &results, const PointBlock &points, const std::v
                     " and ", results.left.size(), " numbers for ", rows, " rows of ", pairs, " eigenvectors");
   FLASHRING_REQUIRE(results.pi.size() == rows && results.degree.size() == rows && results.weight.size() == rows,
                     "vectors over ", rows, " rows");
+  FLASHRING_REQUIRE(results.measure.size() == (measured ? rows : 0), results.measure.size(), " weights of ", rows,
+                    " points");
   FLASHRING_REQUIRE(labels.empty() || static_cast<std::int64_t>(labels.size()) == results.rows, labels.size(),
                     " labels for ", results.rows, " rows");
 }
@@ -191,11 +194,12 @@ std::vector<std::string> OutputFolder::write(const Results &results, Report repo
                                              const std::vector<std::string> &labels) {
   const auto start = std::chrono::steady_clock::now();
   const bool first = communicator_.rank() == 0;
-  communicator_.agree([&] {
-    check_shapes(results, points, labels);
-    if (first) check_space(path_, results);
-  });
+  const bool measured = communicator_.max(results.measure.empty() ? 0.0 : 1.0) > 0;
+  communicator_.agree([&] { check_shapes(results, points, labels, measured); });
   try {
+    communicator_.agree([&] {
+      if (first) check_space(path_, results);
+    });
     std::vector<std::string> findings = write_arrays(communicator_, path_, results, report, points, labels);
     communicator_.agree([&] {
       if (!first) return;
@@ -206,9 +210,10 @@ std::vector<std::string> OutputFolder::write(const Results &results, Report repo
       commit(path_);
     });
     return findings;
-  } catch (...) {
+  } catch (const Error &error) {
     if (first) remove_unfinished(path_);
-    throw;
+    throw Error(detail::concatenate(error.what(), "; not written: ", fmt::format("{}", fmt::join(outputs, ", "))),
+                error.common());
   }
 }
 

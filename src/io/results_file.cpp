@@ -45,12 +45,19 @@ struct RowArray {
   bool one_axis = false;  ///< (N) instead of (N, columns)
 };
 
-std::vector<RowArray> row_arrays(const Results &results, const PointBlock &points, const std::vector<double> &scale) {
+/// Of coordinates.
+std::string units(const PointBlock &points) {
+  return points.feature_scales().empty() ? "as given" : "as given, times feature_scales";
+}
+
+/// `measured`: points have weights, on this rank or on another one.
+std::vector<RowArray> row_arrays(const Results &results, const PointBlock &points, const std::vector<double> &scale,
+                                 bool measured) {
   const std::int64_t rows = points.local_rows();
   const auto column = [&](const std::vector<double> &values) { return RowMatrix{values, rows, 1, false, {}}; };
   const auto columns = [&](const std::vector<double> &v) { return RowMatrix{v, rows, results.pairs, false, {}}; };
   const RowMatrix coordinates{points.rows(), rows, points.features(), true, {}};
-  return {
+  std::vector<RowArray> arrays = {
       {"/right", "1", "right eigenvectors psi_k in columns, orthonormal under pi", columns(results.right)},
       {"/left", "1", "left eigenvectors phi_k = pi psi_k in columns", columns(results.left)},
       {"/embedding", "1", "diffusion coordinates lambda_k^t psi_k, k = 1 ... K-1, in columns",
@@ -58,21 +65,29 @@ std::vector<RowArray> row_arrays(const Results &results, const PointBlock &point
       {"/pi", "1", "stationary law of P, sums to 1", column(results.pi), true},
       {"/degree", "1", "degree d_alpha = w (K w)", column(results.degree), true},
       {"/weight", "1", "weight w = D^(-alpha), D = K 1", column(results.weight), true},
-      {"/points", "as given", "the points of the run, one row each", coordinates},
+      {"/points", units(points), "the points of the run, one row each", coordinates},
   };
+  if (measured) arrays.push_back({"/measure", "1", "weights of the points, as given", column(results.measure), true});
+  return arrays;
 }
 
 /// The file without the rows. Returns where each array over rows begins.
 std::vector<std::int64_t> make_file(const std::string &file, const Results &results, const Report &report,
-                                    const std::vector<RowArray> &arrays) {
-  std::int64_t numbers = 3 * std::int64_t{results.pairs} + static_cast<std::int64_t>(results.mean.size());
+                                    const PointBlock &points, const std::vector<RowArray> &arrays) {
+  const std::span<const double> scales = points.feature_scales();
+  std::int64_t numbers =
+      3 * std::int64_t{results.pairs} + static_cast<std::int64_t>(results.mean.size() + scales.size());
   for (const RowArray &array : arrays) numbers += results.rows * array.matrix.columns;
   Hdf5File output(file, 8 * numbers);
   write_provenance(output, results, report);
   write_spectrum(output, results);
   if (!results.mean.empty()) {
     output.write_vector("/mean", results.mean);
-    describe(output, "/mean", "as given", "mean of every feature, subtracted before products");
+    describe(output, "/mean", units(points), "mean of every feature, subtracted before products");
+  }
+  if (!scales.empty()) {
+    output.write_vector("/feature_scales", scales);
+    describe(output, "/feature_scales", "1", "factor of every feature: points = given coordinates times these");
   }
   std::vector<std::int64_t> offsets;
   for (const RowArray &array : arrays) {
@@ -108,10 +123,11 @@ RowMatrix embedding_of(const Results &results, std::int64_t local_rows, const st
 
 void write_results_file(const Communicator &communicator, const std::string &file, const Results &results,
                         const Report &report, const PointBlock &points, const std::vector<double> &scale) {
-  const std::vector<RowArray> arrays = row_arrays(results, points, scale);
+  const bool measured = communicator.max(results.measure.empty() ? 0.0 : 1.0) > 0;  // a rank may hold no rows
+  const std::vector<RowArray> arrays = row_arrays(results, points, scale, measured);
   std::vector<std::int64_t> offsets(arrays.size());
   communicator.agree([&] {
-    if (communicator.rank() == 0) offsets = make_file(file, results, report, arrays);
+    if (communicator.rank() == 0) offsets = make_file(file, results, report, points, arrays);
   });
   communicator.broadcast(std::as_writable_bytes(std::span(offsets)), 0);
   communicator.agree([&] {

@@ -46,6 +46,16 @@ void back_transform(KernelOperator &op, std::span<const double> tie, Results &re
   results.weight.assign(op.weight().begin(), op.weight().end());
 }
 
+/// What was copied out of a solver's basis must prove itself: pairs from the first that does not on are dropped.
+void drop_unproven(double tolerance, EigenPairs &pairs, std::vector<double> &measured) {
+  std::size_t good = 0;
+  while (good < measured.size() && measured[good] <= 10 * tolerance * std::abs(pairs.values[0])) ++good;
+  const std::size_t rows = measured.empty() ? 0 : pairs.vectors.size() / measured.size();
+  measured.resize(good);
+  pairs.values.resize(good);
+  pairs.vectors.resize(good * rows);
+}
+
 }  // namespace
 
 void fix_signs(const KernelOperator &op, std::span<const double> tie, std::vector<double> &columns) {
@@ -75,10 +85,14 @@ void fix_signs(const KernelOperator &op, std::span<const double> tie, std::vecto
 DiffusionMap diffusion_map(Mat A, KernelOperator &op, const DiffusionMapRequest &request) {
   FLASHRING_REQUIRE(op.options().form == Form::symmetric, "a diffusion map needs form symmetric");
   EigenPairs pairs = eigensolve(A, request.eigen);
+  op.set_stop({});  // what has converged is measured and written, whatever comes
   DiffusionMap map;
   map.complete = pairs.complete;
+  map.interrupted = pairs.interrupted;
   map.status = pairs.status;
   map.solver = pairs.solver;
+  std::vector<double> measured = residuals(op, pairs.values, pairs.vectors);
+  if (pairs.interrupted) drop_unproven(pairs.tolerance, pairs, measured);
   Results &results = map.results;
   results.rows = op.rows();
   results.features = op.points().features();
@@ -88,7 +102,8 @@ DiffusionMap diffusion_map(Mat A, KernelOperator &op, const DiffusionMapRequest 
   results.eigenvalues = pairs.values;
   results.mean.assign(op.mean().begin(), op.mean().end());
   results.log_shift = op.log_shift();
-  results.residuals = residuals(op, pairs.values, pairs.vectors);
+  if (op.weighted()) results.measure.assign(op.measure().begin(), op.measure().end());
+  results.residuals = std::move(measured);
   const std::vector<double> gap = gaps(pairs.values, pairs.next_value);
   std::vector<double> tie;
   for (std::size_t k = 0; k < gap.size(); ++k) {

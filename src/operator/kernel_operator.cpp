@@ -9,6 +9,8 @@
 
 #include "base/threads.hpp"
 #include "flashring/check.hpp"
+#include "flashring/plan.hpp"
+#include "tile/calibrate.hpp"
 
 namespace flashring {
 namespace {
@@ -44,6 +46,7 @@ KernelOperator::KernelOperator(const Communicator &communicator, OperatorOptions
   if (traits(options_.pair.kind).invariance == Invariance::translation) mean_ = global_mean(communicator_, points_);
   resolve_bandwidth();
   resolve_shift();
+  resolve_exchange();
   make_summation();
 }
 
@@ -51,8 +54,8 @@ KernelOperator::~KernelOperator() = default;
 
 void KernelOperator::make_summation() {
   const RingOptions ring{options_.threads, options_.route == "travel" ? Route::travel : Route::direct};
-  summation_ =
-      make_tiles_summation(communicator_, {options_.backend, options_.transport, ring}, options_.pair, points_, mean_);
+  const TilesOptions tiles{options_.backend, options_.transport, ring, options_.exchange == "resident"};
+  summation_ = make_tiles_summation(communicator_, tiles, options_.pair, points_, mean_);
 }
 
 void KernelOperator::resolve_bandwidth() {
@@ -62,8 +65,7 @@ void KernelOperator::resolve_bandwidth() {
                     "-pair inner_exp has no length scale that a median could set; give -pair inner_exp:s=VALUE");
   });
   const MedianBandwidth found = median_bandwidth(communicator_, points_, options_.seed);
-  options_.pair.parameters[0] = options_.pair.kind == PairKind::gaussian ? 1 / (2 * found.median_squared_distance)
-                                                                         : std::sqrt(found.median_squared_distance);
+  set_length_scale(options_.pair, found.median_squared_distance);
 }
 
 void KernelOperator::resolve_shift() {
@@ -72,6 +74,12 @@ void KernelOperator::resolve_shift() {
   for (std::int64_t i = 0; i < local_rows(); ++i) largest = std::max(largest, squared_norm(points_, i));
   log_shift_ = std::abs(options_.pair.parameters[0]) * communicator_.max(largest);
   options_.pair.parameters[1] = log_shift_;
+}
+
+void KernelOperator::resolve_exchange() {
+  const ExchangeChoice choice = choose_exchange(communicator_, options_, {rows(), points_.features()});
+  options_.exchange = choice.exchange;
+  exchange_reason_ = choice.reason;
 }
 
 std::vector<double> KernelOperator::self_weights() const {
@@ -83,6 +91,7 @@ std::vector<double> KernelOperator::self_weights() const {
 }
 
 void KernelOperator::apply_scaled(const SumRequest &request) {
+  if (stop_ && communicator_.max(stop_() ? 1.0 : 0.0) != 0) throw Interrupted("interrupted by the user");
   counters_.ring += summation_->apply(request);
   ++counters_.passes;
   counters_.column_passes += request.columns;
@@ -190,6 +199,7 @@ void KernelOperator::update_measure(std::span<const double> measure) {
     check_range(measure, 0, points_, "measure", "give every row a positive finite weight");
   });
   measure_.assign(measure.begin(), measure.end());
+  weighted_ = true;
   ready_ = false;
 }
 

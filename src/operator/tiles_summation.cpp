@@ -1,11 +1,9 @@
 // Summation by tiles: every pair of points is evaluated once (the matrix is symmetric), blocks go round the ring.
 #include <algorithm>
-#include <chrono>
 
-#include "base/threads.hpp"
 #include "flashring/check.hpp"
 #include "flashring/summation.hpp"
-#include "tile/sweep.hpp"
+#include "tile/calibrate.hpp"
 
 namespace flashring {
 namespace {
@@ -32,6 +30,7 @@ class TilesSummation final : public Summation {
         transport_(make_transport(options.transport, communicator)),
         ring_(communicator, *transport_, backend_, options.ring),
         threads_(std::max(1, options.ring.threads)),
+        resident_(options.resident && communicator.size() > 1),
         pair_(pair) {
     update_points(points, mean);
   }
@@ -55,13 +54,9 @@ class TilesSummation final : public Summation {
   }
 
   double cost(int columns, Precision precision) override {
-    TileBlock &block = block_of(precision);
-    const auto tiles = static_cast<double>(block.tiles().size());
-    double seconds = 0;
-    if (!block.tiles().empty()) seconds = seconds_per_pair_of_tiles(block, shape(precision, columns));
-    // Over all ranks about T^2/2 pairs of tiles, shared evenly.
-    const double all = communicator_.sum(tiles);
-    return communicator_.max(seconds) * (all * (all + 1) / 2) / communicator_.size() / threads_;
+    const double all = communicator_.sum(static_cast<double>(block_of(precision).tiles().size()));
+    const double one = communicator_.max(seconds_per_tile_pair(backend_, shape(precision, columns), threads_));
+    return one * all * (all + 1) / 2 / communicator_.size();
   }
 
   void update_points(const PointBlock &points, std::span<const double> mean) override {
@@ -69,7 +64,9 @@ class TilesSummation final : public Summation {
     mean_.assign(mean.begin(), mean.end());
     for (const Precision precision : {Precision::fp64, Precision::fp32}) {
       std::unique_ptr<TileBlock> &block = blocks_[static_cast<std::size_t>(precision)];
-      if (block != nullptr) block->pack(shape(precision, 1), points, mean_);
+      if (block == nullptr) continue;
+      block->pack(shape(precision, 1), points, mean_);
+      if (resident_) ring_.make_resident(shape(precision, 1), *block);
     }
   }
 
@@ -80,34 +77,11 @@ class TilesSummation final : public Summation {
 
   TileBlock &block_of(Precision precision) {
     std::unique_ptr<TileBlock> &block = blocks_[static_cast<std::size_t>(precision)];
-    if (block == nullptr) block = std::make_unique<TileBlock>(backend_, shape(precision, 1), *points_, mean_);
-    return *block;
-  }
-
-  /// The first tile against itself, both sides, for some milliseconds: the fastest of the repetitions.
-  double seconds_per_pair_of_tiles(TileBlock &block, const TileShape &tile_shape) {
-    const std::vector<double> zeros(static_cast<std::size_t>(block.local_rows() * tile_shape.columns), 0.0);
-    block.set_columns(zeros.data(), block.local_rows(), tile_shape.columns, {});
-    const std::size_t state = static_cast<std::size_t>(tile_shape.columns * backend_.tile_rows) * 8;
-    AlignedBuffer scratch;
-    AlignedBuffer sums;
-    scratch.resize(backend_.scratch_bytes(tile_shape));
-    sums.resize(2 * state);
-    std::fill(sums.data(), sums.data() + 2 * state, std::byte{0});
-    const TilePair pair{0, 0, Sides::both, false};
-    TileSide own{block.tiles().data(), block.payload().data(), nullptr, nullptr, block.columns().data(), sums.data()};
-    TileSide visiting = own;
-    visiting.state = sums.data() + state;
-    const TileCall call{tile_shape, own, visiting, &pair, 1, scratch.data(), nullptr};
-    using Clock = std::chrono::steady_clock;
-    double best = 1e300;
-    const auto begin = Clock::now();
-    for (int repeat = 0; repeat < 3 || Clock::now() - begin < std::chrono::milliseconds(3); ++repeat) {
-      const auto before = Clock::now();
-      backend_.evaluate(call);
-      best = std::min(best, std::chrono::duration<double>(Clock::now() - before).count());
+    if (block == nullptr) {
+      block = std::make_unique<TileBlock>(backend_, shape(precision, 1), *points_, mean_);
+      if (resident_) ring_.make_resident(shape(precision, 1), *block);
     }
-    return best;
+    return *block;
   }
 
   const Communicator &communicator_;
@@ -115,6 +89,7 @@ class TilesSummation final : public Summation {
   std::unique_ptr<Transport> transport_;
   Ring ring_;
   int threads_;
+  bool resident_;
   PairFunction pair_;
   const PointBlock *points_ = nullptr;
   std::vector<double> mean_;

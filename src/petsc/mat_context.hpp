@@ -3,10 +3,12 @@
 
 #include <petscmat.h>
 
+#include <exception>
 #include <memory>
-#include <string>
+#include <vector>
 
 #include "flashring/check.hpp"
+#include "flashring/input.hpp"
 #include "flashring/petsc_mat.hpp"
 
 // One source for PETSc 3.18 to 3.25.
@@ -38,15 +40,18 @@ namespace flashring {
 struct MatContext {
   std::shared_ptr<KernelOperator> op;  // shared by duplicates
   OperatorOptions options;             // until the operator is made
-  std::string points, generate;        // where the points come from when the program only sets sizes
+  InputOptions input;                  // where the points come from when the program gives none
+  int features = 0;                    // of the points that the program gave, 0: none
+  std::vector<double> coordinates;     // (local_rows, features) until the operator is made
+  std::vector<double> weights;         // (local_rows), empty: not given
   PetscScalar scale = 1;
   PetscScalar shift = 0;
 };
 
 PetscErrorCode mat_context(Mat A, MatContext **context);
 
-/// Keeps the text of an Error that is about to become a PetscErrorCode, for check_petsc.
-void remember_error(const std::string &message);
+/// Keeps an exception that is about to become a PetscErrorCode, for check_petsc.
+void remember_error(std::exception_ptr error);
 
 /// Log events, registered with the type: passes over all pairs with all their flops, and inside it one flop per pair of
 /// points evaluated, so that -log_view shows pairs in its flop column and Mpairs/s in its rate.
@@ -66,7 +71,7 @@ PetscErrorCode mat_install_operations(Mat A);
     try {                                                          \
       __VA_ARGS__;                                                 \
     } catch (const std::exception &error) {                        \
-      ::flashring::remember_error(error.what());                   \
+      ::flashring::remember_error(std::current_exception());       \
       SETERRQ(comm, PETSC_ERR_LIB, "flashring: %s", error.what()); \
     }                                                              \
   } while (false)

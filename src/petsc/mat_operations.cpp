@@ -1,6 +1,8 @@
 // Operations of the matrix type: products, diagonal, scale and shift, duplicate, view.
 #include <petscmat.h>
 
+#include <sstream>
+#include <string>
 #include <vector>
 
 #include "petsc/mat_context.hpp"
@@ -49,9 +51,10 @@ PetscErrorCode mult_vector(Mat A, Vec x, Vec y, bool transpose) {
   PetscCall(VecGetLocalSize(x, &n));
   PetscCall(VecGetArrayRead(x, &in));
   PetscCall(VecGetArrayWrite(y, &out));
-  PetscCall(apply(A, in, n, out, n, 1, transpose));
+  const PetscErrorCode code = apply(A, in, n, out, n, 1, transpose);  // an interruption must not leave vectors locked
   PetscCall(VecRestoreArrayWrite(y, &out));
   PetscCall(VecRestoreArrayRead(x, &in));
+  PetscCall(code);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -89,9 +92,10 @@ PetscErrorCode mult_dense(Mat A, Mat B, Mat C, bool transpose) {
   PetscCall(MatDenseGetLDA(C, &ldc));
   PetscCall(MatDenseGetArrayRead(B, &in));
   PetscCall(MatDenseGetArrayWrite(C, &out));
-  PetscCall(apply(A, in, ldb, out, ldc, columns, transpose));
+  const PetscErrorCode code = apply(A, in, ldb, out, ldc, columns, transpose);
   PetscCall(MatDenseRestoreArrayWrite(C, &out));
   PetscCall(MatDenseRestoreArrayRead(B, &in));
+  PetscCall(code);
   PetscCall(MatAssemblyBegin(C, MAT_FINAL_ASSEMBLY));
   PetscCall(MatAssemblyEnd(C, MAT_FINAL_ASSEMBLY));
   PetscFunctionReturn(PETSC_SUCCESS);
@@ -164,11 +168,18 @@ PetscErrorCode view(Mat A, PetscViewer viewer) {
   const KernelOperator &op = *context->op;
   const OperatorOptions &options = op.options();
   const Backend &backend = find_backend(options.backend);
+  FLASHRING_GUARD(PetscObjectComm((PetscObject)A), {
+    std::istringstream lines(build_description());
+    for (std::string line; std::getline(lines, line);)
+      PetscCall(PetscViewerASCIIPrintf(viewer, "  %s\n", line.c_str()));
+  });
   PetscCall(PetscViewerASCIIPrintf(viewer, "  pair %s, form %s, alpha %g\n", to_string(options.pair).c_str(),
                                    to_string(options.form), options.alpha));
   PetscCall(PetscViewerASCIIPrintf(
       viewer, "  %lld points with %d features, precision %s, backend %s (%s), threads %d\n", (long long)op.rows(),
       op.points().features(), to_string(options.precision), backend.name, backend.target, options.threads));
+  PetscCall(
+      PetscViewerASCIIPrintf(viewer, "  exchange %s (%s)\n", options.exchange.c_str(), op.exchange_reason().c_str()));
   PetscCall(PetscViewerASCIIPrintf(viewer, "  scale %g, shift %g\n", (double)context->scale, (double)context->shift));
   PetscCall(PetscViewerASCIIPrintf(viewer,
                                    "  calls %lld, passes %lld, column passes %lld, pairs %g on the first rank\n",

@@ -1,26 +1,14 @@
-// Options of the matrix type and its set-up when a program only names the type and, perhaps, sizes.
+// Options of the matrix type, and its set-up: points from the program, from a file or generated, laid out as PETSc
+// wants them.
 #include <petscmat.h>
 
 #include <vector>
 
 #include "flashring/communicator_mpi.hpp"
-#include "flashring/readers.hpp"
 #include "petsc/mat_context.hpp"
 
 namespace flashring {
 namespace {
-
-PetscErrorCode read_points(MPI_Comm comm, const MatContext &context, PointBlock *points) {
-  PetscFunctionBegin;
-  PetscCheck(context.points.empty() != context.generate.empty(), comm, PETSC_ERR_USER_INPUT,
-             "give the points of this matrix by -mat_flashring_points FILE.npy or by -mat_flashring_generate SET");
-  FLASHRING_GUARD(comm, {
-    const std::unique_ptr<Communicator> communicator = make_mpi_communicator(comm);
-    *points = context.points.empty() ? generate_points(context.generate, *communicator)
-                                     : read_npy(context.points, *communicator);
-  });
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
 
 /// Sizes that the program left open are set to those of the points, given ones must agree.
 PetscErrorCode match_layout(PetscLayout layout, std::int64_t rows, std::int64_t local_rows, MPI_Comm comm) {
@@ -40,30 +28,92 @@ PetscErrorCode match_layout(PetscLayout layout, std::int64_t rows, std::int64_t 
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/// Makes sizes and points fit: the layout of the matrix decides which rank holds which point.
-PetscErrorCode match_sizes(Mat A, PointBlock *points) {
-  PetscLayout layouts[2];  // rows, columns
+/// Rows of every rank in the layout of the matrix.
+PetscErrorCode layout_partition(Mat A, RowPartition *partition) {
+  PetscLayout rows = nullptr;
   const PetscInt *ranges = nullptr;
   PetscMPIInt size = 0;
   const MPI_Comm comm = PetscObjectComm((PetscObject)A);
-  const std::int64_t rows = points->partition().rows();
+  PetscFunctionBegin;
+  PetscCall(MatGetLayouts(A, &rows, nullptr));
+  PetscCallMPI(MPI_Comm_size(comm, &size));
+  PetscCall(PetscLayoutGetRanges(rows, &ranges));
+  std::vector<std::int64_t> counts;
+  for (PetscMPIInt r = 0; r < size; ++r) counts.push_back(ranges[r + 1] - ranges[r]);
+  FLASHRING_GUARD(comm, *partition = RowPartition::from_counts(counts));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/// Fixes the layout of the matrix for `rows` points.
+PetscErrorCode match_layouts(Mat A, std::int64_t rows, std::int64_t local_rows) {
+  PetscLayout layouts[2];  // rows, columns
+  PetscBool same = PETSC_FALSE;
+  const MPI_Comm comm = PetscObjectComm((PetscObject)A);
   PetscFunctionBegin;
   PetscCheck(rows <= PETSC_MAX_INT, comm, PETSC_ERR_ARG_OUTOFRANGE,
              "%lld points do not fit PetscInt; use a PETSc with 64-bit indices", (long long)rows);
   PetscCall(MatGetLayouts(A, &layouts[0], &layouts[1]));
-  for (PetscLayout layout : layouts) PetscCall(match_layout(layout, rows, points->local_rows(), comm));
-  PetscBool same = PETSC_FALSE;
+  for (PetscLayout layout : layouts) PetscCall(match_layout(layout, rows, local_rows, comm));
   PetscCall(PetscLayoutCompare(layouts[0], layouts[1], &same));
   PetscCheck(same, comm, PETSC_ERR_ARG_SIZ,
              "rows and columns are laid out differently; give both the same local sizes");
-  PetscCallMPI(MPI_Comm_size(comm, &size));
-  PetscCall(PetscLayoutGetRanges(layouts[0], &ranges));
-  std::vector<std::int64_t> counts;
-  for (PetscMPIInt r = 0; r < size; ++r) counts.push_back(ranges[r + 1] - ranges[r]);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/// Points, weights and scales that the options name, on the layout of the matrix.
+PetscErrorCode take_input(Mat A, const MatContext &context, Input *input) {
+  RowPartition partition;
+  const MPI_Comm comm = PetscObjectComm((PetscObject)A);
+  PetscFunctionBegin;
+  PetscCheck(context.input.points.empty() != context.input.generate.empty(), comm, PETSC_ERR_USER_INPUT,
+             "give the points of this matrix by MatFlashringSetPoints, -mat_flashring_points FILE or "
+             "-mat_flashring_generate SET");
+  FLASHRING_GUARD(comm, input->points = read_input_points(context.input, *make_mpi_communicator(comm)));
+  PetscCall(match_layouts(A, input->points.partition().rows(), input->points.local_rows()));
+  PetscCall(layout_partition(A, &partition));
   FLASHRING_GUARD(comm, {
     const std::unique_ptr<Communicator> communicator = make_mpi_communicator(comm);
-    *points = redistribute(*communicator, std::move(*points), RowPartition::from_counts(counts));
+    input->points = redistribute(*communicator, std::move(input->points), partition);
+    read_scales_and_weights(context.input, *communicator, *input);
   });
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/// Points that the program gave: their rows are those of the layout.
+PetscErrorCode take_given(Mat A, MatContext &context, Input *input) {
+  RowPartition partition;
+  const MPI_Comm comm = PetscObjectComm((PetscObject)A);
+  PetscLayout layout = nullptr;
+  PetscInt rows = 0;
+  PetscFunctionBegin;
+  PetscCheck(context.input.points.empty() && context.input.generate.empty(), comm, PETSC_ERR_USER_INPUT,
+             "the program gives the points of this matrix; take back -mat_flashring_points or -mat_flashring_generate");
+  PetscCall(MatGetLayouts(A, &layout, nullptr));
+  PetscCall(PetscLayoutSetUp(layout));  // the program gave local sizes: their sum is known from here on
+  PetscCall(PetscLayoutGetSize(layout, &rows));
+  PetscCall(match_layouts(A, rows, 0));
+  PetscCall(layout_partition(A, &partition));
+  FLASHRING_GUARD(comm, {
+    const std::unique_ptr<Communicator> communicator = make_mpi_communicator(comm);
+    communicator->agree([&] {
+      input->points = PointBlock(partition, communicator->rank(), context.features, std::move(context.coordinates));
+    });
+    read_scales_and_weights(context.input, *communicator, *input);
+  });
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+template <class Options>
+PetscErrorCode read_option(FlashringOptionItems PetscOptionsObject, MPI_Comm comm, const Option &option,
+                           Options &options) {
+  char text[PETSC_MAX_PATH_LEN];
+  PetscBool given = PETSC_FALSE;
+  PetscFunctionBegin;
+  const std::string key = std::string("-mat_flashring_") + option.name;
+  const std::string help = std::string(option.help) + " (" + option.values + ")";
+  PetscCall(PetscOptionsString(key.c_str(), help.c_str(), "", std::string(options.get(option.name)).c_str(), text,
+                               sizeof(text), &given));
+  if (given) FLASHRING_GUARD(comm, options.set(option.name, text));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -71,23 +121,13 @@ PetscErrorCode match_sizes(Mat A, PointBlock *points) {
 
 PetscErrorCode mat_set_from_options(Mat A, FlashringOptionItems PetscOptionsObject) {
   MatContext *context = nullptr;
-  char text[PETSC_MAX_PATH_LEN];
-  PetscBool given = PETSC_FALSE;
+  const MPI_Comm comm = PetscObjectComm((PetscObject)A);
   PetscFunctionBegin;
   PetscCall(mat_context(A, &context));
   PetscOptionsHeadBegin(PetscOptionsObject, "Mat flashring options");
-  for (const Option &option : operator_options()) {
-    const std::string key = std::string("-mat_flashring_") + option.name;
-    const std::string help = std::string(option.help) + " (" + option.values + ")";
-    PetscCall(PetscOptionsString(key.c_str(), help.c_str(), "", context->options.get(option.name).c_str(), text,
-                                 sizeof(text), &given));
-    if (given) FLASHRING_GUARD(PetscObjectComm((PetscObject)A), context->options.set(option.name, text));
-  }
-  PetscCall(PetscOptionsString("-mat_flashring_points", "file of points (NPY)", "", "", text, sizeof(text), &given));
-  if (given) context->points = text;
-  PetscCall(
-      PetscOptionsString("-mat_flashring_generate", "generated set of points", "", "", text, sizeof(text), &given));
-  if (given) context->generate = text;
+  for (const Option &option : input_options()) PetscCall(read_option(PetscOptionsObject, comm, option, context->input));
+  for (const Option &option : operator_options())
+    PetscCall(read_option(PetscOptionsObject, comm, option, context->options));
   PetscOptionsHeadEnd();
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -97,11 +137,20 @@ PetscErrorCode mat_set_up(Mat A) {
   PetscFunctionBegin;
   PetscCall(mat_context(A, &context));
   if (context->op == nullptr) {
-    PointBlock points;
+    Input input;
     const MPI_Comm comm = PetscObjectComm((PetscObject)A);
-    PetscCall(read_points(comm, *context, &points));
-    PetscCall(match_sizes(A, &points));
-    FLASHRING_GUARD(comm, context->op = make_operator(comm, context->options, std::move(points)));
+    if (context->features > 0)
+      PetscCall(take_given(A, *context, &input));
+    else
+      PetscCall(take_input(A, *context, &input));
+    if (!context->weights.empty()) input.weights = std::move(context->weights);
+    FLASHRING_GUARD(comm, {
+      context->op = make_operator(comm, context->options, std::move(input.points));
+      if (context->op->communicator().max(input.weights.empty() ? 0.0 : 1.0) > 0)
+        context->op->update_measure(input.weights);
+    });
+    PetscCall(PetscInfo(A, "exchange %s: %s\n", context->op->options().exchange.c_str(),
+                        context->op->exchange_reason().c_str()));
   }
   if (context->options.form != Form::markov) {
     PetscCall(MatSetOption(A, MAT_SYMMETRIC, PETSC_TRUE));

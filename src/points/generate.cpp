@@ -135,15 +135,25 @@ Generated choose_set(const std::string &name, Arguments &a) {
               "swiss_roll:n=,m=, clusters:n=,d=,k=,spread=,seed=, normal:n=,d=,seed=");
 }
 
+Generated parse_set(std::string_view text) {
+  const NamedArguments given = parse_named_arguments("-generate", text);
+  Arguments arguments(given);
+  Generated set = choose_set(given.name, arguments);
+  arguments.refuse_unknown();
+  return set;
+}
+
 }  // namespace
+
+PointShape generated_shape(std::string_view text) {
+  const Generated set = parse_set(text);
+  return {set.rows, set.features};
+}
 
 PointBlock generate_points(std::string_view text, const Communicator &communicator) {
   PointBlock points;
   communicator.agree([&] {
-    const NamedArguments given = parse_named_arguments("-generate", text);
-    Arguments arguments(given);
-    const Generated set = choose_set(given.name, arguments);
-    arguments.refuse_unknown();
+    const Generated set = parse_set(text);
     const int rank = communicator.rank();
     RowPartition partition = RowPartition::contiguous(set.rows, communicator.size());
     const std::int64_t local = partition.local_rows(rank);

@@ -5,33 +5,61 @@
 #include "flashring/check.hpp"
 
 namespace flashring {
+namespace {
+
+void scale_features(std::vector<double> &rows, const std::vector<double> &scales) {
+  for (std::size_t i = 0; i < rows.size();)
+    for (const double scale : scales) rows[i++] *= scale;
+}
+
+}  // namespace
 
 PointBlock::PointBlock(RowPartition partition, int rank, int features, std::vector<double> rows)
     : partition_(std::move(partition)), rank_(rank), features_(features), rows_(std::move(rows)) {
   FLASHRING_CHECK(features_ >= 1, "points have ", features_, " features (d); at least 1 is needed");
   FLASHRING_CHECK(static_cast<std::int64_t>(rows_.size()) == local_rows() * features_, "points: ", rows_.size(),
                   " numbers given for ", local_rows(), " rows of ", features_, " features");
-  check_finite(rows_);
+  check_finite(rows_, {});
+}
+
+void PointBlock::set_feature_scales(std::vector<double> scales) {
+  FLASHRING_CHECK(static_cast<std::int64_t>(scales.size()) == features_, "feature scales: ", scales.size(),
+                  " numbers given for ", features_, " features; give one per feature");
+  std::vector<double> product = scales;
+  for (std::size_t k = 0; k < product.size(); ++k) {
+    if (!feature_scales_.empty()) product[k] *= feature_scales_[k];
+    FLASHRING_CHECK(std::isfinite(scales[k]) && scales[k] > 0 && std::isfinite(product[k]) && product[k] > 0,
+                    "feature scales: the one of feature ", k, " (counted from 0) is ", scales[k],
+                    "; scales are positive finite numbers");
+  }
+  check_finite(rows_, scales);  // before anything changes: after an error the old scales are still there
+  scale_features(rows_, scales);
+  feature_scales_ = std::move(product);
 }
 
 void PointBlock::update(std::span<const double> rows) {
   check(rows);  // first: after an error the old points are still there
   rows_.assign(rows.begin(), rows.end());
+  if (!feature_scales_.empty()) scale_features(rows_, feature_scales_);
 }
 
 void PointBlock::check(std::span<const double> rows) const {
   FLASHRING_CHECK(rows.size() == rows_.size(), "new coordinates: ", rows.size(), " numbers given for ", local_rows(),
                   " rows of ", features_, " features; the shape must stay");
-  check_finite(rows);
+  check_finite(rows, feature_scales_);
 }
 
-void PointBlock::check_finite(std::span<const double> rows) const {
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    if (std::isfinite(rows[i])) continue;
+void PointBlock::check_finite(std::span<const double> rows, std::span<const double> scales) const {
+  std::size_t k = 0;
+  for (std::size_t i = 0; i < rows.size(); ++i, k = k + 1 == static_cast<std::size_t>(features_) ? 0 : k + 1) {
+    const double scale = scales.empty() ? 1 : scales[k];
+    if (std::isfinite(rows[i] * scale)) continue;
     const auto local = static_cast<std::int64_t>(i) / features_;
-    throw Error(detail::concatenate("points: row ", partition_.global_row(rank_, LocalRow{local}).value, ", feature ",
-                                    static_cast<std::int64_t>(i) % features_, " is ", rows[i],
-                                    "; remove or impute rows that are not finite"));
+    const std::string place = detail::concatenate("points: row ", partition_.global_row(rank_, LocalRow{local}).value,
+                                                  ", feature ", k, " is ", rows[i]);
+    FLASHRING_CHECK(std::isfinite(rows[i]), place, "; remove or impute rows that are not finite");
+    throw Error(detail::concatenate(place, ", which its scale ", scale,
+                                    " takes beyond the range of numbers; choose other units or scales"));
   }
 }
 

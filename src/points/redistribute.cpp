@@ -34,7 +34,7 @@ PointBlock redistribute(const Communicator &communicator, PointBlock points, Row
   if (partition == points.partition()) return points;
   const int rank = communicator.rank();
   const auto row_bytes = static_cast<std::size_t>(points.features()) * sizeof(double);
-  std::vector<double> old_rows(points.rows().begin(), points.rows().end());
+  std::vector<double> old_rows = std::move(points.rows_);
   std::vector<double> new_rows(static_cast<std::size_t>(partition.local_rows(rank) * points.features()));
   std::vector<Message> sends;
   std::vector<Message> receives;
@@ -53,7 +53,9 @@ PointBlock redistribute(const Communicator &communicator, PointBlock points, Row
                      });
   }
   make_transport("auto", communicator)->start(sends, receives)->wait();
-  return {std::move(partition), rank, points.features(), std::move(new_rows)};
+  PointBlock moved(std::move(partition), rank, points.features(), std::move(new_rows));
+  moved.feature_scales_ = std::move(points.feature_scales_);  // the rows carry them already
+  return moved;
 }
 
 }  // namespace flashring

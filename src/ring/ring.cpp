@@ -111,23 +111,31 @@ struct Ring::Pass {
     if (state_exchange != nullptr) state_exchange->test();
   }
 
-  /// Starts moving block `owner`, held in `here`, to the left neighbour and the block after it into a slot.
+  /// Starts moving block `owner`, held in `here`, to the left neighbour and the block after it into a slot. Resident
+  /// payloads are here already.
   Visitor start_move(int owner, const Visitor &here, Buffers::Slot &slot) {
+    const int next = (owner + 1) % ranks();
     const std::size_t leaving = tiles_of(owner);
-    const std::size_t coming = tiles_of((owner + 1) % ranks());
+    const std::size_t coming = tiles_of(next);
+    const bool resident = !sources.resident().empty();
+    const std::size_t payload = resident ? 0 : payload_bytes();
     const int left = (rank() + ranks() - 1) % ranks();
     const int right = (rank() + 1) % ranks();
-    slot.payload.resize(coming * payload_bytes());
+    slot.payload.resize(coming * payload);
     slot.scalars.resize(coming * scalar_bytes());
     slot.columns.resize(coming * column_block_bytes());
-    const Message sends[] = {{left, channel_payload, here.payload, leaving * payload_bytes()},
+    const Message sends[] = {{left, channel_payload, here.payload, leaving * payload},
                              {left, channel_pass_scalars, here.scalars, leaving * scalar_bytes()},
                              {left, channel_columns, here.columns, leaving * column_block_bytes()}};
     const Message receives[] = {{right, channel_payload, slot.payload.data(), slot.payload.size()},
                                 {right, channel_pass_scalars, slot.scalars.data(), slot.scalars.size()},
                                 {right, channel_columns, slot.columns.data(), slot.columns.size()}};
     block_exchange = start(sends, receives);
-    return {slot.payload.data(), slot.scalars.data(), slot.columns.data()};
+    if (resident)
+      FLASHRING_REQUIRE(sources.resident()[static_cast<std::size_t>(next)].size() == coming * payload_bytes(),
+                        "the resident block of rank ", next, " is not the one packed last");
+    std::byte *points = resident ? sources.resident()[static_cast<std::size_t>(next)].data() : slot.payload.data();
+    return {points, slot.scalars.data(), slot.columns.data()};
   }
 
   void sweep(const PairList &pairs, const Visitor &visitor, std::byte *state) {
@@ -202,10 +210,29 @@ Ring::Ring(const Communicator &communicator, Transport &transport, const Backend
 
 Ring::~Ring() = default;
 
+void Ring::make_resident(const TileShape &shape, TileBlock &block) {
+  const int rank = communicator_.rank();
+  const int ranks = communicator_.size();
+  const Schedule schedule{block.partition(), block.partition(), rank, block.tile_rows(), Sides::both, true, {}};
+  std::vector<AlignedBuffer> &resident = block.resident();
+  resident.resize(static_cast<std::size_t>(ranks));
+  for (int step = 1; step < schedule.steps(); ++step) {
+    const int owner = (rank + step) % ranks;
+    AlignedBuffer &buffer = resident[static_cast<std::size_t>(owner)];
+    buffer.resize(static_cast<std::size_t>(count_tiles(block.partition(), owner, block.tile_rows())) *
+                  backend_.payload_bytes(shape));
+    const Message send{(rank + ranks - step) % ranks, channel_payload, block.payload().data(), block.payload().size()};
+    const Message receive{owner, channel_payload, buffer.data(), buffer.size()};
+    transport_.start({&send, 1}, {&receive, 1})->wait();
+  }
+}
+
 PassReport Ring::run(const TileShape &shape, Sides sides, TileBlock &own, TileBlock &sources) {
   FLASHRING_REQUIRE(shape.columns >= 0 && shape.columns <= max_columns, shape.columns, " columns");
   FLASHRING_REQUIRE(own.partition().ranks() == communicator_.size(), own.partition().ranks(), " ranks");
   FLASHRING_REQUIRE(backend_.supports(shape), "backend ", backend_.name);
+  FLASHRING_REQUIRE(sources.resident().empty() || (&own == &sources && sides == Sides::both),
+                    "resident payloads serve square passes");
   const double before = now();
   Pass pass{*this, shape, sides, own, sources, {}, nullptr, nullptr};
   pass.run();

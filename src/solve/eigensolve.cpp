@@ -25,29 +25,58 @@ struct DestroyVec {
 };
 using OwnedVec = std::unique_ptr<std::remove_pointer_t<Vec>, DestroyVec>;
 
-/// What the monitor remembers and passes on.
+/// What the monitor remembers and passes on. Converged pairs are copied at every step: after an interruption SLEPc's
+/// own are out of reach. The copies cost K N numbers, nothing beside a pass.
 struct Watch {
   const EigenRequest *request = nullptr;
   double next_value = NAN;
+  EigenPairs found;
 };
+
+void append_column(Vec v, PetscInt rows, std::vector<double> &columns) {
+  const PetscScalar *array = nullptr;
+  check_petsc(VecGetArrayRead(v, &array), "VecGetArrayRead");
+  columns.insert(columns.end(), array, array + rows);
+  check_petsc(VecRestoreArrayRead(v, &array), "VecRestoreArrayRead");
+}
+
+double untransformed(EPS eps, PetscScalar value) {
+  ST st = nullptr;
+  PetscScalar none = 0;
+  check_petsc(EPSGetST(eps, &st), "EPSGetST");
+  check_petsc(STBackTransform(st, 1, &value, &none), "STBackTransform");
+  return value;
+}
+
+/// The first `count` columns of the basis are the converged vectors of a symmetric problem.
+void remember_pairs(EPS eps, PetscInt count, const PetscScalar *values, EigenPairs &found) {
+  BV basis = nullptr;
+  PetscInt rows = 0;
+  check_petsc(EPSGetBV(eps, &basis), "EPSGetBV");
+  check_petsc(BVGetSizes(basis, &rows, nullptr, nullptr), "BVGetSizes");
+  found.values.clear();
+  found.vectors.clear();
+  found.vectors.reserve(static_cast<std::size_t>(count) * static_cast<std::size_t>(rows));
+  for (PetscInt k = 0; k < count; ++k) {
+    Vec column = nullptr;
+    found.values.push_back(untransformed(eps, values[k]));
+    check_petsc(BVGetColumn(basis, k, &column), "BVGetColumn");
+    append_column(column, rows, found.vectors);
+    check_petsc(BVRestoreColumn(basis, k, &column), "BVRestoreColumn");
+  }
+}
 
 PetscErrorCode monitor(EPS eps, PetscInt /*its*/, PetscInt converged, PetscScalar *values, PetscScalar * /*imag*/,
                        PetscReal *errors, PetscInt estimates, void *context) {
   auto *watch = static_cast<Watch *>(context);
   const int wanted = watch->request->pairs;
-  ST st = nullptr;
-  PetscFunctionBegin;
-  if (estimates > wanted) {  // values are those of the transformed problem
-    PetscScalar value = values[wanted];
-    PetscScalar none = 0;
-    PetscCall(EPSGetST(eps, &st));
-    PetscCall(STBackTransform(st, 1, &value, &none));
-    watch->next_value = value;
-  }
   const double open_error = converged < estimates ? errors[converged] : 0.0;
-  if (watch->request->progress)
-    FLASHRING_GUARD(PetscObjectComm((PetscObject)eps),
-                    watch->request->progress({static_cast<int>(converged), wanted, open_error}));
+  PetscFunctionBegin;
+  FLASHRING_GUARD(PetscObjectComm((PetscObject)eps), {
+    if (estimates > wanted) watch->next_value = untransformed(eps, values[wanted]);
+    remember_pairs(eps, std::min<PetscInt>(converged, wanted), values, watch->found);
+    if (watch->request->progress) watch->request->progress({static_cast<int>(converged), wanted, open_error});
+  });
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -135,15 +164,15 @@ void take_pairs(EPS eps, Mat A, const EigenRequest &request, EigenPairs &found) 
   check_petsc(MatGetLocalSize(A, &local, nullptr), "MatGetLocalSize");
   const int count = static_cast<int>(std::min<PetscInt>(converged, request.pairs));
   OwnedVec v = random_vector(A, request.seed, 0);
+  found.values.clear();
+  found.vectors.clear();
+  found.vectors.reserve(static_cast<std::size_t>(count) * static_cast<std::size_t>(local));
   for (int k = 0; k < count; ++k) {
     PetscScalar value = 0;
-    const PetscScalar *array = nullptr;
     check_petsc(EPSGetEigenpair(eps, k, &value, nullptr, v.get(), nullptr), "EPSGetEigenpair");
     check_petsc(VecNormalize(v.get(), nullptr), "VecNormalize");
-    check_petsc(VecGetArrayRead(v.get(), &array), "VecGetArrayRead");
     found.values.push_back(value);
-    found.vectors.insert(found.vectors.end(), array, array + local);
-    check_petsc(VecRestoreArrayRead(v.get(), &array), "VecRestoreArrayRead");
+    append_column(v.get(), local, found.vectors);
   }
   if (converged > request.pairs) {
     PetscScalar next = 0;
@@ -163,27 +192,36 @@ std::string reason_in_words(EPS eps) {
 
 }  // namespace
 
+double default_tolerance(Precision precision) { return precision == Precision::fp32 ? 1e-6 : 1e-8; }
+
 EigenPairs eigensolve(Mat A, const EigenRequest &request) {
   PetscInt rows = 0;
   check_petsc(MatGetSize(A, &rows, nullptr), "MatGetSize");
   FLASHRING_CHECK(request.pairs >= 1 && request.pairs <= rows, "-nev ", request.pairs, " is outside [1, ", rows,
                   "]: there are ", rows, " points");
-  Watch watch{&request};
+  Watch watch{&request, NAN, {}};
+  EigenPairs &found = watch.found;
   const OwnedEps eps = make_solver(A, request, watch);
-  if (request.before_first_pass) request.before_first_pass();
-  check_petsc(EPSSolve(eps.get()), "EPSSolve");
-  EigenPairs found;
-  PetscInt iterations = 0;
   EPSType type = nullptr;
-  check_petsc(EPSGetIterationNumber(eps.get(), &iterations), "EPSGetIterationNumber");
   check_petsc(EPSGetType(eps.get(), &type), "EPSGetType");
-  found.iterations = static_cast<int>(iterations);
   found.solver = type;
-  found.next_value = watch.next_value;
-  take_pairs(eps.get(), A, request, found);
-  found.status = reason_in_words(eps.get());
-  found.complete = static_cast<int>(found.values.size()) == request.pairs;
-  return found;
+  check_petsc(EPSGetTolerances(eps.get(), &found.tolerance, nullptr), "EPSGetTolerances");
+  if (request.before_first_pass) request.before_first_pass();
+  try {
+    check_petsc(EPSSolve(eps.get()), "EPSSolve");
+    take_pairs(eps.get(), A, request, found);
+    found.status = reason_in_words(eps.get());
+  } catch (const Interrupted &) {
+    if (found.values.empty()) throw;
+    found.interrupted = true;
+    found.status = "interrupted by the user";
+  }
+  PetscInt iterations = 0;
+  check_petsc(EPSGetIterationNumber(eps.get(), &iterations), "EPSGetIterationNumber");
+  found.iterations = static_cast<int>(iterations);
+  found.next_value = std::isnan(found.next_value) ? watch.next_value : found.next_value;
+  found.complete = !found.interrupted && static_cast<int>(found.values.size()) == request.pairs;
+  return std::move(found);
 }
 
 }  // namespace flashring

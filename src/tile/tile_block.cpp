@@ -28,7 +28,15 @@ void AlignedBuffer::Free::operator()(std::byte *p) const { ::operator delete(p, 
 void AlignedBuffer::resize(std::size_t bytes) {
   if (bytes > capacity_) {
     data_.reset();
-    data_.reset(static_cast<std::byte *>(::operator new(bytes, std::align_val_t(alignment))));
+    capacity_ = 0;
+    size_ = 0;
+    try {
+      data_.reset(static_cast<std::byte *>(::operator new(bytes, std::align_val_t(alignment))));
+    } catch (const std::bad_alloc &) {
+      throw Error(detail::concatenate("out of memory: ", bytes,
+                                      " bytes for tiles and their sums cannot be had; use more ",
+                                      "ranks, -exchange ring or fewer columns, and see what -dry_run says"));
+    }
     capacity_ = bytes;
   }
   size_ = bytes;
@@ -64,6 +72,7 @@ void TileBlock::pack(const TileShape &shape, const PointBlock &points, std::span
   const std::size_t bytes = backend_->payload_bytes(shape);
   const double scale = feature_scale(shape.pair);
   payload_.resize(bytes * tiles_.size());
+  for (AlignedBuffer &block : resident_) block.resize(0);  // they held what was packed before
   for_each_tile(tiles_, [&](std::size_t t, std::int64_t local) {
     const PackInput input{points.row(LocalRow{local}), tiles_[t].rows, mean.empty() ? nullptr : mean.data(), scale};
     backend_->pack(shape, input, payload_.data() + t * bytes);

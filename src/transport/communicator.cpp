@@ -3,6 +3,7 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <new>
 
 #include "flashring/check.hpp"
 
@@ -44,6 +45,8 @@ void Communicator::agree(const std::function<void()> &work) const {
   std::string message;  // empty: this rank succeeded
   try {
     work();
+  } catch (const std::bad_alloc &) {
+    message = "out of memory; use more ranks or fewer points, and see what -dry_run says";
   } catch (const std::exception &error) {
     message = error.what();
     if (message.empty()) message = "unnamed error";

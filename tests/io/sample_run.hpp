@@ -13,7 +13,7 @@ namespace flashring::test {
 inline double exact(int array, std::int64_t row, std::int64_t column) {
   return array * 1e6 + static_cast<double>(row) + static_cast<double>(column) / 1024;
 }
-enum Array { points_array = 1, right_array, left_array, pi_array, degree_array, weight_array };
+enum Array { points_array = 1, right_array, left_array, pi_array, degree_array, weight_array, measure_array };
 
 struct SampleRun {
   Results results;

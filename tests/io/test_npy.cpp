@@ -1,42 +1,19 @@
 // Readers of NPY files and labels. The files are made byte by byte here, so that writer and reader share no code.
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <bit>
 #include <cmath>
-#include <cstring>
 #include <limits>
 
 #include "flashring/check.hpp"
 #include "flashring/readers.hpp"
 #include "io/io_support.hpp"
+#include "io/npy_bytes.hpp"
 #include "support/world.hpp"
 
 namespace flashring {
 namespace {
 
 using namespace test;
-
-std::string with_header(const std::string &dictionary, const std::string &data, int major = 1) {
-  std::string file("\x93NUMPY", 6);
-  file += static_cast<char>(major);
-  file += '\0';
-  const std::size_t length = dictionary.size() + 1;
-  for (int b = 0; b < (major == 1 ? 2 : 4); ++b) file += static_cast<char>((length >> (8 * b)) & 0xFFU);
-  return file + dictionary + "\n" + data;
-}
-
-std::string dictionary(const std::string &descr, bool fortran, const std::string &shape) {
-  return "{'descr': '" + descr + "', 'fortran_order': " + (fortran ? "True" : "False") + ", 'shape': " + shape + ", }";
-}
-
-template <class T>
-std::string number_bytes(T value, bool big_endian) {
-  std::string bytes(sizeof(T), '\0');
-  std::memcpy(bytes.data(), &value, sizeof(T));
-  if (big_endian != (std::endian::native == std::endian::big)) std::reverse(bytes.begin(), bytes.end());
-  return bytes;
-}
 
 /// Value of row i, feature k: all different, the extremes of the type among them.
 template <class T>
@@ -53,10 +30,6 @@ std::string array_bytes(std::int64_t rows, std::int64_t features, bool fortran, 
     for (std::int64_t b = 0; b < (fortran ? rows : features); ++b)
       data += number_bytes(fortran ? value_at<T>(b, a, features) : value_at<T>(a, b, features), big_endian);
   return data;
-}
-
-std::string shape_text(std::int64_t rows, std::int64_t features) {
-  return "(" + std::to_string(rows) + ", " + std::to_string(features) + ")";
 }
 
 /// Every rank holds its contiguous share with the right values.
@@ -237,7 +210,8 @@ TEST(Npy, OneRankWithAnotherFileStopsAll) {
   expect_error(error_of([&] { read_npy(folder + (odd ? "/none.npy" : "/a.npy"), world()); }),
                {prefix + folder + "/none.npy: cannot be opened"});
   expect_error(error_of([&] { read_npy(folder + (odd ? "/b.npy" : "/a.npy"), world()); }),
-               {prefix + folder + "/b.npy: has 2 rows of 1 features here and 3 of 1 on rank 0", "shared file system"});
+               {prefix + folder + "/b.npy: has 2 rows of 1 features here and 3 rows of 1 features on rank 0",
+                "shared file system"});
 }
 
 TEST(Labels, ReachEveryRankWithoutBlanks) {
@@ -256,7 +230,7 @@ TEST(Labels, NameBothCountsAndMissingFiles) {
   expect_error(error_of([&] { read_labels(folder + "/labels.txt", 5, world()); }),
                {"rank 0: ", folder + "/labels.txt: holds 3 labels for 5 points", "one label per line"});
   expect_error(error_of([&] { read_labels(folder + "/none.txt", 5, world()); }), {"none.txt: cannot be opened"});
-  expect_error(error_of([&] { read_labels(folder, 5, world()); }), {"not a regular file"});
+  expect_error(error_of([&] { read_labels(folder, 5, world()); }), {folder + ": is a folder"});
 }
 
 }  // namespace

@@ -110,6 +110,43 @@ TEST(OutputFolder, WritesBeyondTheBuffer) {
   }
 }
 
+// Weights and feature scales are written where a run has them; a rank without rows says nothing about either.
+TEST(OutputFolder, WritesMeasureAndFeatureScales) {
+  const int ranks = world().size();
+  for (const RowPartition &partition : {RowPartition::contiguous(1, ranks), RowPartition::zigzag(17, ranks)}) {
+    const std::string folder = scratch_folder("output_measure");
+    SampleRun run = make_run(partition, 3, 4);
+    run.results.measure = local_array(partition, measure_array, 1, false);
+    run.points.set_feature_scales({0.5, 1, 2});
+    OutputFolder(world(), folder, false).write(run.results, run.report, run.points, {});
+    if (world().rank() != 0) continue;
+    const fs::path file = fs::path(folder) / "results.h5";
+    const auto n = static_cast<hsize_t>(partition.rows());
+    expect_rows(file, "/measure", measure_array, {n});
+    EXPECT_EQ(read_dataset(file, "/feature_scales").values, (std::vector<double>{0.5, 1, 2}));
+    const Dataset points = read_dataset(file, "/points");
+    for (std::size_t at = 0; at < points.values.size(); ++at) {
+      const auto column = static_cast<std::int64_t>(at % 3);
+      const double given = exact(points_array, static_cast<std::int64_t>(at / 3), column);
+      EXPECT_EQ(points.values[at], given * std::pow(2, static_cast<double>(column - 1)));
+    }
+    EXPECT_EQ(read_text_attribute(file, "/points", "unit"), "as given, times feature_scales");
+    for (const char *name : {"/measure", "/feature_scales"})
+      EXPECT_NE(read_text_attribute(file, name, "description"), "no such attribute") << name;
+  }
+}
+
+TEST(OutputFolder, PlainRunsHaveNeitherMeasureNorFeatureScales) {
+  const std::string folder = scratch_folder("output_plain");
+  const SampleRun run = small_run();
+  OutputFolder(world(), folder, false).write(run.results, run.report, run.points, {});
+  if (world().rank() != 0) return;
+  const hid_t file = H5Fopen((folder + "/results.h5").c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
+  for (const char *name : {"measure", "feature_scales"}) EXPECT_EQ(H5Lexists(file, name, H5P_DEFAULT), 0) << name;
+  H5Fclose(file);
+  EXPECT_EQ(read_text_attribute(folder + "/results.h5", "/points", "unit"), "as given");
+}
+
 TEST(OutputFolder, WritesRunsWithoutConvergedPairs) {
   for (const int pairs : {0, 1}) {
     const std::string folder = scratch_folder("output_no_pairs");

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <numbers>
 
@@ -131,6 +132,86 @@ TEST(Points, ValuesThatAreNotFiniteAreNamed) {
     PointBlock block(partition, 0, 3, {1, 2, 3, 4, 5, 6});
     EXPECT_THROW(block.update(rows), Error);
   }
+}
+
+std::string error_of(const std::function<void()> &work) {
+  try {
+    work();
+  } catch (const Error &error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(Points, FeatureScalesApplyNowAndToUpdates) {
+  PointBlock block(RowPartition::contiguous(2, 1), 0, 3, {1, 2, 3, 4, 5, 6});
+  EXPECT_TRUE(block.feature_scales().empty());
+  const auto rows = [&] { return std::vector<double>(block.rows().begin(), block.rows().end()); };
+  const auto scales = [&] { return std::vector<double>(block.feature_scales().begin(), block.feature_scales().end()); };
+  block.set_feature_scales({2, 0.5, 1});
+  EXPECT_EQ(rows(), (std::vector<double>{2, 1, 3, 8, 2.5, 6}));
+  EXPECT_EQ(scales(), (std::vector<double>{2, 0.5, 1}));
+  block.update(std::vector<double>{1, 1, 1, 2, 2, 2});
+  EXPECT_EQ(rows(), (std::vector<double>{2, 0.5, 1, 4, 1, 2}));
+  block.set_feature_scales({2, 2, 4});  // times what they were
+  EXPECT_EQ(rows(), (std::vector<double>{4, 1, 4, 8, 2, 8}));
+  EXPECT_EQ(scales(), (std::vector<double>{4, 1, 4}));
+  block.update(std::vector<double>{1, 1, 1, 2, 2, 2});
+  EXPECT_EQ(rows(), (std::vector<double>{4, 1, 4, 8, 2, 8}));
+}
+
+TEST(Points, BadFeatureScalesChangeNothing) {
+  const std::vector<double> given = {1, 1e300, 3, 4, 5, 6};
+  PointBlock block(RowPartition::contiguous(2, 1), 0, 3, given);
+  for (const double bad : {0.0, -1.0, std::nan(""), std::numeric_limits<double>::infinity()}) {
+    const std::string message = error_of([&] { block.set_feature_scales({1, 2, bad}); });
+    EXPECT_NE(message.find("feature 2 (counted from 0) is "), std::string::npos) << message;
+  }
+  EXPECT_NE(error_of([&] {
+              block.set_feature_scales({1, 2});
+            }).find("2 numbers given for 3 features"),
+            std::string::npos);
+  const std::string beyond = error_of([&] { block.set_feature_scales({1, 1e9, 1}); });
+  EXPECT_NE(beyond.find("row 0, feature 1 is 1e+300, which its scale 1e+09 takes beyond"), std::string::npos) << beyond;
+  EXPECT_TRUE(block.feature_scales().empty());
+  EXPECT_EQ(std::vector<double>(block.rows().begin(), block.rows().end()), given);
+  block.set_feature_scales({1, 1, 1e9});
+  EXPECT_THROW(block.check(std::vector<double>{0, 0, 0, 0, 0, 1e300}), Error);
+  EXPECT_THROW(block.update(std::vector<double>{0, 0, 0, 0, 0, 1e300}), Error);
+  EXPECT_EQ(block.row(LocalRow{1})[2], 6e9);
+}
+
+// The rows that arrive are scaled already; what the scales are arrives with them, on ranks without rows too.
+TEST(Points, RedistributingKeepsFeatureScales) {
+  for (const std::int64_t rows : {1, 19}) {
+    PointBlock block = generate_points("normal:n=" + std::to_string(rows) + ",d=2,seed=3", world());
+    const PointSet plain = gather_points(block, world());
+    block.set_feature_scales({3, 0.25});
+    for (const NamedPartition &to : partitions(rows, world().size())) {
+      SCOPED_TRACE(to.name);
+      PointBlock moved = redistribute(world(), block, to.partition);
+      EXPECT_EQ(std::vector<double>(moved.feature_scales().begin(), moved.feature_scales().end()),
+                (std::vector<double>{3, 0.25}));
+      const PointSet scaled = gather_points(moved, world());
+      for (std::size_t i = 0; i < scaled.rows.size(); ++i)
+        EXPECT_EQ(scaled.rows[i], plain.rows[i] * (i % 2 == 0 ? 3 : 0.25));
+      moved.update(local_block(plain, to.partition, world().rank()).rows());
+      EXPECT_EQ(gather_points(moved, world()).rows, scaled.rows);
+    }
+  }
+}
+
+TEST(Points, ShapesOfGeneratedSets) {
+  for (const char *text : {"circle:n=37", "torus:n=4,q=3", "hypercube:d=5", "swiss_roll:n=9,m=5",
+                           "clusters:n=61,d=4,k=3", "normal:n=61,d=3", "normal", "circle"}) {
+    const PointBlock points = generate_points(text, world());
+    const PointShape shape = generated_shape(text);
+    EXPECT_EQ(shape.rows, points.partition().rows()) << text;
+    EXPECT_EQ(shape.features, points.features()) << text;
+  }
+  EXPECT_EQ(generated_shape("normal:n=1000000000000,d=1000").rows, 1000000000000);  // nothing is made
+  EXPECT_NE(error_of([] { generated_shape("ring:n=3"); }).find("known are circle:n="), std::string::npos);
+  EXPECT_NE(error_of([] { generated_shape("circle:m=3"); }).find("unknown argument 'm'"), std::string::npos);
 }
 
 TEST(Points, ShapesAreChecked) {

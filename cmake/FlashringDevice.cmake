@@ -1,0 +1,45 @@
+# CUDA and NCCL for backends and a transport that come with a later version: what is found here is checked, not used.
+if(FLASHRING_WITH_CUDA)
+  if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+    set(CMAKE_CUDA_ARCHITECTURES 80 90)  # A100 and H100
+  endif()
+  enable_language(CUDA)
+  find_package(CUDAToolkit REQUIRED)
+  message(STATUS "CUDA ${CMAKE_CUDA_COMPILER_VERSION} (${CMAKE_CUDA_COMPILER}) for ${CMAKE_CUDA_ARCHITECTURES}")
+endif()
+
+if(FLASHRING_WITH_NCCL)
+  find_package(CUDAToolkit REQUIRED)  # nccl.h includes headers of CUDA
+  find_path(NCCL_INCLUDE_DIR nccl.h HINTS ${CUDAToolkit_INCLUDE_DIRS} PATHS ENV NCCL_ROOT PATH_SUFFIXES include)
+  find_library(NCCL_LIBRARY nccl HINTS ${CUDAToolkit_LIBRARY_DIR} "${CUDAToolkit_LIBRARY_ROOT}/lib" PATHS ENV NCCL_ROOT
+               PATH_SUFFIXES lib lib64)
+  if(NOT NCCL_INCLUDE_DIR OR NOT NCCL_LIBRARY)
+    message(FATAL_ERROR "FLASHRING_WITH_NCCL: nccl.h or libnccl not found; give NCCL_INCLUDE_DIR and NCCL_LIBRARY")
+  endif()
+  file(STRINGS ${NCCL_INCLUDE_DIR}/nccl.h nccl_lines REGEX "^#define NCCL_(MAJOR|MINOR|PATCH) +[0-9]+")
+  string(REGEX REPLACE "[^0-9;]" "" NCCL_VERSION "${nccl_lines}")
+  string(REPLACE ";" "." NCCL_VERSION "${NCCL_VERSION}")
+  if(NCCL_VERSION VERSION_LESS 2.19)
+    message(FATAL_ERROR "FLASHRING_WITH_NCCL: NCCL ${NCCL_VERSION} in ${NCCL_INCLUDE_DIR} is older than 2.19")
+  endif()
+  include(CheckCXXSourceCompiles)
+  set(CMAKE_REQUIRED_INCLUDES ${NCCL_INCLUDE_DIR})
+  set(CMAKE_REQUIRED_LIBRARIES ${NCCL_LIBRARY} CUDA::cudart)
+  # What the transport will call: a communicator that does not block, and sends and receives.
+  check_cxx_source_compiles("#include <nccl.h>
+int main() {
+  ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+  ncclUniqueId id = {};
+  ncclComm_t communicator = nullptr;
+  config.blocking = 0;
+  return ncclCommInitRankConfig(&communicator, 1, id, 0, &config) + ncclGroupEnd()
+    + ncclSend(nullptr, 0, ncclInt8, 0, communicator, nullptr)
+    + ncclRecv(nullptr, 0, ncclInt8, 0, communicator, nullptr);
+}" FLASHRING_NCCL_LINKS)
+  unset(CMAKE_REQUIRED_INCLUDES)
+  unset(CMAKE_REQUIRED_LIBRARIES)
+  if(NOT FLASHRING_NCCL_LINKS)
+    message(FATAL_ERROR "FLASHRING_WITH_NCCL: a program with ncclCommInitRankConfig and ncclSend does not link")
+  endif()
+  message(STATUS "NCCL ${NCCL_VERSION} (${NCCL_LIBRARY})")
+endif()

@@ -1,0 +1,97 @@
+/* flashring for C, and for any language that calls C: kernel matrices as PETSc matrices, diffusion maps of moving
+ * points.
+ *
+ * Every function returns a PetscErrorCode and is collective on the communicator of its object unless it says otherwise.
+ * Arrays over points hold this rank's rows; coordinates are row-major, (local_rows, features). Arrays are copied: the
+ * caller may change or free them after the call.
+ *
+ *   MatCreateFlashring(comm, local_rows, 3, coordinates, &A);
+ *   MatFlashringSetOption(A, "form", "symmetric");
+ *   MatSetFromOptions(A);                              -mat_flashring_beta 0.5 ...
+ *   FlashringMapCreate(A, &map);
+ *   for each time step:
+ *     MatFlashringSetPoints(A, 3, coordinates);        moves the points, keeps memory and bandwidth
+ *     FlashringMapSolve(map);
+ *     FlashringMapGetRight(map, 1, psi);
+ *   FlashringMapDestroy(&map); MatDestroy(&A);
+ */
+#ifndef FLASHRING_H
+#define FLASHRING_H
+
+#include <flashring/version.h>
+#include <petscmat.h>
+
+/* Name for MatSetType and -mat_type. */
+#define MATFLASHRING "flashring"
+
+/* Registers the matrix type; PETSc calls it when -dll_append loads libflashring.so, and MatCreateFlashring calls it
+ * too. Programs that link the library and use MatSetType(A, MATFLASHRING) call it after PetscInitialize or
+ * SlepcInitialize. Calling it again is harmless. Fails when the PETSc of this program is not the one the library was
+ * built for (version, index size, scalar type). */
+PETSC_EXTERN PetscErrorCode FlashringRegisterAll(void);
+
+/* Version as text, such as "0.1.0"; FLASHRING_VERSION_* of the header tell what was compiled against. Not collective.
+ */
+PETSC_EXTERN const char *FlashringVersion(void);
+
+/* ---- the matrix ---- */
+
+/* A matrix of type flashring for the given points: coordinates (local_rows, features), finite, features >= 1, rows of
+ * rank 0 first. local_rows may be 0 on some ranks. Options may be set until MatSetUp (or the first use) fixes them. */
+PETSC_EXTERN PetscErrorCode MatCreateFlashring(MPI_Comm comm, PetscInt local_rows, PetscInt features,
+                                               const PetscReal coordinates[], Mat *A);
+
+/* One option as text, such as ("pair", "matern32:ell=1.5"), ("alpha", "1"), ("form", "symmetric"); names and values as
+ * `flashring-diffmap -help` lists them. Before MatSetUp. */
+PETSC_EXTERN PetscErrorCode MatFlashringSetOption(Mat A, const char name[], const char value[]);
+
+/* Before MatSetUp: gives the points of a matrix whose type was set by name. Afterwards: moves them, same local_rows and
+ * features; mean, densities and degrees are renewed at the next use, bandwidth and memory stay, and duplicates of A see
+ * the new points too. */
+PETSC_EXTERN PetscErrorCode MatFlashringSetPoints(Mat A, PetscInt features, const PetscReal coordinates[]);
+
+/* Weights of the points (a measure), (local_rows), positive and finite; ones where never given. Any time. */
+PETSC_EXTERN PetscErrorCode MatFlashringSetWeights(Mat A, const PetscReal weights[]);
+
+typedef enum {
+  FLASHRING_DENSITY, /* D = K m, m the weights */
+  FLASHRING_WEIGHT,  /* w = D^-alpha */
+  FLASHRING_DEGREE,  /* d = w o K (w o m) */
+  FLASHRING_MEASURE  /* m */
+} FlashringVector;
+
+/* A vector of the operator into out (local_rows). The first call after points or weights changed costs two passes. */
+PETSC_EXTERN PetscErrorCode MatFlashringGetVector(Mat A, FlashringVector which, PetscReal out[]);
+
+/* Products so far: calls, sweeps over all pairs, and columns times sweeps. Any pointer may be NULL. Not collective. */
+PETSC_EXTERN PetscErrorCode MatFlashringGetCounters(Mat A, PetscInt64 *calls, PetscInt64 *passes,
+                                                    PetscInt64 *column_passes);
+
+/* ---- the diffusion map ---- */
+
+typedef struct FlashringMap_ *FlashringMap;
+
+/* The map of the points of A, whose form must be symmetric. Takes a reference to A. Its solver is one of SLEPc: the
+ * program must have called SlepcInitialize (instead of PetscInitialize, or after it). Ten pairs, relative tolerance
+ * 1e-8 (1e-6 in fp32) unless set; every -eps_ option of SLEPc is read at each solution. */
+PETSC_EXTERN PetscErrorCode FlashringMapCreate(Mat A, FlashringMap *map);
+PETSC_EXTERN PetscErrorCode FlashringMapDestroy(FlashringMap *map);
+PETSC_EXTERN PetscErrorCode FlashringMapSetPairs(FlashringMap map, PetscInt pairs);
+PETSC_EXTERN PetscErrorCode FlashringMapSetTolerance(FlashringMap map, PetscReal tolerance);
+
+/* Solves for the points as they are now. Fewer pairs than asked for may converge: that is not an error. */
+PETSC_EXTERN PetscErrorCode FlashringMapSolve(FlashringMap map);
+
+/* What the last solution gave; the constant pair (value 1) is pair 0. Not collective. `status` lives until the next
+ * solution. */
+PETSC_EXTERN PetscErrorCode FlashringMapGetConverged(FlashringMap map, PetscInt *pairs, const char **status);
+/* value of pair k, and its residual |P psi - value psi|_pi / |psi|_pi measured in double precision; NULL is allowed. */
+PETSC_EXTERN PetscErrorCode FlashringMapGetEigenvalue(FlashringMap map, PetscInt k, PetscReal *value,
+                                                      PetscReal *residual);
+/* Right vector psi_k (orthonormal under the stationary law) and left vector pi o psi_k, (local_rows). */
+PETSC_EXTERN PetscErrorCode FlashringMapGetRight(FlashringMap map, PetscInt k, PetscReal out[]);
+PETSC_EXTERN PetscErrorCode FlashringMapGetLeft(FlashringMap map, PetscInt k, PetscReal out[]);
+/* Stationary law pi, (local_rows), sums to 1 over all ranks. */
+PETSC_EXTERN PetscErrorCode FlashringMapGetStationaryLaw(FlashringMap map, PetscReal out[]);
+
+#endif

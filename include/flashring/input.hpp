@@ -1,0 +1,47 @@
+// Input: the points of a run with their weights and feature scales, by the options that name them.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "flashring/communicator.hpp"
+#include "flashring/options.hpp"
+#include "flashring/points.hpp"
+
+namespace flashring {
+
+/// Where points come from and what they weigh, as the user typed it; empty: not given. Drivers read the options as
+/// -NAME, the matrix type as -[prefix]mat_flashring_NAME.
+struct InputOptions {
+  std::string points, generate, weights, feature_scales;
+
+  /// Throws Error for a name that is not declared.
+  void set(std::string_view name, std::string_view value);
+  const std::string &get(std::string_view name) const;
+};
+
+/// Declarations of the input options: points, generate, weights, feature_scales.
+std::span<const Option> input_options();
+
+/// Size of the points, found without reading more of them than that needs (headers; a CSV file is counted). Collective.
+/// Throws Error as read_input does.
+PointShape input_shape(const InputOptions &options, const Communicator &communicator);
+
+struct Input {
+  PointBlock points;            ///< feature scales applied and remembered
+  std::vector<double> weights;  // (local_rows), positive and finite; empty: not given
+};
+
+/// The points alone, on contiguous row ranges. Collective. Throws Error, the same on every rank, that names file,
+/// place, value and remedy; so do the following.
+PointBlock read_input_points(const InputOptions &options, const Communicator &communicator);
+
+/// Feature scales and weights of the options onto points that are here already, on any partition. Collective.
+void read_scales_and_weights(const InputOptions &options, const Communicator &communicator, Input &input);
+
+/// Both: points, scales and weights. Collective.
+Input read_input(const InputOptions &options, const Communicator &communicator);
+
+}  // namespace flashring

@@ -1,0 +1,68 @@
+// Plans: what a run will take of memory and time, before it takes it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "flashring/communicator.hpp"
+#include "flashring/memory.hpp"
+#include "flashring/options.hpp"
+#include "flashring/points.hpp"
+
+namespace flashring {
+
+/// How blocks of points reach the ranks that need them, and why.
+struct ExchangeChoice {
+  std::string exchange;  ///< "ring" or "resident"
+  std::string reason;    ///< in words, with numbers
+};
+
+/// Resolves -exchange: auto keeps the points of other ranks resident where they take at most a quarter of the memory
+/// that a rank can still have. Collective; the same on every rank.
+ExchangeChoice choose_exchange(const Communicator &communicator, const OperatorOptions &options, PointShape shape);
+
+struct MemoryPart {
+  std::string name;
+  double bytes = 0;  ///< on the rank with most rows
+};
+
+double sum_of(const std::vector<MemoryPart> &parts);
+
+/// Memory of a KernelOperator with its points, when passes carry up to `columns` columns in fp64 and one in the working
+/// precision. `exchange`: "ring" or "resident".
+std::vector<MemoryPart> operator_memory(const OperatorOptions &options, PointShape shape, int ranks, int columns,
+                                        const std::string &exchange);
+
+/// Seconds of one pass, from some milliseconds of the very tiles.
+struct PassTime {
+  double working = 0;  ///< one column in the working precision
+  double fp64 = 0;     ///< one column, set-up
+  double block = 0;    ///< several columns in fp64, residuals
+};
+/// `columns`: of the block, 1 to max_columns. Collective.
+PassTime measure_pass(const Communicator &communicator, const OperatorOptions &options, PointShape shape, int columns);
+
+/// A stretch of the run with the memory that it holds.
+struct PlanPhase {
+  std::string name;
+  std::vector<MemoryPart> memory;  ///< beyond what the program had when the plan was made
+};
+
+struct RunPlan {
+  PointShape shape;
+  int ranks = 1, threads = 1;
+  ExchangeChoice exchange;
+  double started_bytes = 0;  ///< resident memory when the plan was made, of the rank that has most
+  MemoryRoom room;           ///< what a rank can have beyond that
+  std::vector<PlanPhase> phases;
+
+  /// Largest of the phases, bytes per rank.
+  double peak() const;
+  /// Throws Error when the peak is more than there is room for; the message says which size would fit.
+  void check_room() const;
+};
+
+/// Ranks, threads, exchange and memory as they are now; the phases are the caller's. Collective.
+RunPlan start_plan(const Communicator &communicator, const OperatorOptions &options, PointShape shape);
+
+}  // namespace flashring

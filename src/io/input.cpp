@@ -1,0 +1,175 @@
+// The points of a run, with weights and feature scales, from the options that name them.
+#include "flashring/input.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <optional>
+
+#include "flashring/check.hpp"
+#include "flashring/readers.hpp"
+#include "io/point_file.hpp"
+
+namespace flashring {
+namespace {
+
+void check_source(const InputOptions &options, const Communicator &communicator) {
+  const bool both = !options.points.empty() && !options.generate.empty();
+  const bool none = options.points.empty() && options.generate.empty();
+  communicator.agree([&] {
+    FLASHRING_CHECK(!both && !none, "give the points either by -points FILE or by -generate SET",
+                    both ? ", not both" : "");
+  });
+}
+
+std::vector<double> read_weights(const std::string &file, const RowPartition &wanted,
+                                 const Communicator &communicator) {
+  std::vector<double> weights = read_vector("-weights", file, wanted.rows(), communicator);
+  const RowPartition partition = RowPartition::contiguous(wanted.rows(), communicator.size());
+  communicator.agree([&] {
+    const auto bad = std::find_if(weights.begin(), weights.end(), [](double weight) { return !(weight > 0); });
+    if (bad == weights.end()) return;
+    const GlobalRow row = partition.global_row(communicator.rank(), LocalRow{bad - weights.begin()});
+    throw Error(detail::concatenate("-weights ", file, ": row ", row.value, " (counted from 0) is ", *bad,
+                                    "; weights are positive: drop points that do not count"));
+  });
+  const PointBlock column(partition, communicator.rank(), 1, std::move(weights));
+  const PointBlock moved = redistribute(communicator, column, wanted);
+  return {moved.rows().begin(), moved.rows().end()};
+}
+
+/// 1/(standard deviation over all points) of every feature; 1 for a feature that is the same everywhere.
+std::vector<double> deviation_scales(const PointBlock &points, const Communicator &communicator) {
+  const auto d = static_cast<std::size_t>(points.features());
+  const std::vector<double> mean = global_mean(communicator, points);
+  std::vector<double> range(2 * d, -HUGE_VAL);  // largest values, then largest negatives
+  std::vector<double> squares(d, 0.0);
+  for (std::int64_t i = 0; i < points.local_rows(); ++i)
+    for (std::size_t k = 0; k < d; ++k) {
+      const double x = points.row(LocalRow{i})[k];
+      range[k] = std::max(range[k], x);
+      range[d + k] = std::max(range[d + k], -x);
+      squares[k] += (x - mean[k]) * (x - mean[k]);
+    }
+  communicator.max(std::span<double>(range));
+  communicator.sum(std::span<double>(squares));
+  std::vector<double> scales(d, 1.0);
+  for (std::size_t k = 0; k < d; ++k) {
+    // Equal values are seen by comparing: the rounding of the mean leaves them a tiny deviation.
+    if (range[k] == -range[d + k]) continue;
+    scales[k] = 1 / std::sqrt(squares[k] / static_cast<double>(points.partition().rows()));
+  }
+  return scales;
+}
+
+/// The numbers of a list such as 1,0.5,2; nothing where the text is none.
+std::optional<std::vector<double>> parse_list(std::string_view text) {
+  std::vector<double> numbers;
+  while (true) {
+    const std::size_t comma = text.find(',');
+    try {
+      numbers.push_back(parse_real("-feature_scales", text.substr(0, comma)));
+    } catch (const Error &) {
+      return std::nullopt;
+    }
+    if (comma == std::string_view::npos) return numbers;
+    text.remove_prefix(comma + 1);
+  }
+}
+
+/// d numbers from a file, as one column or one row; every rank gets all.
+std::vector<double> read_scales(const std::string &file, int features, const Communicator &communicator) {
+  return with_purpose("-feature_scales", [&] {
+    const PointShape shape = points_shape(file, communicator);
+    const bool line = shape.rows == 1 || shape.features == 1;
+    communicator.agree([&] {
+      FLASHRING_CHECK(line && shape.rows * shape.features == features, file, ": has shape (", shape.rows, ", ",
+                      shape.features, ") for ", features, " features; give one number per feature");
+    });
+    const PointBlock numbers = read_points(file, communicator);
+    const std::vector<std::byte> bytes = communicator.gather(std::as_bytes(numbers.rows()));
+    std::vector<double> scales(bytes.size() / sizeof(double));
+    std::memcpy(scales.data(), bytes.data(), bytes.size());
+    return scales;
+  });
+}
+
+void apply_scales(const std::string &text, PointBlock &points, const Communicator &communicator) {
+  if (text.empty()) return;
+  std::optional<std::vector<double>> scales;
+  if (text == "deviation") {
+    scales = deviation_scales(points, communicator);
+  } else if (parse_point_file(text).format != PointFormat::none) {
+    scales = read_scales(text, points.features(), communicator);
+  } else {
+    scales = parse_list(text);
+  }
+  communicator.agree([&] {
+    FLASHRING_CHECK(scales.has_value(), "-feature_scales: '", text,
+                    "' is neither deviation, nor numbers such as 1,0.5,2, nor a file (", known_point_files, ")");
+    try {
+      points.set_feature_scales(std::move(*scales));
+    } catch (const Error &error) {
+      throw Error(detail::concatenate("-feature_scales ", text, ": ", error.what()));
+    }
+  });
+}
+
+/// The member of that name; `Options` is InputOptions, const or not.
+template <class Options>
+auto &find_option(Options &options, std::string_view name) {
+  if (name == "points") return options.points;
+  if (name == "generate") return options.generate;
+  if (name == "weights") return options.weights;
+  if (name == "feature_scales") return options.feature_scales;
+  throw Error(detail::concatenate("option '", name, "' is unknown to the input"));
+}
+
+}  // namespace
+
+void InputOptions::set(std::string_view name, std::string_view value) { find_option(*this, name) = value; }
+
+const std::string &InputOptions::get(std::string_view name) const { return find_option(*this, name); }
+
+std::span<const Option> input_options() {
+  static constexpr std::array<Option, 4> declarations{{
+      {"points", "", "FILE.npy|.h5[:/dataset]|.csv|.tsv|.txt", "points, shape (N, d)"},
+      {"generate", "", "SET:key=value,...",
+       "generated points: circle:n= torus:n=,q= hypercube:d= swiss_roll:n=,m= clusters:n=,d=,k=,spread=,seed= "
+       "normal:n=,d=,seed="},
+      {"weights", "", "FILE", "one positive number per point: how much it counts; without: 1"},
+      {"feature_scales", "", "deviation|NUMBER,...|FILE",
+       "factor of every feature; deviation: 1/standard deviation, 1 for a constant feature"},
+  }};
+  return declarations;
+}
+
+PointShape input_shape(const InputOptions &options, const Communicator &communicator) {
+  check_source(options, communicator);
+  if (!options.points.empty())
+    return with_purpose("-points", [&] { return points_shape(options.points, communicator); });
+  PointShape shape;
+  communicator.agree([&] { shape = generated_shape(options.generate); });
+  return shape;
+}
+
+PointBlock read_input_points(const InputOptions &options, const Communicator &communicator) {
+  check_source(options, communicator);
+  if (options.points.empty()) return generate_points(options.generate, communicator);
+  return with_purpose("-points", [&] { return read_points(options.points, communicator); });
+}
+
+void read_scales_and_weights(const InputOptions &options, const Communicator &communicator, Input &input) {
+  if (!options.weights.empty()) input.weights = read_weights(options.weights, input.points.partition(), communicator);
+  apply_scales(options.feature_scales, input.points, communicator);
+}
+
+Input read_input(const InputOptions &options, const Communicator &communicator) {
+  Input input;
+  input.points = read_input_points(options, communicator);
+  read_scales_and_weights(options, communicator, input);
+  return input;
+}
+
+}  // namespace flashring

@@ -1,0 +1,131 @@
+// The diffusion map of flashring.h.
+#include <petscmat.h>
+#include <slepcsys.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "flashring/diffusion_map.hpp"
+#include "flashring/flashring.h"
+#include "petsc/mat_context.hpp"
+
+struct FlashringMap_ {
+  Mat matrix = nullptr;
+  flashring::DiffusionMapRequest request;
+  bool tolerance_given = false;
+  flashring::DiffusionMap map;
+};
+
+namespace flashring {
+namespace {
+
+PetscErrorCode check_pair(FlashringMap map, PetscInt k) {
+  PetscFunctionBegin;
+  PetscCheck(k >= 0 && k < map->map.results.pairs, PETSC_COMM_SELF, PETSC_ERR_ARG_OUTOFRANGE,
+             "pair %lld of %d that converged: ask FlashringMapGetConverged how many there are", (long long)k,
+             map->map.results.pairs);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/// One column of an array of the last solution.
+PetscErrorCode copy_column(FlashringMap map, const std::vector<double> &columns, PetscInt k, PetscReal out[]) {
+  const Results &results = map->map.results;
+  PetscFunctionBegin;
+  PetscCall(check_pair(map, k));
+  const std::size_t rows = results.pi.size();
+  std::copy_n(columns.begin() + static_cast<std::ptrdiff_t>(rows * static_cast<std::size_t>(k)), rows, out);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+}  // namespace
+}  // namespace flashring
+
+PetscErrorCode FlashringMapCreate(Mat A, FlashringMap *map) {
+  PetscBool ours = PETSC_FALSE;
+  PetscBool started = PETSC_FALSE;
+  PetscFunctionBegin;
+  PetscCall(PetscObjectTypeCompare((PetscObject)A, MATFLASHRING, &ours));
+  PetscCheck(ours, PetscObjectComm((PetscObject)A), PETSC_ERR_ARG_WRONG,
+             "a diffusion map needs a matrix of type " MATFLASHRING);
+  PetscCall(SlepcInitialized(&started));
+  PetscCheck(started, PetscObjectComm((PetscObject)A), PETSC_ERR_ORDER,
+             "a diffusion map uses SLEPc; call SlepcInitialize() instead of, or after, PetscInitialize()");
+  PetscCall(PetscObjectReference((PetscObject)A));
+  *map = new FlashringMap_;
+  (*map)->matrix = A;
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode FlashringMapDestroy(FlashringMap *map) {
+  PetscFunctionBegin;
+  if (*map == nullptr) PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCall(MatDestroy(&(*map)->matrix));
+  delete *map;
+  *map = nullptr;
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode FlashringMapSetPairs(FlashringMap map, PetscInt pairs) {
+  PetscFunctionBegin;
+  PetscCheck(pairs >= 1 && pairs <= INT_MAX, PetscObjectComm((PetscObject)map->matrix), PETSC_ERR_ARG_OUTOFRANGE,
+             "%lld pairs; give 1 to the number of points", (long long)pairs);
+  map->request.eigen.pairs = static_cast<int>(pairs);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode FlashringMapSetTolerance(FlashringMap map, PetscReal tolerance) {
+  PetscFunctionBegin;
+  PetscCheck(std::isfinite(tolerance) && tolerance > 0, PetscObjectComm((PetscObject)map->matrix),
+             PETSC_ERR_ARG_OUTOFRANGE, "tolerance %g is not a positive number", (double)tolerance);
+  map->request.eigen.tolerance = tolerance;
+  map->tolerance_given = true;
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode FlashringMapSolve(FlashringMap map) {
+  std::shared_ptr<flashring::KernelOperator> op;
+  PetscFunctionBegin;
+  PetscCall(MatSetUp(map->matrix));
+  PetscCall(flashring::mat_get_operator(map->matrix, &op));
+  const MPI_Comm comm = PetscObjectComm((PetscObject)map->matrix);
+  PetscCheck(op->options().form == flashring::Form::symmetric, comm, PETSC_ERR_ARG_WRONGSTATE,
+             "a diffusion map needs form symmetric; set it by MatFlashringSetOption(A, \"form\", \"symmetric\")");
+  if (!map->tolerance_given) map->request.eigen.tolerance = flashring::default_tolerance(op->options().precision);
+  map->request.eigen.seed = op->options().seed;
+  FLASHRING_GUARD(comm, map->map = flashring::diffusion_map(map->matrix, *op, map->request));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode FlashringMapGetConverged(FlashringMap map, PetscInt *pairs, const char **status) {
+  PetscFunctionBegin;
+  if (pairs != nullptr) *pairs = map->map.results.pairs;
+  if (status != nullptr) *status = map->map.status.empty() ? "not solved yet" : map->map.status.c_str();
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode FlashringMapGetEigenvalue(FlashringMap map, PetscInt k, PetscReal *value, PetscReal *residual) {
+  const flashring::Results &results = map->map.results;
+  PetscFunctionBegin;
+  PetscCall(flashring::check_pair(map, k));
+  if (value != nullptr) *value = results.eigenvalues[static_cast<std::size_t>(k)];
+  if (residual != nullptr) *residual = results.residuals[static_cast<std::size_t>(k)];
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode FlashringMapGetRight(FlashringMap map, PetscInt k, PetscReal out[]) {
+  PetscFunctionBegin;
+  PetscCall(flashring::copy_column(map, map->map.results.right, k, out));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode FlashringMapGetLeft(FlashringMap map, PetscInt k, PetscReal out[]) {
+  PetscFunctionBegin;
+  PetscCall(flashring::copy_column(map, map->map.results.left, k, out));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode FlashringMapGetStationaryLaw(FlashringMap map, PetscReal out[]) {
+  PetscFunctionBegin;
+  std::copy(map->map.results.pi.begin(), map->map.results.pi.end(), out);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}

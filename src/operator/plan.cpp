@@ -1,0 +1,146 @@
+// What an operator will take: the arrays of points, tiles, ring and operator, counted as these make them.
+//
+// Rows of a rank n = ceil(N/P), padded to tiles of T rows. Memory is linear in n, so a size that fits follows from one
+// that does not.
+#include "flashring/plan.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdio>
+
+#include "base/threads.hpp"
+#include "flashring/check.hpp"
+#include "flashring/summation.hpp"
+#include "tile/calibrate.hpp"
+
+namespace flashring {
+namespace {
+
+/// Sizes of the rank with most rows.
+struct RankSize {
+  RankSize(const Backend &backend, PointShape shape, int ranks)
+      : rows(std::ceil(static_cast<double>(shape.rows) / ranks)),
+        tiles(std::ceil(rows / backend.tile_rows)),
+        padded(tiles * backend.tile_rows),
+        steps(ranks / 2 + 1) {}
+  double rows, tiles, padded;
+  int steps;  // of a square pass
+};
+
+TileShape tile_shape(const OperatorOptions &options, int features, Precision precision, int columns) {
+  return {options.pair, RowKind::sum, 0, precision, features, columns, {}};
+}
+
+std::vector<Precision> precisions(const OperatorOptions &options) {
+  if (options.precision == Precision::fp64) return {Precision::fp64};
+  return {Precision::fp64, options.precision};
+}
+
+/// Packed points of one rank in every precision in use.
+double payload_bytes(const Backend &backend, const OperatorOptions &options, int features, double tiles) {
+  double bytes = 0;
+  for (const Precision precision : precisions(options))
+    bytes += tiles * static_cast<double>(backend.payload_bytes(tile_shape(options, features, precision, 1)));
+  return bytes;
+}
+
+double visitors_bytes(const OperatorOptions &options, PointShape shape, int ranks) {
+  const Backend &backend = find_backend(options.backend);
+  const RankSize size(backend, shape, ranks);
+  return (size.steps - 1) * payload_bytes(backend, options, shape.features, size.tiles);
+}
+
+}  // namespace
+
+double sum_of(const std::vector<MemoryPart> &parts) {
+  double bytes = 0;
+  for (const MemoryPart &part : parts) bytes += part.bytes;
+  return bytes;
+}
+
+ExchangeChoice choose_exchange(const Communicator &communicator, const OperatorOptions &options, PointShape shape) {
+  if (options.exchange != "auto") return {options.exchange, "as asked"};
+  if (communicator.size() == 1) return {"ring", "on one rank no block moves"};
+  double bytes = 0;
+  communicator.agree([&] { bytes = visitors_bytes(options, shape, communicator.size()); });
+  const double room = memory_room(communicator).bytes;
+  const bool fits = 4 * bytes <= room;
+  std::array<char, 128> text{};
+  std::snprintf(text.data(), text.size(),
+                "the points a rank meets take %.3g MB there, %s a quarter of the free %.3g GB", 1e-6 * bytes,
+                fits ? "less than" : "more than", 1e-9 * room);
+  return {fits ? "resident" : "ring", text.data()};
+}
+
+std::vector<MemoryPart> operator_memory(const OperatorOptions &options, PointShape shape, int ranks, int columns,
+                                        const std::string &exchange) {
+  const Backend &backend = find_backend(options.backend);
+  const RankSize size(backend, shape, ranks);
+  const double d = shape.features;
+  const double column_numbers = size.padded * columns * 8;  // of columns in fp64; sums are always fp64
+  double columns_and_sums = 2 * column_numbers;
+  if (options.precision == Precision::fp32) columns_and_sums += size.padded * (4 + 8);
+  const int slots = std::min(2, size.steps - 1);
+  // Visiting columns and two partial states in turn, and one state that arrives.
+  const double moving = slots * 2 * column_numbers + (slots > 0 ? column_numbers : 0);
+  const double payload = payload_bytes(backend, options, shape.features, size.tiles);
+  const double widest =
+      size.tiles * static_cast<double>(backend.payload_bytes(tile_shape(options, shape.features, Precision::fp64, 1)));
+  return {{"points", size.rows * d * 8},
+          {"points in tiles", payload},
+          {"points of other ranks", exchange == "resident" ? visitors_bytes(options, shape, ranks) : slots * widest},
+          {"columns and sums", columns_and_sums},
+          {"columns and sums on their way", moving},
+          {"weights, density, degree, scalings", size.rows * 6 * 8}};
+}
+
+PassTime measure_pass(const Communicator &communicator, const OperatorOptions &options, PointShape shape, int columns) {
+  const int ranks = communicator.size();
+  const int threads = choose_threads(options.threads, communicator);
+  const Backend *backend = nullptr;
+  communicator.agree([&] { backend = &find_backend(options.backend); });
+  const double all = RankSize(*backend, shape, ranks).tiles * ranks;
+  const double tile_pairs = all * (all + 1) / 2 / ranks;
+  const auto seconds = [&](Precision precision, int c) {
+    const double one = seconds_per_tile_pair(*backend, tile_shape(options, shape.features, precision, c), threads);
+    return tile_pairs * communicator.max(one);
+  };
+  PassTime time;
+  time.fp64 = seconds(Precision::fp64, 1);
+  time.working = options.precision == Precision::fp64 ? time.fp64 : seconds(options.precision, 1);
+  time.block = columns == 1 ? time.fp64 : seconds(Precision::fp64, columns);
+  return time;
+}
+
+double RunPlan::peak() const {
+  double most = 0;
+  for (const PlanPhase &phase : phases) most = std::max(most, sum_of(phase.memory));
+  return most;
+}
+
+void RunPlan::check_room() const {
+  const double needed = peak();
+  if (needed <= room.bytes) return;
+  const auto fitting = static_cast<std::int64_t>(std::floor(static_cast<double>(shape.rows) * room.bytes / needed));
+  const int more = static_cast<int>(std::ceil(ranks * needed / room.bytes));
+  std::array<char, 160> text{};
+  std::snprintf(text.data(), text.size(), "this run needs %.3g MB per rank and %.3g MB are free (limit: %s)",
+                1e-6 * needed, 1e-6 * room.bytes, room.limit.c_str());
+  throw Error(detail::concatenate(text.data(), "; about ", fitting, " of the ", shape.rows,
+                                  " points would fit, or all of them on ", more, " ranks with as much memory each"));
+}
+
+RunPlan start_plan(const Communicator &communicator, const OperatorOptions &options, PointShape shape) {
+  RunPlan plan;
+  plan.shape = shape;
+  plan.ranks = communicator.size();
+  plan.threads = choose_threads(options.threads, communicator);
+  communicator.agree([&] { find_backend(options.backend); });
+  plan.exchange = choose_exchange(communicator, options, shape);
+  plan.started_bytes = communicator.max(resident_bytes());
+  plan.room = memory_room(communicator);
+  return plan;
+}
+
+}  // namespace flashring

@@ -1,0 +1,164 @@
+// The matrix functions of flashring.h.
+#include <petscmat.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "flashring/flashring.h"
+#include "flashring/version.hpp"
+#include "petsc/mat_context.hpp"
+
+namespace flashring {
+namespace {
+
+/// The context, when A is of type flashring at all.
+PetscErrorCode context_of(Mat A, MatContext **context) {
+  PetscBool ours = PETSC_FALSE;
+  PetscFunctionBegin;
+  PetscCall(PetscObjectTypeCompare((PetscObject)A, MATFLASHRING, &ours));
+  PetscCheck(ours, PetscObjectComm((PetscObject)A), PETSC_ERR_ARG_WRONG,
+             "this matrix is not of type " MATFLASHRING "; make it by MatCreateFlashring or MatSetType");
+  PetscCall(mat_context(A, context));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/// Rows of this rank, from what the program has said of sizes.
+PetscErrorCode local_rows(Mat A, PetscInt *rows) {
+  PetscLayout layout = nullptr;
+  PetscInt N = 0;
+  PetscFunctionBegin;
+  PetscCall(MatGetLayouts(A, &layout, nullptr));
+  PetscCall(PetscLayoutGetSize(layout, &N));
+  PetscCall(PetscLayoutGetLocalSize(layout, rows));
+  PetscCheck(N >= 0 || *rows >= 0, PetscObjectComm((PetscObject)A), PETSC_ERR_ORDER,
+             "give the sizes by MatSetSizes() before points and weights");
+  PetscCall(PetscLayoutSetUp(layout));
+  PetscCall(PetscLayoutGetLocalSize(layout, rows));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/// The operator, made now if need be.
+PetscErrorCode operator_of(Mat A, KernelOperator **op) {
+  MatContext *context = nullptr;
+  PetscFunctionBegin;
+  PetscCall(context_of(A, &context));
+  if (context->op == nullptr) PetscCall(MatSetUp(A));
+  *op = context->op.get();
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/// Solvers that keep what they derived from the entries look at the state, which an assembly counts up.
+PetscErrorCode entries_changed(Mat A) {
+  PetscFunctionBegin;
+  PetscCall(MatAssemblyBegin(A, MAT_FINAL_ASSEMBLY));
+  PetscCall(MatAssemblyEnd(A, MAT_FINAL_ASSEMBLY));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+bool is_input(const char *name) {
+  return std::any_of(input_options().begin(), input_options().end(),
+                     [&](const Option &option) { return std::strcmp(option.name, name) == 0; });
+}
+
+std::span<const double> vector_of(KernelOperator &op, FlashringVector which) {
+  if (which == FLASHRING_DENSITY) return op.density();
+  if (which == FLASHRING_WEIGHT) return op.weight();
+  if (which == FLASHRING_DEGREE) return op.degree();
+  return op.measure();
+}
+
+}  // namespace
+}  // namespace flashring
+
+using flashring::KernelOperator;
+using flashring::MatContext;
+
+const char *FlashringVersion(void) { return flashring::version(); }
+
+PetscErrorCode MatCreateFlashring(MPI_Comm comm, PetscInt local_rows, PetscInt features, const PetscReal coordinates[],
+                                  Mat *A) {
+  PetscFunctionBegin;
+  PetscCheck(local_rows >= 0, PETSC_COMM_SELF, PETSC_ERR_ARG_OUTOFRANGE, "local_rows is %lld; give 0 or more",
+             (long long)local_rows);
+  PetscCall(FlashringRegisterAll());
+  PetscCall(MatCreate(comm, A));
+  PetscCall(MatSetSizes(*A, local_rows, local_rows, PETSC_DETERMINE, PETSC_DETERMINE));
+  PetscCall(MatSetType(*A, MATFLASHRING));
+  PetscCall(MatFlashringSetPoints(*A, features, coordinates));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode MatFlashringSetOption(Mat A, const char name[], const char value[]) {
+  MatContext *context = nullptr;
+  PetscFunctionBegin;
+  PetscCall(flashring::context_of(A, &context));
+  PetscCheck(context->op == nullptr, PetscObjectComm((PetscObject)A), PETSC_ERR_ORDER,
+             "option %s: the matrix is set up and its options are fixed; set them before MatSetUp()", name);
+  FLASHRING_GUARD(PetscObjectComm((PetscObject)A), {
+    if (flashring::is_input(name))
+      context->input.set(name, value);
+    else
+      context->options.set(name, value);
+  });
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode MatFlashringSetPoints(Mat A, PetscInt features, const PetscReal coordinates[]) {
+  MatContext *context = nullptr;
+  PetscInt rows = 0;
+  PetscFunctionBegin;
+  PetscCall(flashring::context_of(A, &context));
+  PetscCall(flashring::local_rows(A, &rows));
+  const MPI_Comm comm = PetscObjectComm((PetscObject)A);
+  PetscCheck(features >= 1 && features <= INT_MAX, comm, PETSC_ERR_ARG_OUTOFRANGE,
+             "points have %lld features; at least 1 is needed", (long long)features);
+  const std::span<const double> values(coordinates,
+                                       static_cast<std::size_t>(rows) * static_cast<std::size_t>(features));
+  if (context->op == nullptr) {
+    context->features = static_cast<int>(features);
+    FLASHRING_GUARD(comm, context->coordinates.assign(values.begin(), values.end()));
+    PetscFunctionReturn(PETSC_SUCCESS);
+  }
+  FLASHRING_GUARD(comm, context->op->update_points(values));
+  PetscCall(flashring::entries_changed(A));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode MatFlashringSetWeights(Mat A, const PetscReal weights[]) {
+  MatContext *context = nullptr;
+  PetscInt rows = 0;
+  PetscFunctionBegin;
+  PetscCall(flashring::context_of(A, &context));
+  PetscCall(flashring::local_rows(A, &rows));
+  const MPI_Comm comm = PetscObjectComm((PetscObject)A);
+  const std::span<const double> values(weights, static_cast<std::size_t>(rows));
+  if (context->op == nullptr) {
+    FLASHRING_GUARD(comm, context->weights.assign(values.begin(), values.end()));
+    PetscFunctionReturn(PETSC_SUCCESS);
+  }
+  FLASHRING_GUARD(comm, context->op->update_measure(values));
+  PetscCall(flashring::entries_changed(A));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode MatFlashringGetVector(Mat A, FlashringVector which, PetscReal out[]) {
+  KernelOperator *op = nullptr;
+  PetscFunctionBegin;
+  PetscCall(flashring::operator_of(A, &op));
+  FLASHRING_GUARD(PetscObjectComm((PetscObject)A), {
+    const std::span<const double> values = flashring::vector_of(*op, which);
+    std::copy(values.begin(), values.end(), out);
+  });
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode MatFlashringGetCounters(Mat A, PetscInt64 *calls, PetscInt64 *passes, PetscInt64 *column_passes) {
+  MatContext *context = nullptr;
+  PetscFunctionBegin;
+  PetscCall(flashring::context_of(A, &context));
+  const flashring::Counters counters = context->op == nullptr ? flashring::Counters() : context->op->counters();
+  if (calls != nullptr) *calls = counters.calls;
+  if (passes != nullptr) *passes = counters.passes;
+  if (column_passes != nullptr) *column_passes = counters.column_passes;
+  PetscFunctionReturn(PETSC_SUCCESS);
+}

@@ -1,0 +1,67 @@
+#include "tile/calibrate.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <vector>
+
+#include "flashring/random.hpp"
+#include "flashring/tile_block.hpp"
+#include "tile/sweep.hpp"
+
+namespace flashring {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+
+/// Independent standard normal features: two points are about sqrt(2 d) apart.
+PointBlock normal_points(std::int64_t rows, int features) {
+  std::vector<double> values(static_cast<std::size_t>(rows * features));
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = random_normal(1, RandomStream::sample, i);
+  return {RowPartition::contiguous(rows, 1), 0, features, std::move(values)};
+}
+
+}  // namespace
+
+void set_length_scale(PairFunction &pair, double median_squared_distance) {
+  pair.parameters[0] =
+      pair.kind == PairKind::gaussian ? 1 / (2 * median_squared_distance) : std::sqrt(median_squared_distance);
+}
+
+double seconds_per_tile_pair(const Backend &backend, TileShape shape, int threads) {
+  if (shape.pair.kind == PairKind::inner_exp)
+    shape.pair.parameters = {1.0 / shape.features, 1.0, 0, 0};
+  else
+    set_length_scale(shape.pair, 2.0 * shape.features);
+  // Enough tiles for every thread, but no more than a few megabytes of them.
+  const auto most = static_cast<int>((std::size_t{1} << 24U) / backend.payload_bytes(shape));
+  const int tiles = std::clamp(most, 2 * threads, 8 * threads);
+  TileBlock block(backend, shape, normal_points(static_cast<std::int64_t>(tiles) * backend.tile_rows, shape.features),
+                  {});
+  const std::vector<double> ones(static_cast<std::size_t>(block.local_rows() * shape.columns), 1.0);
+  block.set_columns(ones.data(), block.local_rows(), shape.columns, {});
+  const std::size_t state = static_cast<std::size_t>(shape.columns * backend.tile_rows) * 8;
+  block.state().resize(static_cast<std::size_t>(tiles) * state);
+  std::fill_n(block.state().data(), block.state().size(), std::byte{0});
+  const auto all = std::make_shared<const std::vector<TileInfo>>(block.tiles().begin(), block.tiles().end());
+  const PairList pairs(PairList::Pattern::square, Sides::both, {}, all, all);
+  const TileSide side{block.tiles().data(),   block.payload().data(), nullptr, nullptr,
+                      block.columns().data(), block.state().data()};
+  const auto count = static_cast<std::size_t>(tiles);
+  const SweepWork work{shape, side, side, count, count, pairs};
+  Sweep sweep(backend, threads);
+  sweep.run(work, [] {});  // buffers, frequency
+  std::vector<double> seconds;
+  for (const auto begin = Clock::now(); seconds.size() < 3 || seconds_since(begin) < 0.02;) {
+    const auto before = Clock::now();
+    sweep.run(work, [] {});
+    seconds.push_back(seconds_since(before));
+  }
+  std::nth_element(seconds.begin(), seconds.begin() + static_cast<std::ptrdiff_t>(seconds.size() / 2), seconds.end());
+  const double pairs_of_tiles = 0.5 * tiles * (tiles + 1);
+  return seconds[seconds.size() / 2] / pairs_of_tiles;
+}
+
+}  // namespace flashring

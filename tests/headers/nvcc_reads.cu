@@ -1,0 +1,62 @@
+// What the CUDA compiler must be able to read: the tile contract, and every pair formula and row rule inside a
+// namespace, as a device backend will include them. Every formula is instantiated with numbers that a device has.
+#include <cmath>
+#include <cstddef>
+
+#include "flashring/pair.hpp"
+#include "flashring/row.hpp"
+#include "flashring/tile.hpp"
+#include "flashring/types.hpp"
+
+namespace flashring::nvcc_reads {
+namespace {
+
+#include "flashring/pair_formulas.inc"
+#include "flashring/row_rules.inc"
+
+struct Math {
+  using V = float;
+  static V set(double a) { return static_cast<float>(a); }
+  static V add(V a, V b) { return a + b; }
+  static V sub(V a, V b) { return a - b; }
+  static V mul(V a, V b) { return a * b; }
+  static V fma(V a, V b, V c) { return std::fma(a, b, c); }
+  static V neg(V a) { return -a; }
+  static V max(V a, V b) { return a > b ? a : b; }
+  static V sqrt(V a) { return std::sqrt(a); }
+  static V exp2(V a) { return std::exp2(a); }
+  static V log2(V a) { return std::log2(a); }
+};
+
+template <PairKind kind>
+float both(float q, const double *constants) {
+  return Formula<kind>::template weight<Math>(q, constants) + Formula<kind>::template log2_weight<Math>(q, constants);
+}
+
+template <RowKind kind>
+std::size_t words() {
+  return static_cast<std::size_t>(Rule<kind>::state_words(0, 1) + Rule<kind>::passes);
+}
+
+}  // namespace
+
+float all_pairs(float q, const double *constants) {
+  float sum = 0;
+#define FLASHRING_PAIR(name) sum += both<PairKind::name>(q, constants);
+#include "flashring/pair_list.inc"
+#undef FLASHRING_PAIR
+  return sum;
+}
+
+std::size_t all_rows() {
+  std::size_t sum = 0;
+#define FLASHRING_ROW(name) sum += words<RowKind::name>();
+#include "flashring/row_list.inc"
+#undef FLASHRING_ROW
+  return sum;
+}
+
+// A kernel that gets the contract's plain structures by value.
+__global__ void reads_shape(TileShape shape, int *features) { *features = shape.features; }
+
+}  // namespace flashring::nvcc_reads

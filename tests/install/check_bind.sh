@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# cluster/bind.sh under mpirun on this machine, and on machines that are made up (lscpu and taskset replaced).
+# usage: check_bind.sh SOURCE_FOLDER MPIEXEC NUMPROC_FLAG
+set -euo pipefail
+bind=$1/cluster/bind.sh mpiexec=$2 flag=$3
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+fail() { printf 'check_bind: %s\n' "$*" >&2; exit 1; }
+
+# Here: two ranks get different cores where there are two, and the program's own exit code and arguments come through.
+"$mpiexec" "$flag" 2 "$bind" sh -c 'taskset -cp $$' | sed 's/.*: //' | sort >"$work/here"
+if [ "$(nproc)" -ge 2 ] && [ "$(lscpu -p=CORE,SOCKET | grep -v '^#' | sort -u | wc -l)" -ge 2 ]; then
+  [ "$(uniq "$work/here" | wc -l)" -eq 2 ] || fail "two ranks share cores: $(cat "$work/here")"
+fi
+status=0
+"$bind" sh -c '[ "$1" = "two words" ] && exit 7' sh 'two words' || status=$?
+[ "$status" -eq 7 ] || fail "exit code $status instead of 7"
+
+# A machine of 2 sockets, 4 NUMA nodes, 8 third-level caches, 32 cores with 2 hardware threads each; processors 0-31 are
+# the first threads, and the cores of a cache are not numbered one after the other.
+cat >"$work/lscpu" <<'SCRIPT'
+#!/bin/sh
+echo '# CPU,Core,Socket,Node,,L1d,L1i,L2,L3'
+for cpu in $(seq 0 63); do
+  core=$((cpu % 32))
+  echo "$cpu,$core,$((core % 8 / 4)),$((core % 8 / 2)),,$core,$core,$core,$((core % 8))"
+done
+SCRIPT
+cat >"$work/taskset" <<'SCRIPT'
+#!/bin/sh
+if [ "$1" = -cp ]; then echo "pid $2's current affinity list: $FAKE_MASK"; else echo "$2"; fi
+SCRIPT
+chmod +x "$work/lscpu" "$work/taskset"
+# cores MASK EXPECTED VARIABLE=VALUE...: what bind.sh binds to
+cores() {
+  local mask=$1 expected=$2 got
+  shift 2
+  got=$(env -u OMPI_COMM_WORLD_LOCAL_RANK PATH="$work:$PATH" FAKE_MASK="$mask" "$@" "$bind" program)
+  [ "$got" = "$expected" ] || fail "mask $mask, $*: bound to $got instead of $expected"
+}
+# One rank per cache.
+cores 0-63 0,8,16,24 OMPI_COMM_WORLD_LOCAL_RANK=0 OMPI_COMM_WORLD_LOCAL_SIZE=8
+cores 0-63 7,15,23,31 OMPI_COMM_WORLD_LOCAL_RANK=7 OMPI_COMM_WORLD_LOCAL_SIZE=8
+# One rank per socket: whole caches. MPICH's names.
+cores 0-63 4,12,20,28,5,13,21,29,6,14,22,30,7,15,23,31 MPI_LOCALRANKID=1 MPI_LOCALNRANKS=2
+# Slurm's names; the third node has 4 tasks.
+cores 0-63 2,10,18,26,3,11,19,27 SLURM_LOCALID=1 SLURM_NODEID=2 'SLURM_STEP_TASKS_PER_NODE=8(x2),4'
+# A part of the machine, a list with gaps and strides, numbers that do not divide.
+cores 0-7,32-39 4,5,6,7 OMPI_COMM_WORLD_LOCAL_RANK=1 OMPI_COMM_WORLD_LOCAL_SIZE=2
+cores 0-6:3,8 0,8,3,6 OMPI_COMM_WORLD_LOCAL_RANK=0 OMPI_COMM_WORLD_LOCAL_SIZE=1
+cores 0-7 2,3,4 OMPI_COMM_WORLD_LOCAL_RANK=1 OMPI_COMM_WORLD_LOCAL_SIZE=3
+# More ranks than cores; no launcher at all.
+cores 0-1 0 OMPI_COMM_WORLD_LOCAL_RANK=1 OMPI_COMM_WORLD_LOCAL_SIZE=4
+cores 0-1 1 OMPI_COMM_WORLD_LOCAL_RANK=3 OMPI_COMM_WORLD_LOCAL_SIZE=4
+cores 5 5
+echo 'check_bind: all is well'

@@ -1,0 +1,66 @@
+// The memory plan against what the operator's own arrays take, and the size that would fit.
+#include <gtest/gtest.h>
+
+#include "flashring/check.hpp"
+#include "flashring/plan.hpp"
+#include "support/apply.hpp"
+
+namespace flashring::test {
+namespace {
+
+double part(const std::vector<MemoryPart> &parts, const std::string &name) {
+  for (const MemoryPart &p : parts)
+    if (p.name == name) return p.bytes;
+  ADD_FAILURE() << "no part " << name;
+  return 0;
+}
+
+TEST(Plan, PartsAreThoseOfTheArrays) {
+  OperatorOptions options = options_of({{"pair", "gaussian:beta=1"}, {"backend", "ref"}});
+  const Backend &backend = find_backend("ref");
+  const PointShape shape{1000 * backend.tile_rows, 5};
+  const double rows = 1000.0 * backend.tile_rows;
+  const TileShape tile{options.pair, RowKind::sum, 0, Precision::fp64, 5, 1, {}};
+  const auto payload = static_cast<double>(backend.payload_bytes(tile));
+  const std::vector<MemoryPart> alone = operator_memory(options, shape, 1, 1, "ring");
+  EXPECT_EQ(part(alone, "points"), rows * 5 * 8);
+  EXPECT_EQ(part(alone, "points in tiles"), 1000 * payload);
+  EXPECT_EQ(part(alone, "points of other ranks"), 0);
+  EXPECT_EQ(part(alone, "columns and sums"), 2 * rows * 8);
+  EXPECT_EQ(part(alone, "columns and sums on their way"), 0);
+  // Four ranks: a rank meets two others; the ring holds two blocks at a time whatever the number of ranks.
+  EXPECT_EQ(part(operator_memory(options, shape, 4, 1, "resident"), "points of other ranks"), 2 * 250 * payload);
+  EXPECT_EQ(part(operator_memory(options, shape, 10, 1, "resident"), "points of other ranks"), 5 * 100 * payload);
+  EXPECT_EQ(part(operator_memory(options, shape, 10, 1, "ring"), "points of other ranks"), 2 * 100 * payload);
+  EXPECT_EQ(part(operator_memory(options, shape, 2, 1, "ring"), "points of other ranks"), 500 * payload);
+}
+
+TEST(Plan, ARunThatDoesNotFitSaysWhichWould) {
+  RunPlan plan;
+  plan.shape = {1000000, 3};
+  plan.ranks = 4;
+  plan.room = {1e9, "ulimit -v"};
+  plan.phases = {{"one", {{"a", 2e8}, {"b", 3e8}}}, {"two", {{"a", 4e9}}}};
+  EXPECT_EQ(plan.peak(), 4e9);
+  try {
+    plan.check_room();
+    FAIL() << "no error";
+  } catch (const Error &error) {
+    for (const char *word : {"4e+03 MB", "1e+03 MB", "ulimit -v", "250000 of the 1000000", "16 ranks"})
+      EXPECT_NE(std::string(error.what()).find(word), std::string::npos) << word << "\n" << error.what();
+  }
+  plan.room.bytes = 4e9;
+  EXPECT_NO_THROW(plan.check_room());
+}
+
+TEST(Plan, TimesArePositiveAndTheSameEverywhere) {
+  const PassTime time =
+      measure_pass(world(), options_of({{"pair", "gaussian:beta=1"}, {"precision", "fp32"}}), {20000, 3}, 8);
+  EXPECT_GT(time.working, 0);
+  EXPECT_GT(time.fp64, 0);
+  EXPECT_GT(time.block, 0);
+  EXPECT_EQ(world().max(time.fp64), world().min(time.fp64));
+}
+
+}  // namespace
+}  // namespace flashring::test

@@ -1,0 +1,223 @@
+// The C interface: matrices and maps of points that a program holds, moves and weighs.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "flashring/flashring.h"
+#include "flashring/petsc_mat.hpp"
+#include "support/petsc.hpp"
+#include "support/scatter.hpp"
+#include "support/world.hpp"
+
+namespace flashring::test {
+namespace {
+
+const bool started = start_petsc();
+
+constexpr int rows = 90;
+
+/// This rank's rows of a point set, as a simulation holds them; rank 1 holds none where there are three ranks or more.
+std::vector<double> my_rows(std::uint64_t seed, PetscInt *local) {
+  const PointSet points = random_points(rows, 2, seed);
+  std::vector<std::int64_t> counts(static_cast<std::size_t>(world().size()), 0);
+  for (int i = 0; i < rows; ++i) {
+    const int rank = i % world().size();
+    ++counts[static_cast<std::size_t>(rank == 1 && world().size() > 2 ? 0 : rank)];
+  }
+  const PointBlock block = local_block(points, RowPartition::from_counts(counts), world().rank());
+  *local = static_cast<PetscInt>(block.local_rows());
+  return {block.rows().begin(), block.rows().end()};
+}
+
+struct Simulation {
+  explicit Simulation(std::uint64_t seed) {
+    coordinates = my_rows(seed, &local);
+    check_petsc(MatCreateFlashring(PETSC_COMM_WORLD, local, 2, coordinates.data(), &A), "MatCreateFlashring");
+    set("pair", "gaussian:beta=1.5");
+    set("form", "symmetric");
+    set("threads", "1");
+    check_petsc(FlashringMapCreate(A, &map), "FlashringMapCreate");
+    check_petsc(FlashringMapSetPairs(map, 4), "FlashringMapSetPairs");
+  }
+  Simulation(const Simulation &) = delete;
+  Simulation &operator=(const Simulation &) = delete;
+  ~Simulation() {
+    FlashringMapDestroy(&map);
+    MatDestroy(&A);
+  }
+  void set(const char *name, const char *value) const {
+    check_petsc(MatFlashringSetOption(A, name, value), "MatFlashringSetOption");
+  }
+  void move(std::uint64_t seed) {
+    coordinates = my_rows(seed, &local);
+    check_petsc(MatFlashringSetPoints(A, 2, coordinates.data()), "MatFlashringSetPoints");
+  }
+  /// Values, then right vectors.
+  std::vector<double> solve() const {
+    check_petsc(FlashringMapSolve(map), "FlashringMapSolve");
+    PetscInt pairs = 0;
+    const char *status = nullptr;
+    check_petsc(FlashringMapGetConverged(map, &pairs, &status), "FlashringMapGetConverged");
+    EXPECT_EQ(pairs, 4);
+    EXPECT_STREQ(status, "converged");
+    std::vector<double> all;
+    std::vector<double> column(static_cast<std::size_t>(local));
+    for (PetscInt k = 0; k < pairs; ++k) {
+      double value = 0;
+      double residual = 0;
+      check_petsc(FlashringMapGetEigenvalue(map, k, &value, &residual), "FlashringMapGetEigenvalue");
+      EXPECT_LT(residual, 1e-7);
+      check_petsc(FlashringMapGetRight(map, k, column.data()), "FlashringMapGetRight");
+      all.push_back(value);
+      all.insert(all.end(), column.begin(), column.end());
+    }
+    return all;
+  }
+
+  PetscInt local = 0;
+  std::vector<double> coordinates;
+  Mat A = nullptr;
+  FlashringMap map = nullptr;
+};
+
+TEST(CInterface, TheMapOfThePoints) {
+  Simulation simulation(31);
+  const std::vector<double> found = simulation.solve();
+  EXPECT_NEAR(found[0], 1, 1e-12);
+  // <psi_0, psi_0>_pi = 1 and <psi_0, psi_1>_pi = 0, by the law and the left vectors.
+  const auto n = static_cast<std::size_t>(simulation.local);
+  std::vector<double> law(n);
+  std::vector<double> left(n);
+  check_petsc(FlashringMapGetStationaryLaw(simulation.map, law.data()), "law");
+  check_petsc(FlashringMapGetLeft(simulation.map, 1, left.data()), "left");
+  double total = 0;
+  double mixed = 0;
+  double own = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    total += law[i];
+    mixed += left[i];
+    own += left[i] * found[1 + n + 1 + i];
+  }
+  EXPECT_NEAR(world().sum(total), 1, 1e-12);
+  EXPECT_NEAR(world().sum(mixed), 0, 1e-7);
+  EXPECT_NEAR(world().sum(own), 1, 1e-7);
+}
+
+TEST(CInterface, MovedPointsEqualAFreshOperator) {
+  Simulation moved(32);
+  moved.solve();
+  moved.move(33);
+  Simulation fresh(33);
+  EXPECT_EQ(moved.solve(), fresh.solve());
+}
+
+TEST(CInterface, WeightsBeforeAndAfterSetUp) {
+  Simulation early(34);
+  std::vector<double> weights(static_cast<std::size_t>(early.local));
+  for (std::size_t i = 0; i < weights.size(); ++i) weights[i] = 1 + 0.5 * std::abs(early.coordinates[2 * i]);
+  Simulation late(34);
+  const std::vector<double> unweighted = late.solve();
+  check_petsc(MatFlashringSetWeights(early.A, weights.data()), "weights");
+  check_petsc(MatFlashringSetWeights(late.A, weights.data()), "weights");
+  const std::vector<double> weighted = early.solve();
+  EXPECT_EQ(weighted, late.solve());
+  EXPECT_NE(weighted, unweighted);
+  std::vector<double> measure(weights.size());
+  check_petsc(MatFlashringGetVector(early.A, FLASHRING_MEASURE, measure.data()), "measure");
+  EXPECT_EQ(measure, weights);
+}
+
+TEST(CInterface, VectorsAndCounters) {
+  Simulation simulation(35);
+  std::vector<double> density(static_cast<std::size_t>(simulation.local));
+  std::vector<double> weight(density.size());
+  PetscInt64 passes = -1;
+  check_petsc(MatFlashringGetCounters(simulation.A, nullptr, &passes, nullptr), "counters");
+  EXPECT_EQ(passes, 0);
+  check_petsc(MatFlashringGetVector(simulation.A, FLASHRING_DENSITY, density.data()), "density");
+  check_petsc(MatFlashringGetVector(simulation.A, FLASHRING_WEIGHT, weight.data()), "weight");
+  for (std::size_t i = 0; i < density.size(); ++i) EXPECT_NEAR(weight[i], 1 / std::sqrt(density[i]), 1e-15);
+  check_petsc(MatFlashringGetCounters(simulation.A, nullptr, &passes, nullptr), "counters");
+  EXPECT_EQ(passes, 2);
+  EXPECT_STREQ(FlashringVersion(), FLASHRING_VERSION);
+  EXPECT_TRUE(FLASHRING_VERSION_GE(0, 0, 1));
+}
+
+/// The call fails on every rank and its message holds the word.
+void expect_failure(PetscErrorCode code, const char *word) {
+  EXPECT_NE(code, PETSC_SUCCESS) << word;
+  try {
+    check_petsc(code, "call");
+  } catch (const std::exception &error) {
+    EXPECT_NE(std::string(error.what()).find(word), std::string::npos) << error.what();
+  }
+}
+
+TEST(CInterface, WrongUseIsNamed) {
+  Simulation simulation(36);
+  expect_failure(MatFlashringSetOption(simulation.A, "alfa", "1"), "alfa");
+  expect_failure(MatFlashringSetOption(simulation.A, "alpha", "7"), "[0, 1]");
+  expect_failure(FlashringMapSetPairs(simulation.map, 0), "0 pairs");
+  expect_failure(FlashringMapSetTolerance(simulation.map, -1), "-1");
+  double value = 0;
+  expect_failure(FlashringMapGetEigenvalue(simulation.map, 0, &value, nullptr), "pair 0 of 0");
+  simulation.solve();
+  expect_failure(MatFlashringSetOption(simulation.A, "alpha", "1"), "set up");
+  expect_failure(MatFlashringSetPoints(simulation.A, 3, simulation.coordinates.data()), "features");
+  if (!simulation.coordinates.empty()) simulation.coordinates[0] = NAN;
+  expect_failure(MatFlashringSetPoints(simulation.A, 2, simulation.coordinates.data()), "row 0");
+  Mat dense = nullptr;
+  FlashringMap map = nullptr;
+  check_petsc(MatCreateDense(PETSC_COMM_WORLD, PETSC_DECIDE, PETSC_DECIDE, 4, 4, nullptr, &dense), "MatCreateDense");
+  expect_failure(FlashringMapCreate(dense, &map), "flashring");
+  expect_failure(MatFlashringSetPoints(dense, 2, simulation.coordinates.data()), "flashring");
+  MatDestroy(&dense);
+}
+
+/// A matrix whose type and global size are set the PETSc way, then its points.
+TEST(CInterface, PointsOfAMatrixMadeByName) {
+  check_petsc(FlashringRegisterAll(), "register");
+  Mat A = nullptr;
+  check_petsc(MatCreate(PETSC_COMM_WORLD, &A), "MatCreate");
+  check_petsc(MatSetType(A, MATFLASHRING), "MatSetType");
+  const std::vector<double> one{0.5, 0.5};
+  expect_failure(MatFlashringSetPoints(A, 2, one.data()), "MatSetSizes");
+  check_petsc(MatSetSizes(A, PETSC_DECIDE, PETSC_DECIDE, rows, rows), "MatSetSizes");
+  const PointSet points = random_points(rows, 2, 38);
+  const PointBlock mine = local_block(points, RowPartition::contiguous(rows, world().size()), world().rank());
+  check_petsc(MatFlashringSetPoints(A, 2, mine.rows().data()), "MatFlashringSetPoints");
+  check_petsc(MatFlashringSetOption(A, "pair", "gaussian:beta=1"), "MatFlashringSetOption");
+  check_petsc(MatSetUp(A), "MatSetUp");
+  PetscInt local = 0;
+  check_petsc(MatGetLocalSize(A, &local, nullptr), "MatGetLocalSize");
+  EXPECT_EQ(local, mine.local_rows());
+  std::vector<double> density(static_cast<std::size_t>(local));
+  check_petsc(MatFlashringGetVector(A, FLASHRING_DENSITY, density.data()), "density");
+  double total = 0;
+  for (const double value : density) total += value;
+  double expected = 0;
+  for (std::size_t i = 0; i < rows; ++i)
+    for (std::size_t j = 0; j < rows; ++j) {
+      const double dx = points.rows[2 * i] - points.rows[2 * j];
+      const double dy = points.rows[2 * i + 1] - points.rows[2 * j + 1];
+      expected += std::exp(-dx * dx - dy * dy);
+    }
+  EXPECT_NEAR(world().sum(total), expected, 1e-10 * expected);
+  MatDestroy(&A);
+}
+
+TEST(CInterface, OptionsOfTheCommandLine) {
+  const ScopedOptions options({{"-mat_flashring_alpha", "0"}, {"-mat_flashring_feature_scales", "2,1"}});
+  Simulation by_options(37);
+  check_petsc(MatSetFromOptions(by_options.A), "MatSetFromOptions");
+  Simulation by_calls(37);
+  by_calls.set("alpha", "0");
+  by_calls.set("feature_scales", "2,1");
+  Simulation plain(37);
+  const std::vector<double> found = by_options.solve();
+  EXPECT_EQ(found, by_calls.solve());
+  EXPECT_NE(found, plain.solve());
+}
+
+}  // namespace
+}  // namespace flashring::test
