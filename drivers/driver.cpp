@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <cstring>
@@ -66,7 +67,7 @@ void print_option(const Option &option) {
               option.help);
 }
 
-/// The table of the README: the same declarations in another dress.
+/// The table of docs/: the same declarations in another dress.
 void print_markdown(const DriverText &text) {
   const auto row = [](const Option &option) {
     std::string values;
@@ -88,7 +89,8 @@ void print_help(const DriverText &text) {
       "by\n"
       "-options_file FILE, profiles by -log_view. -help all lists what PETSc and SLEPc know.\n"
       "Ctrl-C, SIGTERM and SIGUSR1 end the run after the pass under way; what has converged is written.\n"
-      "Exit codes: 0 converged, 2 error, 3 not converged, 4 interrupted (after 3 and 4 what converged is written).\n");
+      "Exit codes: 0 converged, 2 error, 3 not converged, 4 interrupted (3, 4: what had converged, if any, is "
+      "written).\n");
 }
 
 /// MPI is not started yet: what its launcher says.
@@ -117,6 +119,18 @@ bool answer_questions(int argc, char **argv, const DriverText &text) {
     return true;
   }
   return false;
+}
+
+/// PETSc would print a page about a file of options that is not there.
+bool options_files_are_there(int argc, char **argv, const DriverText &text) {
+  for (int i = 1; i + 1 < argc; ++i) {
+    if (!std::string_view(argv[i]).starts_with("-options_file") || access(argv[i + 1], R_OK) == 0) continue;
+    if (is_first_rank())
+      std::fprintf(stderr, "%s: error: %s %s: cannot be read (%s); check the path\n", text.name, argv[i], argv[i + 1],
+                   std::strerror(errno));
+    return false;
+  }
+  return true;
 }
 
 /// PETSc passes over words that belong to no option; a forgotten dash should not go unnoticed.
@@ -175,27 +189,32 @@ double seconds_now() {
 void DriverOptions::read(InputOptions &input, OperatorOptions &op) {
   std::string value;
   for (const Option &option : text_.options) {
-    if (!find_option(option, value)) value = option.fallback;
-    values_.emplace_back(option.name, value);
+    const bool given = find_option(option, value);
+    values_.push_back({option.name, given ? value : option.fallback, given});
   }
   for (const Option &option : input_options()) {
-    if (find_option(option, value)) input.set(option.name, value);
-    values_.emplace_back(option.name, input.get(option.name));
+    const bool given = find_option(option, value);
+    if (given) input.set(option.name, value);
+    values_.push_back({option.name, input.get(option.name), given});
   }
   for (const Option &option : operator_options())
     if (std::strcmp(option.name, "form") != 0 && find_option(option, value)) op.set(option.name, value);
 }
 
-const std::string &DriverOptions::value(const std::string &name) const {
-  const auto found = std::find_if(values_.begin(), values_.end(), [&](const auto &v) { return v.first == name; });
+const DriverOptions::Value &DriverOptions::find(const std::string &name) const {
+  const auto found = std::find_if(values_.begin(), values_.end(), [&](const Value &v) { return v.name == name; });
   FLASHRING_REQUIRE(found != values_.end(), "option -", name, " is not declared");
-  return found->second;
+  return *found;
 }
+
+const std::string &DriverOptions::value(const std::string &name) const { return find(name).value; }
+
+bool DriverOptions::given(const std::string &name) const { return find(name).given; }
 
 std::vector<std::pair<std::string, std::string>> DriverOptions::provenance(const OperatorOptions &op) const {
   std::vector<std::pair<std::string, std::string>> all;
-  for (const auto &[name, value] : values_)
-    if (!value.empty()) all.emplace_back(name, value);
+  for (const Value &v : values_)
+    if (!v.value.empty()) all.emplace_back(v.name, v.value);
   for (const Option &option : operator_options()) {
     const std::string name = option.name;
     // The pair function carries its length scale; the form is the driver's own choice.
@@ -272,6 +291,7 @@ Report make_report(const Communicator &communicator, const DriverOptions &option
 int run_driver(int argc, char **argv, const DriverText &text,
                const std::function<int(const Communicator &, DriverOptions &)> &body) {
   if (answer_questions(argc, argv, text)) return 0;
+  if (!options_files_are_there(argc, argv, text)) return exit_error;
   setenv("OPENBLAS_NUM_THREADS", "1", 0);  // ranks and our own threads fill the cores already
   if (SlepcInitialize(&argc, &argv, nullptr, text.purpose) != PETSC_SUCCESS) return exit_error;
   // Errors come back as codes and are printed once, as a sentence, not as a trace per rank.

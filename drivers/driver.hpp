@@ -37,6 +37,8 @@ class DriverOptions {
   void read(InputOptions &input, OperatorOptions &op);
   /// Value of an own option: as given, or its default.
   const std::string &value(const std::string &name) const;
+  /// Whether the user gave it.
+  bool given(const std::string &name) const;
   bool flag(const std::string &name) const { return value(name) == "true"; }
   /// Name and value of everything that was used, defaults included: a command line that repeats the run.
   std::vector<std::pair<std::string, std::string>> provenance(const OperatorOptions &op) const;
@@ -45,8 +47,14 @@ class DriverOptions {
   void refuse_unused() const;
 
  private:
+  struct Value {
+    std::string name, value;
+    bool given = false;
+  };
+  const Value &find(const std::string &name) const;
+
   const DriverText &text_;
-  std::vector<std::pair<std::string, std::string>> values_;  // own options: name, value
+  std::vector<Value> values_;  // options of the driver and of its input
 };
 
 /// One line on a terminal, rewritten after every step of the solver; silent when standard error is not a terminal.

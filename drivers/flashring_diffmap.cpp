@@ -27,7 +27,7 @@ namespace {
 
 constexpr std::array<Option, 7> own_options{{
     {"labels", "", "FILE", "one label per line, or numbers in a .npy or .h5 file: colours of map.png"},
-    {"nev", "10", "1 <= nev <= N", "eigenpairs, the constant one counted"},
+    {"nev", "10", "1 <= nev <= N", "eigenpairs, the constant one counted; without -nev at most N"},
     {"time", "1", "t >= 0", "diffusion time of the embedding lambda_k^t psi_k"},
     {"output", "output", "FOLDER", "results.h5, embedding.npy, report.json, spectrum.png, map.png"},
     {"overwrite", "false", "true|false", "replace another run in the output folder"},
@@ -46,7 +46,8 @@ double get_time(const DriverOptions &options) {
 }
 
 int get_pairs(const DriverOptions &options, std::int64_t rows) {
-  const std::int64_t pairs = parse_integer("-nev", options.value("nev"));
+  std::int64_t pairs = parse_integer("-nev", options.value("nev"));
+  if (!options.given("nev")) pairs = std::min(pairs, rows);
   FLASHRING_CHECK(pairs >= 1 && pairs <= rows, "-nev: ", pairs, " is outside [1, ", rows, "]: there are ", rows,
                   " points");
   return static_cast<int>(pairs);

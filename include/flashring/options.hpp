@@ -1,4 +1,4 @@
-// Options, each declared once: the declaration feeds the parser, -help, the README table and the provenance line.
+// Options, each declared once: the declaration feeds the parser, -help, the table in docs/ and the provenance line.
 #pragma once
 
 #include <cstdint>

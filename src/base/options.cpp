@@ -1,4 +1,4 @@
-// The object options: one table that parser, -help, README and provenance read.
+// The object options: one table that parser, -help, docs/ and provenance read.
 #include "flashring/options.hpp"
 
 #include <array>
@@ -11,13 +11,19 @@
 namespace flashring {
 namespace {
 
+std::string join_assignments(const std::vector<const char *> &names) {
+  std::string text;
+  for (const char *name : names) text += (text.empty() ? "" : ",") + std::string(name) + "=";
+  return text;
+}
+
 /// The known pair functions with their parameters, for the help of -pair.
 const std::string &pair_help() {
   static const std::string text = [] {
     std::string all = "pair function: ";
     for (std::size_t kind = 0; kind < pair_names().size(); ++kind) {
       const PairTraits &t = traits(static_cast<PairKind>(kind));
-      all += (kind == 0 ? "" : ", ") + std::string(t.name) + ":" + join(t.parameters);
+      all += (kind == 0 ? "" : ", ") + std::string(t.name) + ":" + join_assignments(t.parameters);
     }
     return all;
   }();

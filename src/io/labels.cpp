@@ -41,17 +41,14 @@ std::string number_label(double value) {
 std::vector<std::string> read_number_labels(const std::string &file, std::int64_t rows,
                                             const Communicator &communicator) {
   std::string mine;
-  for (const double value : read_vector("labels", file, rows, communicator)) mine += number_label(value) + '\n';
+  for (const double value : read_vector("-labels", file, rows, communicator)) mine += number_label(value) + '\n';
   std::string all;
   for (const std::string &part : communicator.gather(mine)) all += part;
   return split_lines(all);
 }
 
-}  // namespace
-
-std::vector<std::string> read_labels(const std::string &file, std::int64_t rows, const Communicator &communicator) {
-  const PointFormat format = parse_point_file(file).format;
-  if (format == PointFormat::npy || format == PointFormat::hdf5) return read_number_labels(file, rows, communicator);
+std::vector<std::string> read_text_labels(const std::string &file, std::int64_t rows,
+                                          const Communicator &communicator) {
   std::string text;
   communicator.agree([&] {
     if (communicator.rank() != 0) return;
@@ -65,6 +62,14 @@ std::vector<std::string> read_labels(const std::string &file, std::int64_t rows,
   text.resize(static_cast<std::size_t>(bytes));
   communicator.broadcast(std::as_writable_bytes(std::span(text)), 0);
   return split_lines(text);
+}
+
+}  // namespace
+
+std::vector<std::string> read_labels(const std::string &file, std::int64_t rows, const Communicator &communicator) {
+  const PointFormat format = parse_point_file(file).format;
+  if (format == PointFormat::npy || format == PointFormat::hdf5) return read_number_labels(file, rows, communicator);
+  return with_purpose("-labels", [&] { return read_text_labels(file, rows, communicator); });
 }
 
 }  // namespace flashring

@@ -125,7 +125,7 @@ void RunPlan::check_room() const {
   const auto fitting = static_cast<std::int64_t>(std::floor(static_cast<double>(shape.rows) * room.bytes / needed));
   const int more = static_cast<int>(std::ceil(ranks * needed / room.bytes));
   std::array<char, 160> text{};
-  std::snprintf(text.data(), text.size(), "this run needs %.3g MB per rank and %.3g MB are free (limit: %s)",
+  std::snprintf(text.data(), text.size(), "this run needs %.0f MB per rank and %.0f MB are free (limit: %s)",
                 1e-6 * needed, 1e-6 * room.bytes, room.limit.c_str());
   throw Error(detail::concatenate(text.data(), "; about ", fitting, " of the ", shape.rows,
                                   " points would fit, or all of them on ", more, " ranks with as much memory each"));

@@ -21,13 +21,19 @@ const Backend &common_backend(const Communicator &communicator, const std::strin
   return *backend;
 }
 
+std::unique_ptr<Transport> common_transport(const Communicator &communicator, const std::string &name) {
+  std::unique_ptr<Transport> transport;
+  communicator.agree([&] { transport = make_transport(name, communicator); });
+  return transport;
+}
+
 class TilesSummation final : public Summation {
  public:
   TilesSummation(const Communicator &communicator, const TilesOptions &options, const PairFunction &pair,
                  const PointBlock &points, std::span<const double> mean)
       : communicator_(communicator),
         backend_(common_backend(communicator, options.backend)),
-        transport_(make_transport(options.transport, communicator)),
+        transport_(common_transport(communicator, options.transport)),
         ring_(communicator, *transport_, backend_, options.ring),
         threads_(std::max(1, options.ring.threads)),
         resident_(options.resident && communicator.size() > 1),

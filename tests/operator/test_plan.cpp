@@ -46,7 +46,7 @@ TEST(Plan, ARunThatDoesNotFitSaysWhichWould) {
     plan.check_room();
     FAIL() << "no error";
   } catch (const Error &error) {
-    for (const char *word : {"4e+03 MB", "1e+03 MB", "ulimit -v", "250000 of the 1000000", "16 ranks"})
+    for (const char *word : {"4000 MB", "1000 MB", "ulimit -v", "250000 of the 1000000", "16 ranks"})
       EXPECT_NE(std::string(error.what()).find(word), std::string::npos) << word << "\n" << error.what();
   }
   plan.room.bytes = 4e9;
