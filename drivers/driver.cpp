@@ -25,12 +25,11 @@ bool is_flag(const Option &option) { return std::strcmp(option.values, "true|fal
 /// Value of an option in PETSc's data base; false when it was not given. A flag without a value reads as "true".
 bool find_option(const Option &option, std::string &value) {
   const std::string name = option.name;
-  std::array<char, PETSC_MAX_PATH_LEN> text{};
+  const char *text = nullptr;
   PetscBool given = PETSC_FALSE;
-  check_petsc(PetscOptionsGetString(nullptr, nullptr, ("-" + name).c_str(), text.data(), text.size(), &given),
-              "options");
+  check_petsc(PetscOptionsFindPair(nullptr, nullptr, ("-" + name).c_str(), &text, &given), "options");
   if (given == PETSC_FALSE) return false;
-  value = text.data();
+  value = text == nullptr ? "" : text;
   if (is_flag(option)) {
     if (value.empty()) value = "true";
     FLASHRING_CHECK(value == "true" || value == "false", "-", name, ": '", value, "' is neither true nor false");
@@ -88,7 +87,9 @@ void print_help(const DriverText &text) {
       "\nEvery option of SLEPc's EPS works as well (-eps_tol, -eps_type, -eps_ncv, -eps_monitor, ...), options files "
       "by\n"
       "-options_file FILE, profiles by -log_view. -help all lists what PETSc and SLEPc know.\n"
-      "Ctrl-C, SIGTERM and SIGUSR1 end the run after the pass under way; what has converged is written.\n"
+      "Ctrl-C, SIGTERM and SIGUSR1 end the run after the pass under way; what has converged is written. Under Open "
+      "MPI's\n"
+      "mpirun send SIGUSR1 to mpirun: after Ctrl-C it kills its processes within seconds.\n"
       "Exit codes: 0 converged, 2 error, 3 not converged, 4 interrupted (3, 4: what had converged, if any, is "
       "written).\n");
 }

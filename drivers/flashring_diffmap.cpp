@@ -32,7 +32,7 @@ constexpr std::array<Option, 7> own_options{{
     {"output", "output", "FOLDER", "results.h5, embedding.npy, report.json, spectrum.png, map.png"},
     {"overwrite", "false", "true|false", "replace another run in the output folder"},
     {"dry_run", "false", "true|false", "say what the run takes of memory and time, compute and write nothing"},
-    {"version", "false", "true|false", "print version and build, and stop"},
+    {"version", "", "", "print version and build, and stop"},
 }};
 
 constexpr DriverText text = {
@@ -136,8 +136,6 @@ int compute(const Communicator &communicator, const DriverOptions &options, Sett
   const std::shared_ptr<KernelOperator> op = make_operator(comm, settings.op, std::move(input.points));
   if (!settings.input.weights.empty()) op->update_measure(input.weights);
   op->set_stop(StopSignals::asked);
-  if (communicator.rank() == 0)
-    std::printf("exchange %s: %s\n", op->options().exchange.c_str(), op->exchange_reason().c_str());
   Mat A = nullptr;
   check_petsc(mat_create(comm, op, &A), "mat_create");
   double setup_done = 0;
@@ -165,6 +163,9 @@ int run(const Communicator &communicator, DriverOptions &options) {
   const RunPlan plan = plan_diffusion_map(communicator, settings.op, settings.shape, settings.request.eigen.pairs);
   if (options.flag("dry_run")) return dry_run(communicator, settings, plan);
   communicator.agree([&] { plan.check_room(); });
+  settings.op.exchange = plan.exchange.exchange;  // what was found to fit is what runs
+  if (communicator.rank() == 0)
+    std::printf("exchange %s: %s\n", plan.exchange.exchange.c_str(), plan.exchange.reason.c_str());
   return compute(communicator, options, settings, start);
 }
 

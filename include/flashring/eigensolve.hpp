@@ -24,6 +24,7 @@ struct EigenRequest {
   int pairs = 10;           ///< K >= 1, at most N
   double tolerance = 1e-8;  ///< relative residual; -eps_tol overrides
   std::uint64_t seed = 1;   ///< key of the start vectors: normal random numbers, counter = global row, minor = column
+  std::string prefix;       ///< of SLEPc's options: -[prefix]eps_tol
   std::function<void(const EigenProgress &)> progress;  ///< may be empty
   std::function<void()> before_first_pass;              ///< called after all options were read, may throw
 };

@@ -47,7 +47,8 @@ PETSC_EXTERN PetscErrorCode MatFlashringSetOption(Mat A, const char name[], cons
 
 /* Before MatSetUp: gives the points of a matrix whose type was set by name. Afterwards: moves them, same local_rows and
  * features; mean, densities and degrees are renewed at the next use, bandwidth and memory stay, and duplicates of A see
- * the new points too. */
+ * the new points too (solvers that keep what they derived from a duplicate must be told by MatAssemblyBegin and End).
+ */
 PETSC_EXTERN PetscErrorCode MatFlashringSetPoints(Mat A, PetscInt features, const PetscReal coordinates[]);
 
 /* Weights of the points (a measure), (local_rows), positive and finite; ones where never given. Any time. */
@@ -72,12 +73,14 @@ PETSC_EXTERN PetscErrorCode MatFlashringGetCounters(Mat A, PetscInt64 *calls, Pe
 typedef struct FlashringMap_ *FlashringMap;
 
 /* The map of the points of A, whose form must be symmetric. Takes a reference to A. Its solver is one of SLEPc: the
- * program must have called SlepcInitialize (instead of PetscInitialize, or after it). Ten pairs, relative tolerance
- * 1e-8 (1e-6 in fp32) unless set; every -eps_ option of SLEPc is read at each solution. */
+ * program must have called SlepcInitialize (instead of PetscInitialize, or after it). Ten pairs (or
+ * as many as there are points), relative tolerance 1e-8 (1e-6 in fp32) unless set; the options of SLEPc's EPS,
+ * -[prefix]eps_..., are read at each solution. */
 PETSC_EXTERN PetscErrorCode FlashringMapCreate(Mat A, FlashringMap *map);
 PETSC_EXTERN PetscErrorCode FlashringMapDestroy(FlashringMap *map);
 PETSC_EXTERN PetscErrorCode FlashringMapSetPairs(FlashringMap map, PetscInt pairs);
 PETSC_EXTERN PetscErrorCode FlashringMapSetTolerance(FlashringMap map, PetscReal tolerance);
+PETSC_EXTERN PetscErrorCode FlashringMapSetOptionsPrefix(FlashringMap map, const char prefix[]);
 
 /* Solves for the points as they are now. Fewer pairs than asked for may converge: that is not an error. */
 PETSC_EXTERN PetscErrorCode FlashringMapSolve(FlashringMap map);

@@ -31,7 +31,7 @@ PointBlock read_npy(const std::string &file, const Communicator &communicator);
 PointBlock read_hdf5(const std::string &file, const std::string &dataset, const Communicator &communicator);
 
 /// Points from text, one row per line, fields separated by tab (.tsv), or by comma, semicolon, tab or blanks, whichever
-/// the first line shows. A first line with a field that is no number is a header; empty lines and lines that begin with
+/// the first line shows. A first line of words is a header; empty lines and lines that begin with
 /// # are passed over. Every rank parses its own part of the file. Errors as read_npy, and: ragged line (its number, and
 /// both counts), field that is no finite number (line, column, text), empty file.
 PointBlock read_csv(const std::string &file, const Communicator &communicator);

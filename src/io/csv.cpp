@@ -3,6 +3,7 @@
 // A line's number is the count of the lines before it, on the ranks before this one too, so that a message names the
 // first bad line of the file whoever met it.
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <memory>
 
@@ -43,11 +44,23 @@ bool next_line(LineReader &reader, std::string_view &line) {
   return true;
 }
 
-bool is_header(const std::vector<std::string_view> &fields) {
-  return std::any_of(fields.begin(), fields.end(), [](std::string_view field) {
+/// A header has words only. Numbers among them mean either a bad field in the first point, which must not be lost, or
+/// columns named by numbers.
+bool is_header(const std::string &file, std::int64_t line, const std::vector<std::string_view> &fields) {
+  std::size_t word = fields.size();
+  bool numbers = false;
+  for (std::size_t c = 0; c < fields.size(); ++c) {
     double value = 0;
-    return !field.empty() && !parse_number(field, value);
-  });
+    if (fields[c].empty()) continue;
+    if (parse_number(fields[c], value))
+      numbers = numbers || std::isfinite(value);  // nan may be a name
+    else if (word == fields.size())
+      word = c;
+  }
+  FLASHRING_CHECK(word == fields.size() || !numbers, file, ": line ", line, ", column ", word + 1, ": '",
+                  fields[word].substr(0, 40),
+                  "' stands among numbers; correct it, or, if this is a header, name every column by a word");
+  return word < fields.size();
 }
 
 CsvLayout find_layout(const std::string &file, const FileHandle &handle) {
@@ -65,7 +78,7 @@ CsvLayout find_layout(const std::string &file, const FileHandle &handle) {
     if (is_skipped(line, layout.separator)) continue;
     const std::vector<std::string_view> fields = split_fields(line, layout.separator);
     layout.fields = fields.size();
-    if (is_header(fields)) layout.header = reader.begin();
+    if (is_header(file, layout.first_line, fields)) layout.header = reader.begin();
     FLASHRING_CHECK(layout.header < 0 || !fields.front().empty(), file, ": line ", layout.first_line,
                     ", column 1: the name is empty, as that of the row numbers which pandas and R write; write the "
                     "file without them (index=False, row.names=FALSE)");

@@ -12,6 +12,7 @@
 struct FlashringMap_ {
   Mat matrix = nullptr;
   flashring::DiffusionMapRequest request;
+  int pairs = 0;  // 0: not given
   bool tolerance_given = false;
   flashring::DiffusionMap map;
 };
@@ -69,7 +70,7 @@ PetscErrorCode FlashringMapSetPairs(FlashringMap map, PetscInt pairs) {
   PetscFunctionBegin;
   PetscCheck(pairs >= 1 && pairs <= INT_MAX, PetscObjectComm((PetscObject)map->matrix), PETSC_ERR_ARG_OUTOFRANGE,
              "%lld pairs; give 1 to the number of points", (long long)pairs);
-  map->request.eigen.pairs = static_cast<int>(pairs);
+  map->pairs = static_cast<int>(pairs);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -82,14 +83,25 @@ PetscErrorCode FlashringMapSetTolerance(FlashringMap map, PetscReal tolerance) {
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+PetscErrorCode FlashringMapSetOptionsPrefix(FlashringMap map, const char prefix[]) {
+  PetscFunctionBegin;
+  map->request.eigen.prefix = prefix == nullptr ? "" : prefix;
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 PetscErrorCode FlashringMapSolve(FlashringMap map) {
   std::shared_ptr<flashring::KernelOperator> op;
+  flashring::MatContext *context = nullptr;
   PetscFunctionBegin;
   PetscCall(MatSetUp(map->matrix));
   PetscCall(flashring::mat_get_operator(map->matrix, &op));
   const MPI_Comm comm = PetscObjectComm((PetscObject)map->matrix);
   PetscCheck(op->options().form == flashring::Form::symmetric, comm, PETSC_ERR_ARG_WRONGSTATE,
              "a diffusion map needs form symmetric; set it by MatFlashringSetOption(A, \"form\", \"symmetric\")");
+  PetscCall(flashring::mat_context(map->matrix, &context));
+  PetscCheck(context->scale == 1 && context->shift == 0, comm, PETSC_ERR_ARG_WRONGSTATE,
+             "a diffusion map needs the operator itself, not one that MatScale or MatShift changed");
+  map->request.eigen.pairs = map->pairs > 0 ? map->pairs : static_cast<int>(std::min<std::int64_t>(10, op->rows()));
   if (!map->tolerance_given) map->request.eigen.tolerance = flashring::default_tolerance(op->options().precision);
   map->request.eigen.seed = op->options().seed;
   FLASHRING_GUARD(comm, map->map = flashring::diffusion_map(map->matrix, *op, map->request));
@@ -126,6 +138,8 @@ PetscErrorCode FlashringMapGetLeft(FlashringMap map, PetscInt k, PetscReal out[]
 
 PetscErrorCode FlashringMapGetStationaryLaw(FlashringMap map, PetscReal out[]) {
   PetscFunctionBegin;
+  PetscCheck(!map->map.status.empty(), PetscObjectComm((PetscObject)map->matrix), PETSC_ERR_ORDER,
+             "call FlashringMapSolve before the stationary law is read");
   std::copy(map->map.results.pi.begin(), map->map.results.pi.end(), out);
   PetscFunctionReturn(PETSC_SUCCESS);
 }

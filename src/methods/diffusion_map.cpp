@@ -93,6 +93,7 @@ DiffusionMap diffusion_map(Mat A, KernelOperator &op, const DiffusionMapRequest 
   map.solver = pairs.solver;
   std::vector<double> measured = residuals(op, pairs.values, pairs.vectors);
   if (pairs.interrupted) drop_unproven(pairs.tolerance, pairs, measured);
+  if (pairs.interrupted && pairs.values.empty()) throw Interrupted(pairs.status);
   Results &results = map.results;
   results.rows = op.rows();
   results.features = op.points().features();

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "flashring/check.hpp"
 #include "flashring/diffusion_map.hpp"
 #include "flashring/petsc_mat.hpp"
 
@@ -12,21 +13,25 @@ namespace flashring {
 namespace {
 
 /// Basis vectors that krylovschur holds: -eps_ncv, or SLEPc's default.
-PetscInt basis_size(std::int64_t rows, int pairs) {
+std::int64_t basis_size(std::int64_t rows, int pairs) {
   PetscInt ncv = 0;
   PetscInt mpd = 500;
   PetscBool given = PETSC_FALSE;
   check_petsc(PetscOptionsGetInt(nullptr, nullptr, "-eps_ncv", &ncv, &given), "options");
   if (given == PETSC_TRUE) return ncv;
   check_petsc(PetscOptionsGetInt(nullptr, nullptr, "-eps_mpd", &mpd, &given), "options");
-  const PetscInt wanted = given == PETSC_TRUE || pairs >= 500 ? pairs + mpd : std::max(2 * pairs, pairs + 15);
-  return static_cast<PetscInt>(std::min<std::int64_t>(rows, wanted));
+  const std::int64_t count = pairs;
+  return std::min(rows, given == PETSC_TRUE || pairs >= 500 ? count + mpd : std::max(2 * count, count + 15));
 }
 
 }  // namespace
 
 RunPlan plan_diffusion_map(const Communicator &communicator, const OperatorOptions &options, PointShape shape,
                            int pairs) {
+  communicator.agree([&] {
+    FLASHRING_CHECK(shape.rows <= PETSC_MAX_INT, "-points: ", shape.rows, " points do not fit the ",
+                    8 * sizeof(PetscInt), "-bit indices of this PETSc; use one with 64-bit indices");
+  });
   RunPlan plan = start_plan(communicator, options, shape);
   const int ranks = plan.ranks;
   const std::int64_t rows = (shape.rows + ranks - 1) / ranks;  // of the rank that has most

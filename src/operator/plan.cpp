@@ -123,12 +123,16 @@ void RunPlan::check_room() const {
   const double needed = peak();
   if (needed <= room.bytes) return;
   const auto fitting = static_cast<std::int64_t>(std::floor(static_cast<double>(shape.rows) * room.bytes / needed));
-  const int more = static_cast<int>(std::ceil(ranks * needed / room.bytes));
+  const auto more = static_cast<std::int64_t>(std::ceil(ranks * std::min(1e9, needed / std::max(1.0, room.bytes))));
   std::array<char, 160> text{};
   std::snprintf(text.data(), text.size(), "this run needs %.0f MB per rank and %.0f MB are free (limit: %s)",
                 1e-6 * needed, 1e-6 * room.bytes, room.limit.c_str());
-  throw Error(detail::concatenate(text.data(), "; about ", fitting, " of the ", shape.rows,
-                                  " points would fit, or all of them on ", more, " ranks with as much memory each"));
+  // Resident points do not get fewer with more ranks.
+  const std::string remedy = exchange.exchange == "resident"
+                                 ? std::string("-exchange ring needs less")
+                                 : detail::concatenate("all of them on ", more, " ranks with as much memory each");
+  throw Error(
+      detail::concatenate(text.data(), "; about ", fitting, " of the ", shape.rows, " points would fit, or ", remedy));
 }
 
 RunPlan start_plan(const Communicator &communicator, const OperatorOptions &options, PointShape shape) {

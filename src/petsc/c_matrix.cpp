@@ -119,7 +119,14 @@ PetscErrorCode MatFlashringSetPoints(Mat A, PetscInt features, const PetscReal c
     FLASHRING_GUARD(comm, context->coordinates.assign(values.begin(), values.end()));
     PetscFunctionReturn(PETSC_SUCCESS);
   }
-  FLASHRING_GUARD(comm, context->op->update_points(values));
+  FLASHRING_GUARD(comm, {
+    const int present = context->op->points().features();
+    context->op->communicator().agree([&] {
+      FLASHRING_CHECK(features == present, "points have ", features, " features and had ", present,
+                      " before; the shape must stay, make another matrix");
+    });
+    context->op->update_points(values);
+  });
   PetscCall(flashring::entries_changed(A));
   PetscFunctionReturn(PETSC_SUCCESS);
 }

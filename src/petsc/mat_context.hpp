@@ -50,7 +50,8 @@ struct MatContext {
 
 PetscErrorCode mat_context(Mat A, MatContext **context);
 
-/// Keeps an exception that is about to become a PetscErrorCode, for check_petsc.
+/// Keeps an exception that is about to become a PetscErrorCode, for check_petsc. Every guard forgets what was kept
+/// before: a program may have looked at the code alone.
 void remember_error(std::exception_ptr error);
 
 /// Log events, registered with the type: passes over all pairs with all their flops, and inside it one flop per pair of
@@ -68,6 +69,7 @@ PetscErrorCode mat_install_operations(Mat A);
 /// Runs C++ statements that may throw inside a PETSc callback.
 #define FLASHRING_GUARD(comm, ...)                                 \
   do {                                                             \
+    ::flashring::remember_error(nullptr);                          \
     try {                                                          \
       __VA_ARGS__;                                                 \
     } catch (const std::exception &error) {                        \

@@ -10,6 +10,13 @@
 namespace flashring {
 namespace {
 
+PetscErrorCode guarded_apply(Mat A, KernelOperator &op, const double *x, PetscInt ldx, double *y, PetscInt ldy,
+                             int columns, bool transpose) {
+  PetscFunctionBegin;
+  FLASHRING_GUARD(PetscObjectComm((PetscObject)A), op.apply(x, ldx, y, ldy, columns, transpose));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 /// y = scale op(x) + shift x for a block of columns, with its log event and flops.
 PetscErrorCode apply(Mat A, const PetscScalar *x, PetscInt ldx, PetscScalar *y, PetscInt ldy, PetscInt columns,
                      bool transpose) {
@@ -21,10 +28,12 @@ PetscErrorCode apply(Mat A, const PetscScalar *x, PetscInt ldx, PetscScalar *y, 
   PetscCall(PetscLogEventBegin(pass_event(), A, 0, 0, 0));
   const double pairs_before = op.counters().ring.pairs;
   PetscCall(PetscLogEventBegin(pairs_event(), A, 0, 0, 0));
-  FLASHRING_GUARD(PetscObjectComm((PetscObject)A), op.apply(x, ldx, y, ldy, static_cast<int>(columns), transpose));
+  const PetscErrorCode code = guarded_apply(A, op, x, ldx, y, ldy, static_cast<int>(columns), transpose);
   const double pairs = op.counters().ring.pairs - pairs_before;
   PetscCall(PetscLogFlops(pairs));
   PetscCall(PetscLogEventEnd(pairs_event(), A, 0, 0, 0));
+  if (code != PETSC_SUCCESS) PetscCall(PetscLogEventEnd(pass_event(), A, 0, 0, 0));
+  PetscCall(code);
   const std::int64_t rows = op.local_rows();
   if (context->scale != 1 || context->shift != 0)
     for (std::int64_t c = 0; c < columns; ++c)

@@ -80,23 +80,28 @@ PetscErrorCode take_input(Mat A, const MatContext &context, Input *input) {
 }
 
 /// Points that the program gave: their rows are those of the layout.
-PetscErrorCode take_given(Mat A, MatContext &context, Input *input) {
+PetscErrorCode take_given(Mat A, const MatContext &context, Input *input) {
   RowPartition partition;
   const MPI_Comm comm = PetscObjectComm((PetscObject)A);
   PetscLayout layout = nullptr;
   PetscInt rows = 0;
+  PetscInt local = 0;
   PetscFunctionBegin;
   PetscCheck(context.input.points.empty() && context.input.generate.empty(), comm, PETSC_ERR_USER_INPUT,
              "the program gives the points of this matrix; take back -mat_flashring_points or -mat_flashring_generate");
   PetscCall(MatGetLayouts(A, &layout, nullptr));
   PetscCall(PetscLayoutSetUp(layout));  // the program gave local sizes: their sum is known from here on
   PetscCall(PetscLayoutGetSize(layout, &rows));
-  PetscCall(match_layouts(A, rows, 0));
+  PetscCall(PetscLayoutGetLocalSize(layout, &local));
+  PetscCall(match_layouts(A, rows, local));
   PetscCall(layout_partition(A, &partition));
   FLASHRING_GUARD(comm, {
     const std::unique_ptr<Communicator> communicator = make_mpi_communicator(comm);
+    const double most = communicator->max(context.features);
     communicator->agree([&] {
-      input->points = PointBlock(partition, communicator->rank(), context.features, std::move(context.coordinates));
+      FLASHRING_CHECK(context.features == most, "points have ", context.features, " features here and ", most,
+                      " on another rank; give every rank the same number");
+      input->points = PointBlock(partition, communicator->rank(), context.features, context.coordinates);
     });
     read_scales_and_weights(context.input, *communicator, *input);
   });
@@ -107,13 +112,17 @@ template <class Options>
 PetscErrorCode read_option(FlashringOptionItems PetscOptionsObject, MPI_Comm comm, const Option &option,
                            Options &options) {
   char text[PETSC_MAX_PATH_LEN];
+  const char *value = nullptr;
   PetscBool given = PETSC_FALSE;
   PetscFunctionBegin;
   const std::string key = std::string("-mat_flashring_") + option.name;
   const std::string help = std::string(option.help) + " (" + option.values + ")";
   PetscCall(PetscOptionsString(key.c_str(), help.c_str(), "", std::string(options.get(option.name)).c_str(), text,
                                sizeof(text), &given));
-  if (given) FLASHRING_GUARD(comm, options.set(option.name, text));
+  if (!given) PetscFunctionReturn(PETSC_SUCCESS);
+  // The text above is for -help and may be cut; lists of scales are long.
+  PetscCall(PetscOptionsFindPair(PetscOptionsObject->options, PetscOptionsObject->prefix, key.c_str(), &value, &given));
+  FLASHRING_GUARD(comm, options.set(option.name, value == nullptr ? "" : value));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -143,12 +152,15 @@ PetscErrorCode mat_set_up(Mat A) {
       PetscCall(take_given(A, *context, &input));
     else
       PetscCall(take_input(A, *context, &input));
-    if (!context->weights.empty()) input.weights = std::move(context->weights);
+    if (!context->weights.empty()) input.weights = context->weights;
+    // The context changes when all has gone well, so that a program may correct an option and try again.
     FLASHRING_GUARD(comm, {
-      context->op = make_operator(comm, context->options, std::move(input.points));
-      if (context->op->communicator().max(input.weights.empty() ? 0.0 : 1.0) > 0)
-        context->op->update_measure(input.weights);
+      std::shared_ptr<KernelOperator> op = make_operator(comm, context->options, std::move(input.points));
+      if (op->communicator().max(input.weights.empty() ? 0.0 : 1.0) > 0) op->update_measure(input.weights);
+      context->op = std::move(op);
     });
+    context->coordinates = {};
+    context->weights = {};
     PetscCall(PetscInfo(A, "exchange %s: %s\n", context->op->options().exchange.c_str(),
                         context->op->exchange_reason().c_str()));
   }

@@ -15,6 +15,8 @@
 namespace flashring {
 namespace {
 
+/// After an interruption SLEPc's own objects are in the middle of a step and refuse to go: what they hold then stays
+/// until the process ends.
 struct DestroyEps {
   void operator()(EPS eps) const { EPSDestroy(&eps); }
 };
@@ -29,7 +31,6 @@ using OwnedVec = std::unique_ptr<std::remove_pointer_t<Vec>, DestroyVec>;
 /// own are out of reach. The copies cost K N numbers, nothing beside a pass.
 struct Watch {
   const EigenRequest *request = nullptr;
-  double next_value = NAN;
   EigenPairs found;
 };
 
@@ -73,7 +74,7 @@ PetscErrorCode monitor(EPS eps, PetscInt /*its*/, PetscInt converged, PetscScala
   const double open_error = converged < estimates ? errors[converged] : 0.0;
   PetscFunctionBegin;
   FLASHRING_GUARD(PetscObjectComm((PetscObject)eps), {
-    if (estimates > wanted) watch->next_value = untransformed(eps, values[wanted]);
+    if (estimates > wanted) watch->found.next_value = untransformed(eps, values[wanted]);
     remember_pairs(eps, std::min<PetscInt>(converged, wanted), values, watch->found);
     if (watch->request->progress) watch->request->progress({static_cast<int>(converged), wanted, open_error});
   });
@@ -139,6 +140,8 @@ OwnedEps make_solver(Mat A, const EigenRequest &request, Watch &watch) {
   PC pc = nullptr;
   check_petsc(EPSCreate(PetscObjectComm((PetscObject)A), &eps), "EPSCreate");
   OwnedEps owned(eps);
+  check_petsc(EPSSetOptionsPrefix(eps, request.prefix.empty() ? nullptr : request.prefix.c_str()),
+              "EPSSetOptionsPrefix");
   check_petsc(EPSSetOperators(eps, A, nullptr), "EPSSetOperators");
   check_petsc(EPSSetProblemType(eps, EPS_HEP), "EPSSetProblemType");
   check_petsc(EPSSetType(eps, EPSKRYLOVSCHUR), "EPSSetType");
@@ -199,7 +202,7 @@ EigenPairs eigensolve(Mat A, const EigenRequest &request) {
   check_petsc(MatGetSize(A, &rows, nullptr), "MatGetSize");
   FLASHRING_CHECK(request.pairs >= 1 && request.pairs <= rows, "-nev ", request.pairs, " is outside [1, ", rows,
                   "]: there are ", rows, " points");
-  Watch watch{&request, NAN, {}};
+  Watch watch{&request, {}};
   EigenPairs &found = watch.found;
   const OwnedEps eps = make_solver(A, request, watch);
   EPSType type = nullptr;
@@ -219,7 +222,6 @@ EigenPairs eigensolve(Mat A, const EigenRequest &request) {
   PetscInt iterations = 0;
   check_petsc(EPSGetIterationNumber(eps.get(), &iterations), "EPSGetIterationNumber");
   found.iterations = static_cast<int>(iterations);
-  found.next_value = std::isnan(found.next_value) ? watch.next_value : found.next_value;
   found.complete = !found.interrupted && static_cast<int>(found.values.size()) == request.pairs;
   return std::move(found);
 }

@@ -14,6 +14,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+/// Features that are really measured: beyond, the time per pair grows as its operations do.
+constexpr int most_features = 512;
+
 double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
 /// Independent standard normal features: two points are about sqrt(2 d) apart.
@@ -31,6 +34,12 @@ void set_length_scale(PairFunction &pair, double median_squared_distance) {
 }
 
 double seconds_per_tile_pair(const Backend &backend, TileShape shape, int threads) {
+  if (shape.features > most_features) {
+    TileShape narrow = shape;
+    narrow.features = most_features;
+    return seconds_per_tile_pair(backend, narrow, threads) * backend.cost(shape, Sides::both).flops /
+           backend.cost(narrow, Sides::both).flops;
+  }
   if (shape.pair.kind == PairKind::inner_exp)
     shape.pair.parameters = {1.0 / shape.features, 1.0, 0, 0};
   else

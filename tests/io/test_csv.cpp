@@ -119,6 +119,8 @@ std::vector<BadText> bad_texts() {
       {"", {"is empty", "one row of numbers per point"}},
       {"\n\n# nothing\n  \n", {"holds no points, only empty lines and comments"}},
       {"x,y\n", {"holds a header in line 1 and no points"}},
+      {"NA,0.3\n1,2\n", {"line 1, column 1: 'NA' stands among numbers"}},
+      {"1,2x\n1,2\n", {"line 1, column 2: '2x' stands among numbers"}},
       {"# a\n\nx,y\n# b\n", {"holds a header in line 3 and no points"}},
       {"1,2\n3,4\n5,6,7\n8,9\n", {": line 3 has 3 fields and line 1 has 2 (separated by commas)", "give every row"}},
       {"# c\nx;y\n1;2\n3\n", {": line 4 has 1 fields and line 2 has 2 (separated by semicolons)"}},

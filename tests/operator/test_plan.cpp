@@ -62,5 +62,13 @@ TEST(Plan, TimesArePositiveAndTheSameEverywhere) {
   EXPECT_EQ(world().max(time.fp64), world().min(time.fp64));
 }
 
+TEST(Plan, ManyFeaturesAreNotAllMeasured) {
+  // A tile of these points has 200 MB; measuring it would take minutes.
+  const OperatorOptions options = options_of({{"pair", "gaussian:beta=1"}});
+  const double wide = measure_pass(world(), options, {20, 100000}, 1).fp64;
+  const double narrow = measure_pass(world(), options, {20, 1000}, 1).fp64;
+  EXPECT_GT(wide, 10 * narrow);
+}
+
 }  // namespace
 }  // namespace flashring::test

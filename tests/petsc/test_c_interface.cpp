@@ -174,6 +174,69 @@ TEST(CInterface, WrongUseIsNamed) {
   MatDestroy(&dense);
 }
 
+TEST(CInterface, AFailedSetUpMayBeTriedAgain) {
+  Simulation simulation(39);
+  std::vector<double> weights(static_cast<std::size_t>(simulation.local), 2.0);
+  if (world().rank() == 0) weights[0] = -1;
+  check_petsc(MatFlashringSetWeights(simulation.A, weights.data()), "weights");
+  expect_failure(MatSetUp(simulation.A), "measure of row 0 is -1");
+  simulation.set("backend", "none_such");
+  expect_failure(MatSetUp(simulation.A), "none_such");
+  simulation.set("backend", "auto");
+  weights.assign(weights.size(), 2.0);
+  check_petsc(MatFlashringSetWeights(simulation.A, weights.data()), "weights");
+  check_petsc(MatSetUp(simulation.A), "MatSetUp");
+  std::vector<double> measure(weights.size());
+  check_petsc(MatFlashringGetVector(simulation.A, FLASHRING_MEASURE, measure.data()), "measure");
+  EXPECT_EQ(measure, weights);
+}
+
+TEST(CInterface, EveryRankHasTheSameFeatures) {
+  if (world().size() == 1) GTEST_SKIP() << "needs two ranks";
+  const std::vector<double> coordinates(12, 0.5);
+  const int features = world().rank() == 1 ? 2 : 3;
+  Mat A = nullptr;
+  check_petsc(MatCreateFlashring(PETSC_COMM_WORLD, 4, features, coordinates.data(), &A), "MatCreateFlashring");
+  expect_failure(MatSetUp(A), "points have 2 features here and 3 on another rank");
+  MatDestroy(&A);
+}
+
+TEST(CInterface, AnOldErrorIsNotToldAgain) {
+  Simulation simulation(40);
+  EXPECT_NE(MatFlashringSetOption(simulation.A, "alpha", "7"), PETSC_SUCCESS);  // the program goes on
+  const ScopedOptions options({{"-eps_ncv", "2"}});                             // fewer than the pairs
+  const PetscErrorCode code = FlashringMapSolve(simulation.map);
+  EXPECT_NE(code, PETSC_SUCCESS);
+  try {
+    check_petsc(code, "solve");
+  } catch (const std::exception &error) {
+    EXPECT_EQ(std::string(error.what()).find("alpha"), std::string::npos) << error.what();
+  }
+}
+
+TEST(CInterface, MapsWithOptionsOfTheirOwn) {
+  const ScopedOptions options({{"-second_eps_max_it", "1"}, {"-second_eps_ncv", "5"}});
+  Simulation first(42);
+  Simulation second(42);
+  check_petsc(FlashringMapSetOptionsPrefix(second.map, "second_"), "FlashringMapSetOptionsPrefix");
+  for (int repeat = 0; repeat < 2; ++repeat) {
+    first.solve();
+    PetscInt pairs = 0;
+    check_petsc(FlashringMapSolve(second.map), "FlashringMapSolve");
+    check_petsc(FlashringMapGetConverged(second.map, &pairs, nullptr), "FlashringMapGetConverged");
+    EXPECT_LT(pairs, 4);
+  }
+}
+
+TEST(CInterface, AMapNeedsTheOperatorItself) {
+  Simulation simulation(41);
+  std::vector<double> law(static_cast<std::size_t>(simulation.local));
+  expect_failure(FlashringMapGetStationaryLaw(simulation.map, law.data()), "FlashringMapSolve");
+  check_petsc(MatSetUp(simulation.A), "MatSetUp");
+  check_petsc(MatScale(simulation.A, 2), "MatScale");
+  expect_failure(FlashringMapSolve(simulation.map), "MatScale");
+}
+
 /// A matrix whose type and global size are set the PETSc way, then its points.
 TEST(CInterface, PointsOfAMatrixMadeByName) {
   check_petsc(FlashringRegisterAll(), "register");
