@@ -50,6 +50,12 @@ bool asked_later(std::string_view name) {
                      [&](std::string_view prefix) { return name.substr(0, prefix.size()) == prefix; });
 }
 
+bool is_of_solver(std::string_view name) {
+  constexpr std::string_view prefixes[] = {"eps_", "st_", "bv_", "ds_", "rg_", "fn_", "ksp_", "pc_", "mat_", "vec_"};
+  return std::any_of(std::begin(prefixes), std::end(prefixes),
+                     [&](std::string_view prefix) { return name.starts_with(prefix); });
+}
+
 const char *fallback(const Option &option) { return *option.fallback == '\0' ? "none" : option.fallback; }
 
 /// Own options, then those of input and operator but the form, which is the driver's own choice.
@@ -224,14 +230,15 @@ std::vector<std::pair<std::string, std::string>> DriverOptions::provenance(const
   return all;
 }
 
-void DriverOptions::refuse_unused() const {
+void DriverOptions::refuse_unused(bool solver_has_read) const {
   PetscInt count = 0;
   char **names = nullptr;
   char **values = nullptr;
   check_petsc(PetscOptionsLeftGet(nullptr, &count, &names, &values), "options");
   std::string unused;
   for (PetscInt i = 0; i < count; ++i)
-    if (!asked_later(names[i])) unused += (unused.empty() ? "-" : ", -") + std::string(names[i]);
+    if (!asked_later(names[i]) && (solver_has_read || !is_of_solver(names[i])))
+      unused += (unused.empty() ? "-" : ", -") + std::string(names[i]);
   check_petsc(PetscOptionsLeftRestore(nullptr, &count, &names, &values), "options");
   FLASHRING_CHECK(unused.empty(), "unused option ", unused, ": nothing of that name is known here; see -help");
 }

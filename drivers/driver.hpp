@@ -43,8 +43,8 @@ class DriverOptions {
   /// Name and value of everything that was used, defaults included: a command line that repeats the run.
   std::vector<std::pair<std::string, std::string>> provenance(const OperatorOptions &op) const;
   /// Throws Error naming the options that nothing has asked for; PETSc's and SLEPc's viewers ask later and are left
-  /// out.
-  void refuse_unused() const;
+  /// out. `solver_has_read`: false as long as the solver's own options cannot be judged.
+  void refuse_unused(bool solver_has_read) const;
 
  private:
   struct Value {

@@ -82,6 +82,7 @@ Settings get_settings(const Communicator &communicator, DriverOptions &options) 
   communicator.agree([&] {
     options.read(settings.input, settings.op);
     settings.request.time = get_time(options);
+    options.refuse_unused(false);
   });
   settings.op.form = Form::symmetric;
   settings.request.eigen.seed = settings.op.seed;
@@ -104,7 +105,7 @@ DiffusionMap solve(const Communicator &communicator, const DriverOptions &option
   ProgressLine line(communicator, op);
   request.eigen.progress = [&](const EigenProgress &progress) { line.show(progress); };
   request.eigen.before_first_pass = [&] {
-    communicator.agree([&] { options.refuse_unused(); });
+    communicator.agree([&] { options.refuse_unused(true); });
     op.degree();  // the two set-up passes
     setup_done = seconds_now();
   };

@@ -71,6 +71,11 @@ TEST_F(RunControl, ADryRunComputesNothing) {
   EXPECT_GT(number_after(result.output, "seconds per pass:"), 10);
 }
 
+TEST_F(RunControl, ADryRunRefusesWhatItDoesNotKnow) {
+  expect_error(2, "-generate circle:n=20 -precison fp32 -dry_run", {"unused option -precison"});
+  EXPECT_EQ(run(2, "-generate circle:n=20 -eps_ncv 15 -dry_run").code, 0);
+}
+
 /// The peak that a dry run announces against that of the run, at two sizes: within 25 %, of the whole and of what the
 /// run adds to the program as it starts.
 TEST_F(RunControl, TheAnnouncedMemoryIsTheRealOne) {
