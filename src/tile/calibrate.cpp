@@ -15,9 +15,18 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 /// Features that are really measured: beyond, the time per pair grows as its operations do.
-constexpr int most_features = 512;
+constexpr int most_features = 128;
 
 double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+
+/// Enough tiles for every thread, and no more than a sweep of some milliseconds takes: 1e8 operations a thread.
+int tiles_to_sweep(const Backend &backend, const TileShape &shape, int threads) {
+  const double rows = backend.tile_rows;
+  const double operations = rows * rows * backend.cost(shape, Sides::both).flops;
+  int tiles = 8 * threads;
+  while (tiles > 2 * threads && 0.5 * tiles * (tiles + 1) * operations > 1e8 * threads) --tiles;
+  return tiles;
+}
 
 /// Independent standard normal features: two points are about sqrt(2 d) apart.
 PointBlock normal_points(std::int64_t rows, int features) {
@@ -44,9 +53,7 @@ double seconds_per_tile_pair(const Backend &backend, TileShape shape, int thread
     shape.pair.parameters = {1.0 / shape.features, 1.0, 0, 0};
   else
     set_length_scale(shape.pair, 2.0 * shape.features);
-  // Enough tiles for every thread, but no more than a few megabytes of them.
-  const auto most = static_cast<int>((std::size_t{1} << 24U) / backend.payload_bytes(shape));
-  const int tiles = std::clamp(most, 2 * threads, 8 * threads);
+  const int tiles = tiles_to_sweep(backend, shape, threads);
   TileBlock block(backend, shape, normal_points(static_cast<std::int64_t>(tiles) * backend.tile_rows, shape.features),
                   {});
   const std::vector<double> ones(static_cast<std::size_t>(block.local_rows() * shape.columns), 1.0);
