@@ -96,15 +96,12 @@ std::vector<MemoryPart> operator_memory(const OperatorOptions &options, PointSha
 }
 
 PassTime measure_pass(const Communicator &communicator, const OperatorOptions &options, PointShape shape, int columns) {
-  const int ranks = communicator.size();
   const int threads = choose_threads(options.threads, communicator);
   const Backend *backend = nullptr;
   communicator.agree([&] { backend = &find_backend(options.backend); });
-  const double all = RankSize(*backend, shape, ranks).tiles * ranks;
-  const double tile_pairs = all * (all + 1) / 2 / ranks;
+  const double tiles = RankSize(*backend, shape, communicator.size()).tiles * communicator.size();
   const auto seconds = [&](Precision precision, int c) {
-    const double one = seconds_per_tile_pair(*backend, tile_shape(options, shape.features, precision, c), threads);
-    return tile_pairs * communicator.max(one);
+    return seconds_per_pass(communicator, *backend, tile_shape(options, shape.features, precision, c), threads, tiles);
   };
   PassTime time;
   time.fp64 = seconds(Precision::fp64, 1);

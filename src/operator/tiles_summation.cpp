@@ -60,9 +60,8 @@ class TilesSummation final : public Summation {
   }
 
   double cost(int columns, Precision precision) override {
-    const double all = communicator_.sum(static_cast<double>(block_of(precision).tiles().size()));
-    const double one = communicator_.max(seconds_per_tile_pair(backend_, shape(precision, columns), threads_));
-    return one * all * (all + 1) / 2 / communicator_.size();
+    const double tiles = communicator_.sum(static_cast<double>(block_of(precision).tiles().size()));
+    return seconds_per_pass(communicator_, backend_, shape(precision, columns), threads_, tiles);
   }
 
   void update_points(const PointBlock &points, std::span<const double> mean) override {

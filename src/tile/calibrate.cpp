@@ -81,4 +81,10 @@ double seconds_per_tile_pair(const Backend &backend, TileShape shape, int thread
   return *quartile / (0.5 * tiles * (tiles + 1));
 }
 
+double seconds_per_pass(const Communicator &communicator, const Backend &backend, const TileShape &shape, int threads,
+                        double tiles) {
+  const double one = communicator.max(seconds_per_tile_pair(backend, shape, threads));
+  return one * tiles * (tiles + 1) / 2 / communicator.size();
+}
+
 }  // namespace flashring

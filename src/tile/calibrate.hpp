@@ -1,6 +1,7 @@
 // Calibrate: seconds that a backend takes for a pair of tiles, measured in milliseconds.
 #pragma once
 
+#include "flashring/communicator.hpp"
 #include "flashring/tile.hpp"
 
 namespace flashring {
@@ -9,6 +10,11 @@ namespace flashring {
 /// random ones at the distance of the length scale; a pair function without a length scale gets one that fits them.
 /// Not collective, but ranks that share a machine should call it together.
 double seconds_per_tile_pair(const Backend &backend, TileShape shape, int threads);
+
+/// Seconds of a pass that evaluates every pair of `tiles` tiles (of all ranks together) once, shared evenly by the
+/// ranks. Collective; the slowest rank counts.
+double seconds_per_pass(const Communicator &communicator, const Backend &backend, const TileShape &shape, int threads,
+                        double tiles);
 
 /// Sets the first parameter as -beta median does.
 void set_length_scale(PairFunction &pair, double median_squared_distance);

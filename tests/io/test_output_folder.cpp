@@ -14,6 +14,7 @@
 #include "../../src/io/point_sample.hpp"
 #include "flashring/check.hpp"
 #include "flashring/results.hpp"
+#include "io/file_size_limit.hpp"
 #include "io/hdf5_reader.hpp"
 #include "io/io_support.hpp"
 #include "io/sample_run.hpp"
@@ -355,26 +356,6 @@ TEST(OutputFolder, AnotherRunNeedsOverwrite) {
     EXPECT_EQ(read_file(folder + "/notes.txt"), "mine");
   }
 }
-
-/// Files of this process may not grow beyond `bytes`, as on a full disk.
-class FileSizeLimit {
- public:
-  explicit FileSizeLimit(rlim_t bytes) : handler_(std::signal(SIGXFSZ, SIG_IGN)) {
-    getrlimit(RLIMIT_FSIZE, &before_);
-    const rlimit limit = {std::min(bytes, before_.rlim_max), before_.rlim_max};
-    setrlimit(RLIMIT_FSIZE, &limit);
-  }
-  FileSizeLimit(const FileSizeLimit &) = delete;
-  FileSizeLimit &operator=(const FileSizeLimit &) = delete;
-  ~FileSizeLimit() {
-    setrlimit(RLIMIT_FSIZE, &before_);
-    std::signal(SIGXFSZ, handler_);
-  }
-
- private:
-  void (*handler_)(int);
-  rlimit before_{};
-};
 
 // Whichever rank meets it, the old run stays whole, no temporary name stays, and every rank gets the same message.
 TEST(OutputFolder, FullDiskChangesNothing) {
