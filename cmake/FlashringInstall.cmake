@@ -20,7 +20,9 @@ install(DIRECTORY ${PROJECT_SOURCE_DIR}/docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR
 install(FILES ${PROJECT_SOURCE_DIR}/tests/install/time_loop.c ${PROJECT_SOURCE_DIR}/tests/install/use_operator.cpp
               ${PROJECT_SOURCE_DIR}/tests/install/make_project/Makefile
         DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples)
-install(PROGRAMS ${PROJECT_SOURCE_DIR}/cluster/bind.sh DESTINATION ${data_folder}/cluster)
+install(PROGRAMS ${PROJECT_SOURCE_DIR}/cluster/bind.sh ${PROJECT_SOURCE_DIR}/cluster/bench
+                 ${PROJECT_SOURCE_DIR}/cluster/bench_plot ${PROJECT_SOURCE_DIR}/cluster/bench_compare.py
+        DESTINATION ${data_folder}/cluster)
 install(FILES ${PROJECT_SOURCE_DIR}/cluster/flashring.sbatch DESTINATION ${data_folder}/cluster)
 
 # Users must have the PETSc that the library was built for.

@@ -61,7 +61,7 @@ const char *fallback(const Option &option) { return *option.fallback == '\0' ? "
 /// Own options, then those of input and operator but the form, which is the driver's own choice.
 std::vector<Option> all_options(const DriverText &text) {
   std::vector<Option> all(text.options.begin(), text.options.end());
-  all.insert(all.begin(), input_options().begin(), input_options().end());
+  if (text.solves) all.insert(all.begin(), input_options().begin(), input_options().end());
   for (const Option &option : operator_options())
     if (std::strcmp(option.name, "form") != 0) all.push_back(option);
   return all;
@@ -89,6 +89,7 @@ void print_markdown(const DriverText &text) {
 void print_help(const DriverText &text) {
   std::printf("%s: %s\n\nExample: %s\n\n", text.name, text.purpose, text.example);
   for (const Option &option : all_options(text)) print_option(option);
+  if (!text.solves) return;
   std::printf(
       "\nEvery option of SLEPc's EPS works as well (-eps_tol, -eps_type, -eps_ncv, -eps_monitor, ...), options files "
       "by\n"
@@ -199,7 +200,7 @@ void DriverOptions::read(InputOptions &input, OperatorOptions &op) {
     const bool given = find_option(option, value);
     values_.push_back({option.name, given ? value : option.fallback, given});
   }
-  for (const Option &option : input_options()) {
+  for (const Option &option : text_.solves ? input_options() : std::span<const Option>()) {
     const bool given = find_option(option, value);
     if (given) input.set(option.name, value);
     values_.push_back({option.name, input.get(option.name), given});

@@ -21,12 +21,13 @@ namespace flashring {
 /// Exit codes that users may rely on.
 enum ExitCode : int { exit_converged = 0, exit_error = 2, exit_not_converged = 3, exit_interrupted = 4 };
 
-/// A driver's name, purpose and own options (those of input and operator are added).
+/// A driver's name, purpose and own options (those of the operator, and of input where it reads points, are added).
 struct DriverText {
   const char *name;
   const char *purpose;
   const char *example;
   std::span<const Option> options;
+  bool solves = true;  ///< reads points and runs a solver, whose options are then declared and explained
 };
 
 /// The options of a run as text, read from PETSc's option data base: command line, -options_file, PETSC_OPTIONS.

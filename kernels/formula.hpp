@@ -8,7 +8,9 @@
 //   log2_weight   log2 k from q (the accumulated product of scaled features) and the constants
 //   weight        k, where that is cheaper than 2^log2_weight
 // The arithmetic words come from the policy M of backend and precision: M::V is a number or a vector of them; set, add,
-// sub, mul, fma(a,b,c) = ab+c, neg, max, sqrt, exp2, log2. exp2 of anything below the smallest normal number is 0.
+// mul, fma(a,b,c) = ab+c, neg, sqrt, exp2, log2. q comes as M::Q, for which the words a formula applies to q exist too:
+// a backend that sums -q hands that over, and neg(q) costs nothing. exp2 of anything below the smallest normal number
+// is 0. q may be negative by its rounding; sqrt(q) is 0 then.
 
 struct FormulaDeclaration {
   const char *name;

@@ -29,7 +29,8 @@ struct EigenRequest {
   std::function<void()> before_first_pass;              ///< called after all options were read, may throw
 };
 
-/// Relative residual that a working precision can reach: 1e-8, in fp32 1e-6, as its sums carry about 1e-7 of noise.
+/// Relative residual that a working precision can reach: 1e-8; in fp32 1e-6, as its sums carry about 1e-7 of
+/// noise; in reduced 1e-4.
 double default_tolerance(Precision precision);
 
 /// Leading eigenpairs, algebraically largest first.

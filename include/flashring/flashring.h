@@ -74,7 +74,7 @@ typedef struct FlashringMap_ *FlashringMap;
 
 /* The map of the points of A, whose form must be symmetric. Takes a reference to A. Its solver is one of SLEPc: the
  * program must have called SlepcInitialize (instead of PetscInitialize, or after it). Ten pairs (or
- * as many as there are points), relative tolerance 1e-8 (1e-6 in fp32) unless set; the options of SLEPc's EPS,
+ * as many as there are points), relative tolerance 1e-8 (1e-6 in fp32, 1e-4 in reduced) unless set; the options of SLEPc's EPS,
  * -[prefix]eps_..., are read at each solution. */
 PETSC_EXTERN PetscErrorCode FlashringMapCreate(Mat A, FlashringMap *map);
 PETSC_EXTERN PetscErrorCode FlashringMapDestroy(FlashringMap *map);

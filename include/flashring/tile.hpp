@@ -93,9 +93,34 @@ struct PackInput {
   double scale = 1;
 };
 
-/// Operations of one pair of points, for models and flop counts.
+/// What one pair of points asks of the machine, by kind of operation: numbers of scalar operations, all columns.
 struct TileCost {
-  double flops = 0;  ///< per pair of points, all columns
+  double multiply_adds = 0;  ///< feature products, parts of the formula, column updates
+  double adds = 0;           ///< additions, subtractions, comparisons, conversions
+  double exponentials = 0;   ///< exp2, as this precision needs it
+  double products = 0;       ///< multiply-adds of the unit for short numbers (int16, bf16, matrix units)
+  double flops() const { return 2 * (multiply_adds + products) + adds + 10 * exponentials; }
+};
+
+/// What one thread can do per second when nothing else is in the way, measured. A kind that costs nothing beside
+/// multiply-adds is infinite; all 0 where a backend states no limit.
+struct Rates {
+  double multiply_adds = 0;
+  double adds = 0;  ///< issued together with multiply-adds: what they add to the time
+  double exponentials = 0;
+  double products = 0;
+  /// Seconds of one pair of points that is nothing but these operations.
+  double seconds(const TileCost &cost) const {
+    return cost.multiply_adds / multiply_adds + cost.adds / adds + cost.exponentials / exponentials +
+           (cost.products > 0 ? cost.products / products : 0);
+  }
+};
+
+/// Largest error of a weight, with norms of packed (centred and scaled) points: `argument` (|x|^2 + |y|^2) in q, and
+/// relative `weight` in k beyond that.
+struct TileError {
+  double argument = 0;
+  double weight = 0;
 };
 
 /// A backend: where a tile runs. Obtained by name from find_backend.
@@ -111,10 +136,13 @@ struct Backend {
   std::size_t (*scratch_bytes)(const TileShape &shape);
   void (*evaluate)(const TileCall &call);
   TileCost (*cost)(const TileShape &shape, Sides sides);
+  /// Measures for some milliseconds, on the calling thread.
+  Rates (*rates)(const TileShape &shape);
+  TileError (*error)(const TileShape &shape);
 };
 
 /// `name`: "auto" (the fastest that this machine runs), a name of backend_names(), or a name with a lower ceiling on
-/// the instruction set such as "simd:AVX2". Throws Error that lists the known names.
+/// the instruction set such as "simd:avx2". Throws Error that lists the known names.
 const Backend &find_backend(std::string_view name);
 std::vector<std::string> backend_names();
 

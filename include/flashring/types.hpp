@@ -21,8 +21,9 @@ constexpr bool operator<(GlobalRow a, GlobalRow b) { return a.value < b.value; }
 constexpr bool operator==(LocalRow a, LocalRow b) { return a.value == b.value; }
 constexpr bool operator<(LocalRow a, LocalRow b) { return a.value < b.value; }
 
-/// Arithmetic inside a tile. Set-up vectors and residuals are always fp64, whatever the working precision.
-enum class Precision : std::uint8_t { fp64, fp32 };
+/// Arithmetic inside a tile. Set-up vectors and residuals are always fp64, whatever the working precision. `reduced` is
+/// a backend's fastest arithmetic; columns and sums stay fp32 there, and Backend::error says what it is good for.
+enum class Precision : std::uint8_t { fp64, fp32, reduced };
 
 /// Bytes of one column value (and per-pass scalar) in a precision.
 constexpr std::size_t column_bytes(Precision precision) { return precision == Precision::fp64 ? 8 : 4; }

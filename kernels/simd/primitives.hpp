@@ -1,5 +1,6 @@
-// Arithmetic words of backend simd for one instruction set. The only file here that may name one: exp2 is four
-// instructions cheaper where the hardware scales by powers of two.
+// Arithmetic words of backend simd for one instruction set. The only file here that may name one: the exponential is
+// four instructions cheaper where the hardware takes fractions and scales by powers of two, square roots and products
+// of 16-bit numbers differ as well.
 // No include guard: included once per instruction set inside HWY_NAMESPACE.
 
 /// While it lives, numbers below the smallest normal one are taken and given as 0: a narrow kernel makes them by the
@@ -19,86 +20,270 @@ class FlushSubnormals {
 class FlushSubnormals {};
 #endif
 
-/// 2^f on [-1/2, 1/2], minimax in relative error: degree 6, 1.9e-9 (fp32; degree 5 would leave 2^0 = 1 + 1.2e-7);
-/// degree 11, 3.1e-18 (fp64).
-template <class D, class V>
-HWY_INLINE V exp2_polynomial(D d, V f) {
-  using T = hn::TFromD<D>;
-  constexpr double fp32[] = {1.0,
-                             0.69314720573725267,
-                             0.24022646890639572,
-                             0.055503287769976638,
-                             0.0096184889565227916,
-                             0.0013399931209474140,
-                             0.00015345812158740182};
-  constexpr double fp64[] = {1.0,
-                             0.69314718055994533046,
-                             0.24022650695910156205,
-                             0.055504108664819921483,
-                             0.0096181291075883350833,
-                             0.0013333558146789950323,
-                             0.00015403530462514613026,
-                             0.0000152527334899608046,
-                             1.3215433089594629037e-6,
-                             1.0178198033328527662e-7,
-                             7.0741056262456593708e-9,
-                             4.4352809446103611361e-10};
-  constexpr int degree = sizeof(T) == 4 ? 6 : 11;
-  const double *c = sizeof(T) == 4 ? fp32 : fp64;
-  V p = hn::Set(d, static_cast<T>(c[degree]));
+/// The value as if it came from elsewhere: nothing about it can be taken out of a loop that measures.
+#if HWY_ARCH_X86
+template <class V>
+HWY_INLINE void keep(V &v) {
+  asm volatile("" : "+v"(v.raw));
+}
+#else
+template <class V>
+HWY_INLINE void keep(V &v) {
+  asm volatile("" : : "r"(&v) : "memory");
+}
+#endif
+template <class V>
+HWY_INLINE V opaque(V v) {
+  keep(v);
+  return v;
+}
+
+template <class T>
+using Vec = hn::Vec<hn::ScalableTag<T>>;
+
+/// What a precision computes with: columns and sums in T, 2^x by a polynomial of that degree, and inner products of
+/// 16-bit numbers where they pay (`short_products`).
+struct Fp64 {
+  using T = double;
+  static constexpr int degree = 11;
+  static constexpr bool short_products = false;
+};
+struct Fp32 {
+  using T = float;
+  static constexpr int degree = 5;
+  static constexpr bool short_products = false;
+};
+struct Reduced {
+  using T = float;
+  static constexpr int degree = 3;
+  static constexpr bool short_products = true;
+};
+
+// Minimax polynomials of 2^f in relative error with the constant term held at 1, so that 2^0 = 1 exactly.
+#if HWY_TARGET <= HWY_AVX3
+// On [0, 1): degree 3 8.6e-5, 5 8.2e-8, 11 3.2e-18.
+template <int degree>
+inline constexpr double exp2_coefficients[1] = {};
+template <>
+inline constexpr double exp2_coefficients<3>[] = {1, 0.69511678644539568517, 0.22764499113539549026,
+                                                  0.077067042072069855642};
+template <>
+inline constexpr double exp2_coefficients<5>[] = {1,
+                                                  0.69315131180752295536,
+                                                  0.24016445013606755314,
+                                                  0.055799913145968066977,
+                                                  0.0090170302844367490406,
+                                                  0.0018671300819070081778};
+template <>
+inline constexpr double exp2_coefficients<11>[] = {1,
+                                                   0.69314718055994592839,
+                                                   0.24022650695906330315,
+                                                   0.055504108665602238723,
+                                                   0.0096181290995508956128,
+                                                   0.0013333558629562675936,
+                                                   0.00015403512309733948746,
+                                                   0.00001525317505379524616,
+                                                   1.3208367308220049348e-6,
+                                                   1.025321230405209001e-7,
+                                                   6.5595298355172712178e-9,
+                                                   6.2634652734225902742e-10};
+#else
+// On [-1/2, 1/2]: degree 3 1.0e-4, 5 9.2e-8, 11 3.1e-18.
+template <int degree>
+inline constexpr double exp2_coefficients[1] = {};
+template <>
+inline constexpr double exp2_coefficients<3>[] = {1, 0.69328293266842500205, 0.24221096790474733531,
+                                                  0.055008903050206095326};
+template <>
+inline constexpr double exp2_coefficients<5>[] = {1,
+                                                  0.69314697759149522871,
+                                                  0.24022242080363417908,
+                                                  0.055507337542471925203,
+                                                  0.0096715128695495113501,
+                                                  0.0013264723893082615353};
+template <>
+inline constexpr double exp2_coefficients<11>[] = {1,
+                                                   0.69314718055994533046,
+                                                   0.24022650695910156205,
+                                                   0.055504108664819921483,
+                                                   0.0096181291075883350833,
+                                                   0.0013333558146789950323,
+                                                   0.00015403530462514613026,
+                                                   0.0000152527334899608046,
+                                                   1.3215433089594629037e-6,
+                                                   1.0178198033328527662e-7,
+                                                   7.0741056262456593708e-9,
+                                                   4.4352809446103611361e-10};
+#endif
+
+template <int degree, class T>
+HWY_INLINE Vec<T> exp2_polynomial(Vec<T> f) {
+  const hn::ScalableTag<T> d;
+  constexpr const double *c = exp2_coefficients<degree>;
+  Vec<T> p = hn::Set(d, static_cast<T>(c[degree]));
 #pragma GCC unroll 12
   for (int k = degree - 1; k >= 0; --k) p = hn::MulAdd(p, f, hn::Set(d, static_cast<T>(c[k])));
   return p;
 }
 
 #if HWY_TARGET <= HWY_AVX3
-// vreduce gives the fraction and 0 for infinities, vscalef multiplies by 2^n with gradual underflow: no clamp is
-// needed.
-template <class D, class V>
-HWY_INLINE V exp2_vector(D d, V x) {
-  if constexpr (sizeof(hn::TFromD<D>) == 4) {
-    const V f{_mm512_reduce_ps(x.raw, 0x08)};
-    const V n{_mm512_roundscale_ps(x.raw, 0x08)};
-    return V{_mm512_scalef_ps(exp2_polynomial(d, f).raw, n.raw)};
+// vreduce gives x - floor(x), and 0 for infinities; vscalef multiplies by 2^floor(x) with gradual underflow. No clamp
+// is needed and the whole costs two operations beside the polynomial.
+template <int degree, class T>
+HWY_INLINE Vec<T> exp2_vector(Vec<T> x) {
+  if constexpr (sizeof(T) == 4) {
+    const Vec<T> f{_mm512_reduce_ps(x.raw, 0x09)};
+    return Vec<T>{_mm512_scalef_ps(exp2_polynomial<degree, T>(f).raw, x.raw)};
   } else {
-    const V f{_mm512_reduce_pd(x.raw, 0x08)};
-    const V n{_mm512_roundscale_pd(x.raw, 0x08)};
-    return V{_mm512_scalef_pd(exp2_polynomial(d, f).raw, n.raw)};
+    const Vec<T> f{_mm512_reduce_pd(x.raw, 0x09)};
+    return Vec<T>{_mm512_scalef_pd(exp2_polynomial<degree, T>(f).raw, x.raw)};
   }
+}
+
+/// The same where x may be large: infinity when 2^x is no number.
+template <int degree, class T>
+HWY_INLINE Vec<T> exp2_or_infinity(Vec<T> x) {
+  return exp2_vector<degree, T>(x);
+}
+
+// 2^-14 from the hardware, then Newton steps for root and reciprocal root together: a third of the time of vsqrt.
+// Arguments below the smallest normal number count as that number, whose root is far below every rounding.
+template <class T>
+HWY_INLINE Vec<T> sqrt_vector(Vec<T> x) {
+  const hn::ScalableTag<T> d;
+  const Vec<T> half = hn::Set(d, T(0.5));
+  const Vec<T> a = hn::Max(x, hn::Set(d, std::numeric_limits<T>::min()));
+  Vec<T> r;
+  if constexpr (sizeof(T) == 4)
+    r = Vec<T>{_mm512_rsqrt14_ps(a.raw)};
+  else
+    r = Vec<T>{_mm512_rsqrt14_pd(a.raw)};
+  Vec<T> root = hn::Mul(a, r);
+  Vec<T> h = hn::Mul(r, half);
+  if constexpr (sizeof(T) == 8) {
+    const Vec<T> e = hn::NegMulAdd(root, h, half);
+    root = hn::MulAdd(root, e, root);
+    h = hn::MulAdd(h, e, h);
+  }
+  const Vec<T> e = hn::NegMulAdd(root, root, a);  // the residual itself: no rounding of root * h enters
+  return hn::MulAdd(e, h, root);
 }
 #else
 // Adding 1.5 * 2^(mantissa bits) rounds to an integer and leaves it in the low bits, so that the exponent is one shift
 // away. Arguments below the smallest normal exponent are clamped for that and give 0.
-template <class D, class V>
-HWY_INLINE V exp2_vector(D d, V x) {
-  using T = hn::TFromD<D>;
-  const hn::RebindToSigned<D> di;
+template <int degree, class T>
+HWY_INLINE Vec<T> exp2_vector(Vec<T> x) {
+  const hn::ScalableTag<T> d;
+  const hn::RebindToSigned<decltype(d)> di;
   constexpr int mantissa = sizeof(T) == 4 ? 23 : 52;
-  constexpr double smallest = sizeof(T) == 4 ? -126 : -1022;
-  const V magic = hn::Set(d, static_cast<T>(sizeof(T) == 4 ? 12582912.0 : 6755399441055744.0));
-  const V low = hn::Set(d, static_cast<T>(smallest));
-  const V clamped = hn::Max(x, low);
-  const V shifted = hn::Add(clamped, magic);
-  const V f = hn::Sub(clamped, hn::Sub(shifted, magic));
+  const Vec<T> magic = hn::Set(d, static_cast<T>(sizeof(T) == 4 ? 12582912.0 : 6755399441055744.0));
+  const Vec<T> low = hn::Set(d, static_cast<T>(sizeof(T) == 4 ? -126 : -1022));
+  const Vec<T> clamped = hn::Max(x, low);
+  const Vec<T> shifted = hn::Add(clamped, magic);
+  const Vec<T> f = hn::Sub(clamped, hn::Sub(shifted, magic));
   const auto exponent = hn::ShiftLeft<mantissa>(hn::BitCast(di, shifted));
-  const V value = hn::BitCast(d, hn::Add(hn::BitCast(di, exp2_polynomial(d, f)), exponent));
+  const Vec<T> value = hn::BitCast(d, hn::Add(hn::BitCast(di, exp2_polynomial<degree, T>(f)), exponent));
   return hn::IfThenElseZero(hn::Ge(x, low), value);
+}
+
+/// The same where x may be large: infinity when 2^x is no number.
+template <int degree, class T>
+HWY_INLINE Vec<T> exp2_or_infinity(Vec<T> x) {
+  return exp2_vector<degree, T>(hn::Min(x, hn::Set(hn::ScalableTag<T>(), T(sizeof(T) == 4 ? 128 : 1024))));
+}
+
+template <class T>
+HWY_INLINE Vec<T> sqrt_vector(Vec<T> x) {
+  return hn::Sqrt(hn::Max(x, hn::Zero(hn::ScalableTag<T>())));
 }
 #endif
 
-/// The arithmetic policy of formula.hpp for element type T.
+/// Sums of products of 16-bit numbers, two to a lane: sum += a.low * b.low + a.high * b.high.
+using ShortSums = Vec<std::int32_t>;
+
+#if HWY_TARGET <= HWY_AVX3
+template <bool fused>
+HWY_INLINE ShortSums multiply_pairs(ShortSums a, ShortSums b, ShortSums sum) {
+  if constexpr (fused) {  // vpdpwssd; spelled out, since the target set of Highway 1.0.3 does not include it
+    asm("vpdpwssd %2, %1, %0" : "+v"(sum.raw) : "v"(a.raw), "v"(b.raw));
+    return sum;
+  } else {
+    return hn::Add(sum, ShortSums{_mm512_madd_epi16(a.raw, b.raw)});
+  }
+}
+inline bool has_fused_pairs() { return __builtin_cpu_supports("avx512vnni") != 0; }
+inline const char *target_name(bool fused) { return fused ? "avx512_vnni" : "avx512"; }
+#elif HWY_TARGET == HWY_AVX2
+template <bool fused>
+HWY_INLINE ShortSums multiply_pairs(ShortSums a, ShortSums b, ShortSums sum) {
+  return hn::Add(sum, ShortSums{_mm256_madd_epi16(a.raw, b.raw)});
+}
+inline bool has_fused_pairs() { return false; }
+inline const char *target_name(bool /*fused*/) { return "avx2"; }
+#elif HWY_TARGET == HWY_SSE4
+template <bool fused>
+HWY_INLINE ShortSums multiply_pairs(ShortSums a, ShortSums b, ShortSums sum) {
+  return hn::Add(sum, ShortSums{_mm_madd_epi16(a.raw, b.raw)});
+}
+inline bool has_fused_pairs() { return false; }
+inline const char *target_name(bool /*fused*/) { return "sse4"; }
+#else
+template <bool fused>
+HWY_INLINE ShortSums multiply_pairs(ShortSums a, ShortSums b, ShortSums sum) {
+  const auto low = [](ShortSums v) { return hn::ShiftRight<16>(hn::ShiftLeft<16>(v)); };
+  const auto high = [](ShortSums v) { return hn::ShiftRight<16>(v); };
+  return hn::Add(sum, hn::Add(hn::Mul(low(a), low(b)), hn::Mul(high(a), high(b))));
+}
+inline bool has_fused_pairs() { return false; }
+inline const char *target_name(bool /*fused*/) {
+  return HWY_TARGET == HWY_SCALAR ? "scalar" : hwy::TargetName(HWY_TARGET);
+}
+#endif
+
+/// The lanes of even, or odd, number of two vectors after each other.
+#if HWY_TARGET == HWY_SCALAR
 template <class T>
+HWY_INLINE Vec<T> even_lanes(Vec<T> first, Vec<T> /*second*/) {
+  return first;
+}
+template <class T>
+HWY_INLINE Vec<T> odd_lanes(Vec<T> /*first*/, Vec<T> second) {
+  return second;
+}
+#else
+template <class T>
+HWY_INLINE Vec<T> even_lanes(Vec<T> first, Vec<T> second) {
+  return hn::ConcatEven(hn::ScalableTag<T>(), second, first);
+}
+template <class T>
+HWY_INLINE Vec<T> odd_lanes(Vec<T> first, Vec<T> second) {
+  return hn::ConcatOdd(hn::ScalableTag<T>(), second, first);
+}
+#endif
+
+/// -q, which is what distances are summed to: neg costs nothing, and a root sees no negative rounding.
+template <class T>
+struct Negative {
+  Vec<T> value;
+};
+
+/// The arithmetic policy of formula.hpp. `Argument`: what q comes as, Vec<T> or Negative<T>.
+template <class Precision, class Argument>
 struct Math {
+  using T = typename Precision::T;
   using D = hn::ScalableTag<T>;
-  using V = hn::Vec<D>;
+  using V = Vec<T>;
+  using Q = Argument;
   static HWY_INLINE V set(double a) { return hn::Set(D(), static_cast<T>(a)); }
   static HWY_INLINE V add(V a, V b) { return hn::Add(a, b); }
-  static HWY_INLINE V sub(V a, V b) { return hn::Sub(a, b); }
+  static HWY_INLINE V add(V a, Negative<T> b) { return hn::Sub(a, b.value); }
   static HWY_INLINE V mul(V a, V b) { return hn::Mul(a, b); }
   static HWY_INLINE V fma(V a, V b, V c) { return hn::MulAdd(a, b, c); }
+  static HWY_INLINE V fma(Negative<T> a, V b, V c) { return hn::NegMulAdd(a.value, b, c); }
   static HWY_INLINE V neg(V a) { return hn::Neg(a); }
-  static HWY_INLINE V max(V a, V b) { return hn::Max(a, b); }
-  static HWY_INLINE V sqrt(V a) { return hn::Sqrt(a); }
-  static HWY_INLINE V exp2(V a) { return exp2_vector(D(), a); }
+  static HWY_INLINE V neg(Negative<T> a) { return a.value; }
+  static HWY_INLINE V sqrt(V a) { return sqrt_vector<T>(a); }
+  static HWY_INLINE V sqrt(Negative<T> a) { return sqrt_vector<T>(hn::Neg(a.value)); }
+  static HWY_INLINE V exp2(V a) { return exp2_vector<Precision::degree, T>(a); }
   static HWY_INLINE V log2(V a) { return hn::Log2(D(), a); }
 };

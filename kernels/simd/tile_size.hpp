@@ -23,4 +23,14 @@ constexpr int difference_features = 8;
 constexpr int own_vectors(bool many_registers) { return many_registers ? 4 : 2; }
 constexpr int visiting_rows = 4;
 
+/// Giving rows times vectors of columns whose sums live in registers: 8 x 2 of 32 registers, 8 x 1 or 4 x 2 of 16; at
+/// least 8, since a multiply-add takes 4 cycles and two begin in each. Panels are padded to the larger group.
+constexpr int giving_group = 8;
+constexpr int giving_rows(bool many_registers, int vectors) { return many_registers || vectors == 1 ? 8 : 4; }
+
+/// Giving rows from whose largest logarithm log-sum-exp takes its first reference: the costlier way, so few of them.
+constexpr int reference_rows = 16;
+/// Sums of exponentials up to which a reference is kept: far from overflow, times any sensible value too.
+constexpr double largest_sum = 1099511627776.0;
+
 }  // namespace flashring::simd

@@ -10,12 +10,21 @@ inline Sum choose_sum(Accumulate accumulate, int features) {
   return Sum::norms;
 }
 
-/// A packed tile: features (d, payload_stride), then half squared norms (payload_stride).
+/// Features in 16-bit numbers: only inner products have them.
+template <class Precision, Sum sum>
+constexpr bool is_short = Precision::short_products &&sum != Sum::differences;
+
+/// 4-byte words (or 8-byte ones in fp64) that a point's features take.
+constexpr int feature_words(bool short_numbers, int features) { return short_numbers ? (features + 1) / 2 : features; }
+
+/// A packed tile: features (feature_words, payload_stride), then a row of payload_stride values (-|x|^2/2 of what is
+/// stored, where norms are summed), whose last is the length of the unit of 16-bit features.
 template <class T>
 struct Payload {
   const T *x;
-  int features;
-  const T *half_norms() const { return x + static_cast<std::size_t>(features) * payload_stride; }
+  int words;
+  const T *norms() const { return x + static_cast<std::size_t>(words) * payload_stride; }
+  T unit() const { return norms()[payload_stride - 1]; }
 };
 
 template <class T>
@@ -23,11 +32,12 @@ constexpr int vectors() {
   return own_vectors(HWY_TARGET <= HWY_AVX3);
 }
 
-template <class T>
-using Vec = typename Math<T>::V;
+/// q, or -q where squared distances are summed.
+template <Sum sum, class T>
+using Argument = std::conditional_t<sum == Sum::inner, Vec<T>, Negative<T>>;
 
-/// q[a][b] for own rows i..i + vectors*lanes and visiting rows j..j+3. Cost per feature: 4 broadcasts, `vectors` loads,
-/// one (inner, norms) or two (differences) operations per accumulator.
+/// q[a][b] for own rows i..i + vectors*lanes and visiting rows j..j+3, as inner products or as -q. Cost per feature: 4
+/// broadcasts, `vectors` loads, one (products) or two (differences) operations per accumulator.
 template <Sum sum, class T>
 HWY_INLINE void accumulate(Payload<T> own, Payload<T> visiting, int i, int j,
                            Vec<T> (&q)[vectors<T>()][visiting_rows]) {
@@ -38,12 +48,12 @@ HWY_INLINE void accumulate(Payload<T> own, Payload<T> visiting, int i, int j,
   for (int a = 0; a < NA; ++a)
 #pragma GCC unroll 4
     for (int b = 0; b < visiting_rows; ++b)
-      q[a][b] = sum == Sum::norms ? hn::Neg(hn::Add(hn::LoadU(d, own.half_norms() + i + a * lanes),
-                                                    hn::Set(d, visiting.half_norms()[j + b])))
-                                  : hn::Zero(d);
+      q[a][b] = sum == Sum::norms
+                    ? hn::Add(hn::LoadU(d, own.norms() + i + a * lanes), hn::Set(d, visiting.norms()[j + b]))
+                    : hn::Zero(d);
   const T *x = own.x + i;
   const T *y = visiting.x + j;
-  for (int k = 0; k < own.features; ++k, x += payload_stride, y += payload_stride) {
+  for (int k = 0; k < own.words; ++k, x += payload_stride, y += payload_stride) {
     Vec<T> xv[NA];
 #pragma GCC unroll 8
     for (int a = 0; a < NA; ++a) xv[a] = hn::LoadU(d, x + a * lanes);
@@ -54,35 +64,74 @@ HWY_INLINE void accumulate(Payload<T> own, Payload<T> visiting, int i, int j,
       for (int a = 0; a < NA; ++a) {
         if constexpr (sum == Sum::differences) {
           const Vec<T> difference = hn::Sub(xv[a], yv);
-          q[a][b] = hn::MulAdd(difference, difference, q[a][b]);
+          q[a][b] = hn::NegMulAdd(difference, difference, q[a][b]);
         } else {
           q[a][b] = hn::MulAdd(xv[a], yv, q[a][b]);
         }
       }
     }
   }
-  if constexpr (sum == Sum::norms) {
+}
+
+/// The same from 16-bit features, whose unit differs from tile to tile: sums of integers are exact.
+template <Sum sum, bool fused, class T>
+HWY_INLINE void accumulate_short(Payload<T> own, Payload<T> visiting, int i, int j,
+                                 Vec<T> (&q)[vectors<T>()][visiting_rows]) {
+  constexpr int NA = vectors<T>();
+  const hn::ScalableTag<T> d;
+  const hn::ScalableTag<std::int32_t> di;
+  const int lanes = static_cast<int>(hn::Lanes(d));
+  ShortSums s[NA][visiting_rows];
 #pragma GCC unroll 8
-    for (int a = 0; a < NA; ++a)
+  for (int a = 0; a < NA; ++a)
 #pragma GCC unroll 4
-      for (int b = 0; b < visiting_rows; ++b)  // -2 (<x,y> - |x|^2/2 - |y|^2/2), never negative
-        q[a][b] = hn::Max(hn::Mul(hn::Set(d, T(-2)), q[a][b]), hn::Zero(d));
+    for (int b = 0; b < visiting_rows; ++b) s[a][b] = hn::Zero(di);
+  const std::int32_t *x = reinterpret_cast<const std::int32_t *>(own.x) + i;
+  const std::int32_t *y = reinterpret_cast<const std::int32_t *>(visiting.x) + j;
+  for (int k = 0; k < own.words; ++k, x += payload_stride, y += payload_stride) {
+    ShortSums xv[NA];
+#pragma GCC unroll 8
+    for (int a = 0; a < NA; ++a) xv[a] = hn::LoadU(di, x + a * lanes);
+#pragma GCC unroll 4
+    for (int b = 0; b < visiting_rows; ++b) {
+      const ShortSums yv = hn::Set(di, y[b]);
+#pragma GCC unroll 8
+      for (int a = 0; a < NA; ++a) s[a][b] = multiply_pairs<fused>(xv[a], yv, s[a][b]);
+    }
+  }
+  const Vec<T> unit = hn::Set(d, own.unit() * visiting.unit());
+#pragma GCC unroll 4
+  for (int b = 0; b < visiting_rows; ++b) {
+#pragma GCC unroll 8
+    for (int a = 0; a < NA; ++a) {
+      const Vec<T> product = hn::ConvertTo(d, s[a][b]);
+      if constexpr (sum == Sum::norms)
+        q[a][b] = hn::MulAdd(product, unit,
+                             hn::Add(hn::LoadU(d, own.norms() + i + a * lanes), hn::Set(d, visiting.norms()[j + b])));
+      else
+        q[a][b] = hn::Mul(product, unit);
+    }
   }
 }
 
 /// w[a][b] = k, or log2 k where the row rule asks for it.
-template <PairKind kind, Sum sum, bool logarithm, class T>
+template <class Kernel, bool logarithm, class T>
 HWY_INLINE void weights(Payload<T> own, Payload<T> visiting, int i, int j, const double *constants,
                         Vec<T> (&w)[vectors<T>()][visiting_rows]) {
   constexpr int NA = vectors<T>();
-  accumulate<sum, T>(own, visiting, i, j, w);
+  using Q = Argument<Kernel::sum, T>;
+  using M = Math<typename Kernel::Precision, Q>;
+  if constexpr (is_short<typename Kernel::Precision, Kernel::sum>)
+    accumulate_short<Kernel::sum, Kernel::fused, T>(own, visiting, i, j, w);
+  else
+    accumulate<Kernel::sum, T>(own, visiting, i, j, w);
 #pragma GCC unroll 4
   for (int b = 0; b < visiting_rows; ++b)
 #pragma GCC unroll 8
     for (int a = 0; a < NA; ++a) {
       if constexpr (logarithm)
-        w[a][b] = Formula<kind>::template log2_weight<Math<T>>(w[a][b], constants);
+        w[a][b] = Formula<Kernel::kind>::template log2_weight<M>(Q{w[a][b]}, constants);
       else
-        w[a][b] = Formula<kind>::template weight<Math<T>>(w[a][b], constants);
+        w[a][b] = Formula<Kernel::kind>::template weight<M>(Q{w[a][b]}, constants);
     }
 }

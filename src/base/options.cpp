@@ -83,7 +83,8 @@ std::span<const Option> operator_options() {
        "gaussian's parameter; median: 1/(2 median squared distance), for other pairs ell = its square root"},
       {"alpha", "0.5", "0 <= alpha <= 1", "density exponent: 0 random walk, 1/2 Fokker-Planck, 1 Laplace-Beltrami"},
       {"form", "kernel", "kernel|symmetric|markov", "which matrix the operator is"},
-      {"precision", "fp64", "fp64|fp32", "arithmetic of working passes; set-up and residuals are always fp64"},
+      {"precision", "fp64", "fp64|fp32|reduced",
+       "arithmetic of working passes (reduced: the backend's fastest); set-up and residuals are always fp64"},
       {"backend", "auto", "auto|ref|simd[:instruction set]",
        "where tiles run; auto takes the fastest this machine has"},
       {"transport", "auto", "auto|self|mpi", "how blocks move between ranks"},
@@ -96,7 +97,10 @@ std::span<const Option> operator_options() {
   return declarations;
 }
 
-const char *to_string(Precision precision) { return precision == Precision::fp64 ? "fp64" : "fp32"; }
+const char *to_string(Precision precision) {
+  if (precision == Precision::fp64) return "fp64";
+  return precision == Precision::fp32 ? "fp32" : "reduced";
+}
 
 const char *to_string(Form form) {
   if (form == Form::kernel) return "kernel";
@@ -114,7 +118,8 @@ void OperatorOptions::set(std::string_view name, std::string_view value) {
     form =
         choose<Form>(name, value, {{"kernel", Form::kernel}, {"symmetric", Form::symmetric}, {"markov", Form::markov}});
   else if (name == "precision")
-    precision = choose<Precision>(name, value, {{"fp64", Precision::fp64}, {"fp32", Precision::fp32}});
+    precision = choose<Precision>(
+        name, value, {{"fp64", Precision::fp64}, {"fp32", Precision::fp32}, {"reduced", Precision::reduced}});
   else if (name == "backend")
     backend = value;
   else if (name == "transport")

@@ -108,8 +108,8 @@ void KernelOperator::set_up() {
   if (ready_) return;
   const std::size_t n = measure_.size();
   density_ = pass_of_ones(measure_);
-  // Working passes in fp32 keep nothing of rows whose weights are all near its smallest number.
-  const double least = options_.precision == Precision::fp32 ? 1e-30 : 0;
+  // Working passes with fp32 sums keep nothing of rows whose weights are all near its smallest number.
+  const double least = options_.precision != Precision::fp64 ? 1e-30 : 0;
   communicator_.agree([&] {
     check_range(density_, least, points_, "density", std::string(rescale) + (least > 0 ? " or -precision fp64" : ""));
   });

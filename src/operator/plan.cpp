@@ -80,7 +80,7 @@ std::vector<MemoryPart> operator_memory(const OperatorOptions &options, PointSha
   const double d = shape.features;
   const double column_numbers = size.padded * columns * 8;  // of columns in fp64; sums are always fp64
   double columns_and_sums = 2 * column_numbers;
-  if (options.precision == Precision::fp32) columns_and_sums += size.padded * (4 + 8);
+  if (options.precision != Precision::fp64) columns_and_sums += size.padded * (4 + 8);
   const int slots = std::min(2, size.steps - 1);
   // Visiting columns and two partial states in turn, and one state that arrives.
   const double moving = slots * 2 * column_numbers + (slots > 0 ? column_numbers : 0);

@@ -67,7 +67,7 @@ class TilesSummation final : public Summation {
   void update_points(const PointBlock &points, std::span<const double> mean) override {
     points_ = &points;
     mean_.assign(mean.begin(), mean.end());
-    for (const Precision precision : {Precision::fp64, Precision::fp32}) {
+    for (const Precision precision : {Precision::fp64, Precision::fp32, Precision::reduced}) {
       std::unique_ptr<TileBlock> &block = blocks_[static_cast<std::size_t>(precision)];
       if (block == nullptr) continue;
       block->pack(shape(precision, 1), points, mean_);
@@ -98,7 +98,7 @@ class TilesSummation final : public Summation {
   PairFunction pair_;
   const PointBlock *points_ = nullptr;
   std::vector<double> mean_;
-  std::unique_ptr<TileBlock> blocks_[2];  // one per precision, made when first needed
+  std::unique_ptr<TileBlock> blocks_[3];  // one per precision, made when first needed
 };
 
 }  // namespace

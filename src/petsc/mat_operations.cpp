@@ -46,7 +46,7 @@ PetscErrorCode apply(Mat A, const PetscScalar *x, PetscInt ldx, PetscScalar *y, 
                         op.points().features(),
                         static_cast<int>(columns),
                         {}};
-  const double flops = find_backend(op.options().backend).cost(shape, Sides::both).flops;
+  const double flops = find_backend(op.options().backend).cost(shape, Sides::both).flops();
   PetscCall(PetscLogFlops((flops - 1) * pairs));  // one flop a pair stands under the inner event
   PetscCall(PetscLogEventEnd(pass_event(), A, 0, 0, 0));
   PetscFunctionReturn(PETSC_SUCCESS);

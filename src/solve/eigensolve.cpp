@@ -195,7 +195,10 @@ std::string reason_in_words(EPS eps) {
 
 }  // namespace
 
-double default_tolerance(Precision precision) { return precision == Precision::fp32 ? 1e-6 : 1e-8; }
+double default_tolerance(Precision precision) {
+  if (precision == Precision::fp64) return 1e-8;
+  return precision == Precision::fp32 ? 1e-6 : 1e-4;
+}
 
 EigenPairs eigensolve(Mat A, const EigenRequest &request) {
   PetscInt rows = 0;

@@ -22,7 +22,7 @@ double seconds_since(Clock::time_point begin) { return std::chrono::duration<dou
 /// Enough tiles for every thread, and no more than a sweep of some milliseconds takes: 1e8 operations a thread.
 int tiles_to_sweep(const Backend &backend, const TileShape &shape, int threads) {
   const double rows = backend.tile_rows;
-  const double operations = rows * rows * backend.cost(shape, Sides::both).flops;
+  const double operations = rows * rows * backend.cost(shape, Sides::both).flops();
   int tiles = 8 * threads;
   while (tiles > 2 * threads && 0.5 * tiles * (tiles + 1) * operations > 1e8 * threads) --tiles;
   return tiles;
@@ -46,8 +46,8 @@ double seconds_per_tile_pair(const Backend &backend, TileShape shape, int thread
   if (shape.features > most_features) {
     TileShape narrow = shape;
     narrow.features = most_features;
-    return seconds_per_tile_pair(backend, narrow, threads) * backend.cost(shape, Sides::both).flops /
-           backend.cost(narrow, Sides::both).flops;
+    return seconds_per_tile_pair(backend, narrow, threads) * backend.cost(shape, Sides::both).flops() /
+           backend.cost(narrow, Sides::both).flops();
   }
   if (shape.pair.kind == PairKind::inner_exp)
     shape.pair.parameters = {1.0 / shape.features, 1.0, 0, 0};

@@ -15,6 +15,7 @@ namespace {
 /// Arithmetic words for one double.
 struct HostMath {
   using V = double;
+  using Q = double;
   static double set(double a) { return a; }
   static double add(double a, double b) { return a + b; }
   static double mul(double a, double b) { return a * b; }

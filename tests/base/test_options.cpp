@@ -41,7 +41,7 @@ TEST(Options, ValuesGoThereAndBack) {
                                                                     {"alpha", "0.75"},
                                                                     {"form", "markov"},
                                                                     {"precision", "fp32"},
-                                                                    {"backend", "simd:AVX2"},
+                                                                    {"backend", "simd:avx2"},
                                                                     {"transport", "self"},
                                                                     {"route", "travel"},
                                                                     {"threads", "3"},

@@ -279,7 +279,7 @@ TEST(Backends, VectorLanesFitTheMachine) {
   EXPECT_EQ(find_backend("simd").lanes_fp64, lanes / 2);
   EXPECT_EQ(find_backend("auto").lanes_fp32, lanes) << "auto does not take the widest vectors";
   if (avx2) {
-    EXPECT_EQ(find_backend("simd:AVX2").lanes_fp32, 8);
+    EXPECT_EQ(find_backend("simd:avx2").lanes_fp32, 8);
   }
 }
 #endif

@@ -1,0 +1,181 @@
+// The modes of flashring-bench: each sets up what it measures, runs it in turn with the ceilings, and fills the line.
+#include <array>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "bench.hpp"
+#include "flashring/check.hpp"
+#include "flashring/random.hpp"
+#include "flashring/tile_block.hpp"
+
+namespace flashring {
+namespace {
+
+/// Columns that go in and come out, (rows of this rank, columns).
+struct Vectors {
+  Vectors(std::int64_t row_count, int column_count)
+      : rows(row_count),
+        columns(column_count),
+        x(static_cast<std::size_t>(row_count * column_count)),
+        y(x.size(), 0.0) {
+    for (std::size_t i = 0; i < x.size(); ++i) x[i] = random_uniform(1, RandomStream::start_vector, i);
+  }
+  Vectors(const Communicator &communicator, const BenchSettings &s)
+      : Vectors(RowPartition::contiguous(s.shape.rows, communicator.size()).local_rows(communicator.rank()),
+                s.columns) {}
+  std::int64_t rows;
+  int columns;
+  std::vector<double> x, y;
+};
+
+/// One product from vectors to vectors; what it did.
+PassReport apply(KernelOperator &op, Vectors &vectors) {
+  const PassReport before = op.counters().ring;
+  const double begin = seconds_now();
+  op.apply(vectors.x.data(), vectors.rows, vectors.y.data(), vectors.rows, vectors.columns);
+  PassReport report = op.counters().ring;
+  report.seconds = seconds_now() - begin;
+  report.pairs -= before.pairs;
+  report.wait_seconds -= before.wait_seconds;
+  report.bytes_sent -= before.bytes_sent;
+  return report;
+}
+
+/// Everything that modes share: what is measured where, and the line that comes of it.
+struct Bench {
+  Bench(const Communicator &group, const DriverOptions &options, const BenchSettings &asked, const OperatorOptions &op)
+      : communicator(group),
+        settings(asked),
+        backend(find_backend(op.backend)),
+        shape(settings.tile_shape(op)),
+        work(count_work(backend, shape, RowPartition::contiguous(settings.shape.rows, communicator.size()),
+                        settings.sides)),
+        ceilings(communicator, backend, shape),
+        threads(communicator.sum(static_cast<double>(op.threads))) {
+    describe_run(line, communicator, options, op, backend);
+    line["n"] = settings.shape.rows;
+    line["d"] = settings.shape.features;
+    line["columns"] = settings.columns;
+    line["row"] = row_rule(settings.row).name;
+    line["sides"] = settings.sides == Sides::own ? "own" : "both";
+  }
+  std::vector<BenchTimes> run(const std::vector<BenchPass> &passes) {
+    std::vector<BenchTimes> times = run_in_turn(communicator, passes, settings.repeats, settings.seconds, ceilings);
+    FLASHRING_REQUIRE(times.back().pairs == work.pairs, times.back().pairs, " pairs evaluated, ", work.pairs,
+                      " counted");
+    return times;
+  }
+  /// Seconds of a pass on all threads of all ranks at the rates of one thread; 0 where none are stated.
+  double limit() const { return ceilings.seconds(work.operations) / threads; }
+
+  const Communicator &communicator;
+  const BenchSettings &settings;
+  const Backend &backend;
+  TileShape shape;
+  BenchWork work;
+  Ceilings ceilings;
+  double threads;  // of all ranks
+  BenchLine line;
+};
+
+}  // namespace
+
+std::unique_ptr<KernelOperator> make_bench_operator(const Communicator &communicator, const OperatorOptions &op,
+                                                    PointShape shape) {
+  const std::string set = detail::concatenate("normal:n=", shape.rows, ",d=", shape.features, ",seed=", op.seed);
+  return std::make_unique<KernelOperator>(communicator, op, generate_points(set, communicator));
+}
+
+BenchLine bench_tile(const Communicator &communicator, const DriverOptions &options, const BenchSettings &settings) {
+  const std::unique_ptr<KernelOperator> op =
+      make_bench_operator(communicator, settings.op, settings.shape);  // resolves the pair
+  Bench bench(communicator, options, settings, op->options());
+  TileBlock block(bench.backend, bench.shape, op->points(), op->mean());
+  const Vectors vectors(communicator, settings);
+  block.set_columns(vectors.x.data(), vectors.rows, vectors.columns, {});
+  if (row_rule(settings.row).scalars > 0)  // log weights
+    block.set_pass_scalars(std::vector<double>(static_cast<std::size_t>(vectors.rows), 0.0), -INFINITY);
+  const std::unique_ptr<Transport> transport = make_transport("self", communicator);
+  Ring ring(communicator, *transport, bench.backend, {1, Route::direct});
+  const auto times = bench.run({[&] { return ring.run(bench.shape, settings.sides, block, block); }});
+  describe_ceilings(bench.line, bench.ceilings);
+  describe_work(bench.line, bench.work, times.front(), bench.limit());
+  return bench.line;
+}
+
+BenchLine bench_pass(const Communicator &communicator, const DriverOptions &options, const BenchSettings &settings) {
+  Vectors vectors(communicator, settings);  // the caller's, not the operator's
+  reset_peak_memory();
+  const double started = resident_bytes();
+  const std::unique_ptr<KernelOperator> op = make_bench_operator(communicator, settings.op, settings.shape);
+  Bench bench(communicator, options, settings, op->options());
+  const auto times = bench.run({[&] { return apply(*op, vectors); }});
+  const double memory = communicator.max(peak_memory() - started);
+  const double formula = sum_of(
+      operator_memory(op->options(), settings.shape, communicator.size(), settings.columns, op->options().exchange));
+  describe_ceilings(bench.line, bench.ceilings);
+  describe_work(bench.line, bench.work, times.front(), bench.limit());
+  bench.line["memory_bytes"] = static_cast<std::int64_t>(memory);
+  bench.line["memory_formula_bytes"] = static_cast<std::int64_t>(formula);
+  bench.line["memory_ratio"] = memory / formula;
+  return bench.line;
+}
+
+BenchLine bench_ring(const Communicator &communicator, const DriverOptions &options, const BenchSettings &settings) {
+  struct Variant {
+    const char *exchange, *route;
+  };
+  constexpr std::array<Variant, 4> variants{
+      {{"ring", "direct"}, {"ring", "travel"}, {"resident", "direct"}, {"resident", "travel"}}};
+  Vectors vectors(communicator, settings);
+  std::vector<std::unique_ptr<KernelOperator>> operators;
+  std::vector<BenchPass> passes;
+  for (const Variant &variant : variants) {
+    OperatorOptions op = settings.op;
+    op.set("exchange", variant.exchange);
+    op.set("route", variant.route);
+    operators.push_back(make_bench_operator(communicator, op, settings.shape));
+    passes.emplace_back([&op = *operators.back(), &vectors] { return apply(op, vectors); });
+  }
+  std::size_t asked = 0;
+  while (settings.op.exchange != variants[asked].exchange || settings.op.route != variants[asked].route) ++asked;
+  Bench bench(communicator, options, settings, operators[asked]->options());
+  const std::vector<BenchTimes> times = bench.run(passes);
+  describe_ceilings(bench.line, bench.ceilings);
+  describe_work(bench.line, bench.work, times[asked], bench.limit());
+  for (std::size_t v = 0; v < variants.size(); ++v)
+    bench.line["variants"].push_back({{"exchange", variants[v].exchange},
+                                      {"route", variants[v].route},
+                                      {"seconds", times[v].median()},
+                                      {"seconds_best", times[v].best()},
+                                      {"link_bytes", static_cast<std::int64_t>(times[v].link_bytes)},
+                                      {"wait_fraction", times[v].wait_fraction()}});
+  return bench.line;
+}
+
+BenchLine bench_scale(const Communicator &communicator, const DriverOptions &options, const BenchSettings &settings) {
+  Vectors vectors(communicator, settings);
+  const std::unique_ptr<KernelOperator> op = make_bench_operator(communicator, settings.op, settings.shape);
+  Bench bench(communicator, options, settings, op->options());
+  const std::unique_ptr<Communicator> self = make_self_communicator();
+  std::unique_ptr<KernelOperator> single;
+  Vectors all(communicator.rank() == 0 ? settings.shape.rows : 0, settings.columns);
+  if (communicator.rank() == 0) {
+    OperatorOptions alone = op->options();
+    alone.threads = 1;
+    alone.transport = "self";
+    single = make_bench_operator(*self, alone, settings.shape);
+  }
+  const std::unique_ptr<Transport> transport = make_transport("auto", communicator);
+  const BenchPass on_one = [&] { return on_first_rank(communicator, *transport, [&] { return apply(*single, all); }); };
+  const std::vector<BenchTimes> times = bench.run({on_one, [&] { return apply(*op, vectors); }});
+  describe_ceilings(bench.line, bench.ceilings);
+  describe_work(bench.line, bench.work, times[1], times[0].median() / bench.threads);
+  bench.line["single_seconds"] = times[0].median();
+  bench.line["single_fraction"] = BenchLine();
+  if (bench.limit() > 0) bench.line["single_fraction"] = bench.limit() * bench.threads / times[0].median();
+  bench.line["speedup"] = times[0].median() / times[1].median();
+  return bench.line;
+}
+
+}  // namespace flashring

@@ -1,0 +1,151 @@
+// flashring-bench: how near to the limits of the machine the tiles and the ring come.
+//
+//   flashring-bench tile -n 4096 -d 3 -columns 1 -precision fp32           one thread, pairs of tiles alone
+//   mpirun -n 2 flashring-bench pass -n 200000 -d 3 -precision fp32        a whole product, with its memory
+//   mpirun -n 2 flashring-bench ring -n 100000 -d 16                       every exchange and route, with waiting
+//   flashring-bench scale -n 50000 -threads 2                              against one thread, in turn
+//
+// Limit: operations of the pairs over the rates of one thread and the number of threads, or (scale) the time of one
+// thread over their number. One JSON line on standard output; docs/flashring-bench.md says what its fields mean.
+#include <array>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <string_view>
+
+#include "bench.hpp"
+#include "flashring/check.hpp"
+
+namespace flashring {
+namespace {
+
+constexpr std::array<Option, 9> own_options{{
+    {"mode", "", "tile|pass|ring|scale", "what is measured; also as the first word of the command line"},
+    {"n", "16384", "n >= 1", "points, their features independent standard normal numbers"},
+    {"d", "3", "1 <= d <= 1048576", "features"},
+    {"columns", "1", "1 <= columns <= 64", "columns that one pass carries"},
+    {"sides", "both", "both|own",
+     "mode tile: a pair of tiles is evaluated once for its two sides, or every entry by itself"},
+    {"row", "sum", "sum|logsumexp", "mode tile: how weights combine; logsumexp works with sides own"},
+    {"repeats", "5", ">= 1", "passes that are measured, at least"},
+    {"seconds", "1", ">= 0", "time that they take together, at least"},
+    {"version", "", "", "print version and build, and stop"},
+}};
+
+constexpr DriverText text = {"flashring-bench", "pairs per second beside the limit of this machine",
+                             "flashring-bench tile -n 4096 -d 3 -columns 1 -precision fp32", own_options, false};
+
+std::int64_t get_count(const DriverOptions &options, const char *name, std::int64_t most) {
+  const std::int64_t value = parse_integer(std::string("-") + name, options.value(name));
+  FLASHRING_CHECK(value >= 1 && value <= most, "-", name, ": ", value, " is outside [1, ", most, "]");
+  return value;
+}
+
+const std::string &get_word(const DriverOptions &options, const char *name,
+                            std::initializer_list<std::string_view> known) {
+  std::string names;
+  for (const std::string_view word : known) {
+    if (options.value(name) == word) return options.value(name);
+    names.append(names.empty() ? "" : ", ").append(word);
+  }
+  throw Error(detail::concatenate("-", name, ": '", options.value(name), "' is unknown; known are ", names));
+}
+
+/// What only some modes can do.
+void check_mode(const DriverOptions &options, BenchSettings &settings, int ranks) {
+  if (settings.mode != "tile") {
+    for (const char *name : {"sides", "row"})
+      FLASHRING_CHECK(!options.given(name), "-", name, " belongs to mode tile; mode ", settings.mode,
+                      " sums over both sides");
+    return;
+  }
+  FLASHRING_CHECK(ranks == 1, "mode tile measures one rank, and here are ", ranks,
+                  "; start it without mpirun, or take mode pass");
+  FLASHRING_CHECK(settings.op.threads <= 1, "-threads: mode tile measures one thread; for ", settings.op.threads,
+                  " take mode pass or scale");
+  settings.op.threads = 1;
+  if (settings.row == RowKind::sum) return;
+  FLASHRING_CHECK(!options.given("sides") || settings.sides == Sides::own,
+                  "-row logsumexp works with -sides own: its states go to the rows that ask");
+  settings.sides = Sides::own;
+}
+
+BenchSettings get_settings(DriverOptions &options, int ranks) {
+  BenchSettings settings;
+  InputOptions none;
+  options.read(none, settings.op);
+  options.refuse_unused(true);
+  FLASHRING_CHECK(!options.value("mode").empty(),
+                  "no mode; the first word says what is measured: tile, pass, ring or scale");
+  settings.mode = get_word(options, "mode", {"tile", "pass", "ring", "scale"});
+  settings.shape = {get_count(options, "n", std::int64_t{1} << 40U),
+                    static_cast<int>(get_count(options, "d", 1 << 20))};
+  settings.columns = static_cast<int>(get_count(options, "columns", max_columns));
+  settings.repeats = static_cast<int>(get_count(options, "repeats", 1000000));
+  settings.seconds = parse_real("-seconds", options.value("seconds"));
+  FLASHRING_CHECK(settings.seconds >= 0 && std::isfinite(settings.seconds), "-seconds: ", settings.seconds,
+                  " is not a finite number of at least 0");
+  if (get_word(options, "sides", {"both", "own"}) == "own") settings.sides = Sides::own;
+  if (get_word(options, "row", {"sum", "logsumexp"}) == "logsumexp") settings.row = RowKind::logsumexp;
+  check_mode(options, settings, ranks);
+  return settings;
+}
+
+/// The length scale of -beta median from a few points like those to come: it changes no speed, and the large sample of
+/// an operator would stand above small ones in the figures of memory.
+void settle_length(BenchSettings &settings) {
+  OperatorOptions &op = settings.op;
+  if (!op.median) return;
+  OperatorOptions few = op;
+  few.threads = 1;
+  few.transport = "self";
+  const std::unique_ptr<Communicator> self = make_self_communicator();
+  op.pair = make_bench_operator(*self, few, {512, settings.shape.features})->options().pair;
+  op.median = false;
+}
+
+/// Refuses what the backend or the memory cannot do, and settles the exchange.
+void prepare(const Communicator &communicator, BenchSettings &settings) {
+  communicator.agree([&] { settle_length(settings); });
+  OperatorOptions &op = settings.op;
+  RunPlan plan = start_plan(communicator, op, settings.shape);
+  op.exchange = plan.exchange.exchange;
+  communicator.agree([&] {
+    const Backend &backend = find_backend(op.backend);
+    FLASHRING_CHECK(backend.supports(settings.tile_shape(op)), "-backend ", backend.name, " does not do -precision ",
+                    to_string(op.precision), " for ", to_string(op.pair), "; take another of the two");
+    const double one = sum_of(operator_memory(op, settings.shape, plan.ranks, settings.columns, op.exchange));
+    const double vectors = 16.0 * settings.columns * std::ceil(static_cast<double>(settings.shape.rows) / plan.ranks);
+    plan.phases = {{"measuring", {{"operator", one}, {"vectors", vectors}}}};
+    std::vector<MemoryPart> &parts = plan.phases.front().memory;
+    if (settings.mode == "ring") parts.push_back({"three more operators", 3 * one});
+    if (settings.mode == "scale") parts.push_back({"operator and vectors of one rank", plan.ranks * (one + vectors)});
+    plan.check_room();
+  });
+}
+
+int run(const Communicator &communicator, DriverOptions &options) {
+  BenchSettings settings;
+  communicator.agree([&] { settings = get_settings(options, communicator.size()); });
+  prepare(communicator, settings);
+  using Mode = BenchLine (*)(const Communicator &, const DriverOptions &, const BenchSettings &);
+  constexpr std::array<std::pair<std::string_view, Mode>, 4> modes{
+      {{"tile", bench_tile}, {"pass", bench_pass}, {"ring", bench_ring}, {"scale", bench_scale}}};
+  for (const auto &[name, measure] : modes) {
+    if (name != settings.mode) continue;
+    const BenchLine line = measure(communicator, options, settings);
+    if (communicator.rank() == 0) print_line(line);
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace flashring
+
+int main(int argc, char **argv) {
+  std::vector<char *> words(argv, argv + argc);
+  std::string mode = "-mode";  // flashring-bench tile ... is flashring-bench -mode tile ...
+  if (argc > 1 && argv[1][0] != '-') words.insert(words.begin() + 1, mode.data());
+  const auto count = static_cast<int>(words.size());
+  words.push_back(nullptr);
+  return flashring::run_driver(count, words.data(), flashring::text, flashring::run);
+}

@@ -1,0 +1,96 @@
+// Operations and errors of a pair of points. No include guard: included once per instruction set inside HWY_NAMESPACE.
+
+/// A policy of formula.hpp that computes nothing and counts. A root is an estimate and its Newton steps, a logarithm
+/// about an exponential and as many multiply-adds again.
+struct Tally {
+  struct V {};
+  struct Q {};
+  static inline thread_local TileCost cost;
+  static V set(double /*a*/) { return {}; }
+  static V add(V /*a*/, V /*b*/) { return ++cost.adds, V{}; }
+  static V add(V /*a*/, Q /*b*/) { return ++cost.adds, V{}; }
+  template <class A>
+  static V mul(A /*a*/, V /*b*/) {
+    return ++cost.multiply_adds, V{};
+  }
+  template <class A>
+  static V fma(A /*a*/, V /*b*/, V /*c*/) {
+    return ++cost.multiply_adds, V{};
+  }
+  static V neg(V /*a*/) { return ++cost.adds, V{}; }
+  static V neg(Q /*a*/) { return {}; }
+  template <class A>
+  static V sqrt(A /*a*/) {
+    return cost.adds += 6, cost.multiply_adds += 4, V{};
+  }
+  static V exp2(V /*a*/) { return ++cost.exponentials, V{}; }
+  static V log2(V /*a*/) { return ++cost.exponentials, cost.multiply_adds += 7, V{}; }
+};
+
+template <PairKind kind>
+TileCost formula_cost(bool logarithm) {
+  const double constants[4] = {};
+  Tally::cost = {};
+  if (logarithm)
+    Formula<kind>::template log2_weight<Tally>(Tally::Q{}, constants);
+  else
+    Formula<kind>::template weight<Tally>(Tally::Q{}, constants);
+  return Tally::cost;
+}
+
+TileCost formula_cost(PairKind kind, bool logarithm) {
+  switch (kind) {
+#define FLASHRING_PAIR(name) \
+  case PairKind::name:       \
+    return formula_cost<PairKind::name>(logarithm);
+#include "flashring/pair_list.inc"
+#undef FLASHRING_PAIR
+  }
+  return {};
+}
+
+/// Features, then the formula, then one multiply-add per column and side. Log-sum-exp shifts each logarithm (2 adds),
+/// takes an exponential and adds it; its second side is a turn of its own.
+TileCost cost(const TileShape &shape, Sides sides) {
+  const int used = (has_own(sides) ? 1 : 0) + (has_visiting(sides) ? 1 : 0);
+  const bool logarithm = shape.row == RowKind::logsumexp;
+  TileCost cost = formula_cost(shape.pair.kind, logarithm);
+  const Sum sum = sum_of(shape);
+  if (sum == Sum::differences) cost.adds += shape.features;
+  if (sum == Sum::norms) cost.adds += 1;
+  if (short_features(shape)) {
+    cost.products += 2 * feature_words(true, shape.features);
+    cost.adds += 1;  // integers to floating point
+    cost.multiply_adds += 1;
+  } else {
+    cost.multiply_adds += shape.features;
+  }
+  if (!logarithm) {
+    cost.multiply_adds += shape.columns * used;
+    return cost;
+  }
+  cost.adds += 3;
+  cost.exponentials += 1;
+  cost.multiply_adds += shape.columns;
+  return {cost.multiply_adds * used, cost.adds * used, cost.exponentials * used, cost.products * used};
+}
+
+/// fp64, fp32: each packed feature is rounded (u) and so is each of the d sums: sqrt(d) of these in effect, for norms
+/// and product. reduced: a feature is off by at most half a unit, which is |x|/32766 for the tile's longest point or
+/// less; the error of <x,y> averages over features. The exponential's polynomial is the rest.
+TileError error(const TileShape &shape) {
+  const double root = std::sqrt(static_cast<double>(shape.features));
+  const double u = shape.precision == Precision::fp64 ? 0x1p-53 : 0x1p-24;
+  const double polynomial = shape.precision == Precision::fp64   ? 0
+                            : shape.precision == Precision::fp32 ? 9.2e-8
+                                                                 : 1.1e-4;
+  const double argument = (2 + 3 / root + 0.5 * root) * u;
+  return {short_features(shape) ? argument + 0.5 / 32766 : argument, polynomial + 4 * u};
+}
+
+template <bool fused>
+Rates rates(const TileShape &shape) {
+  if (shape.precision == Precision::fp64) return measure_rates<Fp64, false>();
+  if (shape.precision == Precision::fp32) return measure_rates<Fp32, false>();
+  return measure_rates<Reduced, fused>();
+}

@@ -1,0 +1,119 @@
+// From a call to the kernel of its shape. No include guard: included once per instruction set inside HWY_NAMESPACE.
+
+inline Sum sum_of(const TileShape &shape) {
+  switch (shape.pair.kind) {
+#define FLASHRING_PAIR(name) \
+  case PairKind::name:       \
+    return choose_sum(Formula<PairKind::name>::declaration.accumulate, shape.features);
+#include "flashring/pair_list.inc"
+#undef FLASHRING_PAIR
+  }
+  return Sum::inner;
+}
+
+inline bool short_features(const TileShape &shape) {
+  return shape.precision == Precision::reduced && sum_of(shape) != Sum::differences;
+}
+
+inline std::size_t payload_values(const TileShape &shape) {
+  return static_cast<std::size_t>(feature_words(short_features(shape), shape.features) + 1) * payload_stride;
+}
+
+inline int words(const TileShape &shape) {
+  switch (shape.row) {
+#define FLASHRING_ROW(name) \
+  case RowKind::name:       \
+    return Rule<RowKind::name>::state_words(shape.pass, shape.columns);
+#include "flashring/row_list.inc"
+#undef FLASHRING_ROW
+  }
+  return 0;
+}
+
+/// The two sides of one tile pair as the piece in which `receive` receives.
+template <class T>
+Piece<T> make_piece(const TileCall &call, const TileSide &receive, int receive_tile, const TileSide &give,
+                    int give_tile, const double *constants, bool masked, bool transposed) {
+  const TileShape &s = call.shape;
+  const auto r = static_cast<std::size_t>(receive_tile);
+  const auto g = static_cast<std::size_t>(give_tile);
+  const std::size_t columns = static_cast<std::size_t>(s.columns) * tile_rows;
+  const std::size_t state = static_cast<std::size_t>(words(s)) * tile_rows;
+  const auto values = [](const std::byte *array, std::size_t at) {
+    return array == nullptr ? nullptr : reinterpret_cast<const T *>(array) + at;
+  };
+  const auto states = [](std::byte *array, std::size_t at) {
+    return array == nullptr ? nullptr : reinterpret_cast<double *>(array) + at;
+  };
+  const int feature_rows = feature_words(short_features(s), s.features);
+  return {{values(receive.payload, r * payload_values(s)), feature_rows},
+          {values(give.payload, g * payload_values(s)), feature_rows},
+          receive.tiles[receive_tile].rows,
+          give.tiles[give_tile].rows,
+          values(give.columns, g * columns),
+          values(give.pass_scalars, g * tile_rows),
+          values(receive.columns, r * columns),
+          states(receive.state, r * state),
+          states(give.state, g * state),
+          s.columns,
+          constants,
+          call.scratch,
+          masked ? &s.mask : nullptr,
+          receive.tiles[receive_tile].first.value,
+          give.tiles[give_tile].first.value,
+          transposed};
+}
+
+template <class Kernel, class T = typename Kernel::T>
+void fold_piece(const TileShape &shape, const Piece<T> &piece, bool two_sided) {
+  if (shape.row == RowKind::logsumexp) return logsumexp_columns<Kernel>(piece);
+  if (shape.columns == 1 && piece.mask == nullptr)
+    return two_sided ? sum_one_column<Kernel, true>(piece) : sum_one_column<Kernel, false>(piece);
+  two_sided ? sum_columns<Kernel, true>(piece) : sum_columns<Kernel, false>(piece);
+}
+
+template <class Kernel>
+void evaluate_as(const TileCall &call) {
+  using T = typename Kernel::T;
+  double constants[4] = {};
+  Formula<Kernel::kind>::constants(call.shape.pair.parameters.data(), constants);
+  for (std::int64_t n = 0; n < call.pair_count; ++n) {
+    const TilePair &pair = call.pairs[n];
+    const bool masked = pair.masked && call.shape.mask.active();
+    // Sums serve both sides in one evaluation; log-sum-exp rescales per row, so its second side is a turn of its own.
+    const bool fused = pair.sides == Sides::both && call.shape.row == RowKind::sum;
+    if (has_own(pair.sides))
+      fold_piece<Kernel>(
+          call.shape, make_piece<T>(call, call.own, pair.own, call.visiting, pair.visiting, constants, masked, false),
+          fused);
+    if (has_visiting(pair.sides) && !fused)
+      fold_piece<Kernel>(call.shape,
+                         make_piece<T>(call, call.visiting, pair.visiting, call.own, pair.own, constants, masked, true),
+                         false);
+  }
+}
+
+template <PairKind kind, class Precision, bool fused>
+void evaluate_kind(const TileCall &call) {
+  constexpr Accumulate accumulate = Formula<kind>::declaration.accumulate;
+  constexpr bool pairs = fused && Precision::short_products;
+  const Sum sum = choose_sum(accumulate, call.shape.features);
+  if constexpr (accumulate == Accumulate::inner) evaluate_as<Kernel<kind, Sum::inner, Precision, pairs>>(call);
+  if constexpr (accumulate != Accumulate::inner)
+    if (sum == Sum::differences) return evaluate_as<Kernel<kind, Sum::differences, Precision, false>>(call);
+  if constexpr (accumulate == Accumulate::squared_distance)
+    evaluate_as<Kernel<kind, Sum::norms, Precision, pairs>>(call);
+}
+
+/// All pair functions in one precision.
+template <class Precision, bool fused>
+void evaluate_pairs(const TileCall &call) {
+  [[maybe_unused]] const FlushSubnormals flush;
+  switch (call.shape.pair.kind) {
+#define FLASHRING_PAIR(name) \
+  case PairKind::name:       \
+    return evaluate_kind<PairKind::name, Precision, fused>(call);
+#include "flashring/pair_list.inc"
+#undef FLASHRING_PAIR
+  }
+}

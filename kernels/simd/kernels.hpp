@@ -1,0 +1,17 @@
+// Everything that a precision is compiled from. No include guard: included once per instruction set inside
+// HWY_NAMESPACE.
+
+#include "flashring/pair_formulas.inc"
+#include "flashring/row_rules.inc"
+// In this order, each on the one before.
+#include "simd/primitives.hpp"
+
+#include "simd/weights.hpp"
+
+#include "simd/fold.hpp"
+
+#include "simd/sum.hpp"
+
+#include "simd/logsumexp.hpp"
+
+#include "simd/evaluate.hpp"

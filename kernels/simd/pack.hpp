@@ -1,0 +1,66 @@
+// Packing points into tiles. No include guard: included once per instruction set inside HWY_NAMESPACE.
+
+std::size_t payload_bytes(const TileShape &shape) { return payload_values(shape) * column_bytes(shape.precision); }
+
+/// Features of the tile's rows as the formula wants them, one after the other.
+template <class Take>
+void for_each_feature(const TileShape &shape, const PackInput &input, Take take) {
+  const double scale = sum_of(shape) == Sum::norms ? input.scale * std::sqrt(2.0) : input.scale;
+  for (std::int64_t i = 0; i < input.count; ++i)
+    for (int k = 0; k < shape.features; ++k)
+      take(i, k, (input.rows[i * shape.features + k] - (input.mean != nullptr ? input.mean[k] : 0)) * scale);
+}
+
+template <class T>
+void pack_as(const TileShape &shape, const PackInput &input, std::byte *payload) {
+  T *x = reinterpret_cast<T *>(payload);  // (d + 1, payload_stride)
+  double norm[tile_rows] = {};
+  for_each_feature(shape, input, [&](std::int64_t i, int k, double value) {
+    const T rounded = static_cast<T>(value);
+    x[std::int64_t{k} * payload_stride + i] = rounded;
+    norm[i] += static_cast<double>(rounded) * static_cast<double>(rounded);
+  });
+  T *norms = x + std::int64_t{shape.features} * payload_stride;
+  for (std::int64_t i = 0; i < input.count; ++i) norms[i] = static_cast<T>(-norm[i] / 2);
+}
+
+/// Length of the unit in which no feature leaves 16 bits and no inner product of two rounded points leaves 32: rounding
+/// lengthens a point by at most sqrt(d)/2 units.
+double short_unit(const TileShape &shape, const PackInput &input) {
+  double norm[tile_rows] = {};
+  double largest = 0;
+  for_each_feature(shape, input, [&](std::int64_t i, int /*k*/, double value) {
+    norm[i] += value * value;
+    largest = std::max(largest, std::abs(value));
+  });
+  const double longest = std::sqrt(*std::max_element(norm, norm + tile_rows));
+  const double unit = std::max(largest / 32766, longest / (46339 - std::sqrt(shape.features) / 2));
+  return unit > 0 ? unit : 1;
+}
+
+void pack_short(const TileShape &shape, const PackInput &input, std::byte *payload) {
+  // float holds the unit that is used, so that every backend call sees the same one.
+  const float unit = std::max(std::numeric_limits<float>::min(), static_cast<float>(short_unit(shape, input)));
+  std::int16_t *x = reinterpret_cast<std::int16_t *>(payload);  // (words, payload_stride, 2)
+  std::int64_t norm[tile_rows] = {};
+  for_each_feature(shape, input, [&](std::int64_t i, int k, double value) {
+    const auto rounded = static_cast<std::int16_t>(std::lrint(value / unit));
+    x[(std::int64_t{k / 2} * payload_stride + i) * 2 + k % 2] = rounded;
+    norm[i] += std::int64_t{rounded} * rounded;
+  });
+  float *norms = reinterpret_cast<float *>(payload) + payload_values(shape) - payload_stride;
+  const double square = static_cast<double>(unit) * unit;
+  for (std::int64_t i = 0; i < input.count; ++i)
+    norms[i] = static_cast<float>(-static_cast<double>(norm[i]) / 2 * square);
+  norms[payload_stride - 1] = unit;
+}
+
+void pack(const TileShape &shape, const PackInput &input, std::byte *payload) {
+  std::memset(payload, 0, payload_bytes(shape));
+  if (shape.precision == Precision::fp64)
+    pack_as<double>(shape, input, payload);
+  else if (short_features(shape))
+    pack_short(shape, input, payload);
+  else
+    pack_as<float>(shape, input, payload);
+}
