@@ -14,6 +14,7 @@ import datetime
 import importlib.util
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -135,6 +136,8 @@ def main():
                if importlib.util.find_spec(module) and importlib.util.find_spec("numpy")}
     if not modules:
         sys.exit("bench_compare: neither pykeops nor numpy can be imported: nothing to compare with")
+    if not shutil.which("flashring-bench", path=options.programs or None):
+        sys.exit("bench_compare: no flashring-bench; say where with -programs")
     runs = []
     for d in map(int, options.d.split(",")):
         for threads in map(int, options.threads.split(",")):

@@ -16,7 +16,8 @@ inline bool short_features(const TileShape &shape) {
 }
 
 inline std::size_t payload_values(const TileShape &shape) {
-  return static_cast<std::size_t>(feature_words(short_features(shape), shape.features) + 1) * payload_stride;
+  const std::size_t line = 64 / column_bytes(shape.precision);
+  return static_cast<std::size_t>(feature_words(short_features(shape), shape.features) + 1) * tile_rows + line;
 }
 
 inline int words(const TileShape &shape) {

@@ -13,14 +13,15 @@ void for_each_feature(const TileShape &shape, const PackInput &input, Take take)
 
 template <class T>
 void pack_as(const TileShape &shape, const PackInput &input, std::byte *payload) {
-  T *x = reinterpret_cast<T *>(payload);  // (d + 1, payload_stride)
+  T *x = reinterpret_cast<T *>(payload);  // (T / group, d, group)
+  constexpr std::int64_t group = group_rows<T>;
   double norm[tile_rows] = {};
   for_each_feature(shape, input, [&](std::int64_t i, int k, double value) {
     const T rounded = static_cast<T>(value);
-    x[std::int64_t{k} * payload_stride + i] = rounded;
+    x[(i / group * shape.features + k) * group + i % group] = rounded;
     norm[i] += static_cast<double>(rounded) * static_cast<double>(rounded);
   });
-  T *norms = x + std::int64_t{shape.features} * payload_stride;
+  T *norms = x + std::int64_t{shape.features} * tile_rows;
   for (std::int64_t i = 0; i < input.count; ++i) norms[i] = static_cast<T>(-norm[i] / 2);
 }
 
@@ -41,18 +42,20 @@ double short_unit(const TileShape &shape, const PackInput &input) {
 void pack_short(const TileShape &shape, const PackInput &input, std::byte *payload) {
   // float holds the unit that is used, so that every backend call sees the same one.
   const float unit = std::max(std::numeric_limits<float>::min(), static_cast<float>(short_unit(shape, input)));
-  std::int16_t *x = reinterpret_cast<std::int16_t *>(payload);  // (words, payload_stride, 2)
+  std::int16_t *x = reinterpret_cast<std::int16_t *>(payload);  // (T / group, words, group, 2)
+  constexpr std::int64_t group = group_rows<float>;
+  const std::int64_t words = feature_words(true, shape.features);
   std::int64_t norm[tile_rows] = {};
   for_each_feature(shape, input, [&](std::int64_t i, int k, double value) {
     const auto rounded = static_cast<std::int16_t>(std::lrint(value / unit));
-    x[(std::int64_t{k / 2} * payload_stride + i) * 2 + k % 2] = rounded;
+    x[((i / group * words + k / 2) * group + i % group) * 2 + k % 2] = rounded;
     norm[i] += std::int64_t{rounded} * rounded;
   });
-  float *norms = reinterpret_cast<float *>(payload) + payload_values(shape) - payload_stride;
+  float *norms = reinterpret_cast<float *>(payload) + words * tile_rows;
   const double square = static_cast<double>(unit) * unit;
   for (std::int64_t i = 0; i < input.count; ++i)
     norms[i] = static_cast<float>(-static_cast<double>(norm[i]) / 2 * square);
-  norms[payload_stride - 1] = unit;
+  norms[tile_rows] = unit;
 }
 
 void pack(const TileShape &shape, const PackInput &input, std::byte *payload) {

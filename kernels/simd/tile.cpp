@@ -5,9 +5,9 @@
 // serves column blocks, both sides, masks and log-sum-exp. Sums within a tile are in the working precision, then fp64.
 // Cost per pair: see cost(). Errors: see error().
 //
-// Payload of a tile: (words + 1, T + 16) values, feature-major, centred and scaled. Where norms are summed features are
-// multiplied by sqrt 2, and the last row holds -|x|^2/2 of the rounded features, so that a sum that starts there ends
-// at
+// Payload of a tile: (T/G, words, G) features, centred and scaled, in groups of G rows that fill a cache line, so that
+// points are read in order however many features they have; then (T + G) more values. Where norms are summed features
+// are multiplied by sqrt 2, and these hold -|x|^2/2 of the rounded features, so that a sum that starts there ends at
 // -|x-y|^2, and at the rounding of the sum alone for a point and itself. Precision reduced packs two features into a
 // word of 16-bit integers, in units that the tile's longest point decides.
 #undef HWY_TARGET_INCLUDE

@@ -8,10 +8,6 @@ namespace flashring::simd {
 /// L1.
 constexpr int tile_rows = 256;
 
-/// Rows between two features in a payload: T plus one cache line of floats, so that the features of one row do not fall
-/// into the same cache set.
-constexpr int payload_stride = tile_rows + 16;
-
 /// Visiting rows of a weight panel: 64 rows of 4 vectors are 16 KB, a third of a 48 KB L1.
 constexpr int panel_rows = 64;
 

@@ -17,14 +17,22 @@ constexpr bool is_short = Precision::short_products &&sum != Sum::differences;
 /// 4-byte words (or 8-byte ones in fp64) that a point's features take.
 constexpr int feature_words(bool short_numbers, int features) { return short_numbers ? (features + 1) / 2 : features; }
 
-/// A packed tile: features (feature_words, payload_stride), then a row of payload_stride values (-|x|^2/2 of what is
-/// stored, where norms are summed), whose last is the length of the unit of 16-bit features.
+/// Rows of a payload that lie side by side: a cache line of words of T's size.
+template <class T>
+constexpr int group_rows = 64 / static_cast<int>(sizeof(T));
+
+/// A packed tile: features (T / group_rows, words, group_rows), so that the features of some rows are read line after
+/// line; then (T) -|x|^2/2 of what is stored, where norms are summed, and the length of the unit of 16-bit features.
 template <class T>
 struct Payload {
   const T *x;
   int words;
-  const T *norms() const { return x + static_cast<std::size_t>(words) * payload_stride; }
-  T unit() const { return norms()[payload_stride - 1]; }
+  /// The first word of row i; the next lie group_rows apart.
+  const T *row(int i) const {
+    return x + static_cast<std::ptrdiff_t>(i / group_rows<T>) * words * group_rows<T> + i % group_rows<T>;
+  }
+  const T *norms() const { return x + static_cast<std::ptrdiff_t>(words) * tile_rows; }
+  T unit() const { return norms()[tile_rows]; }
 };
 
 template <class T>
@@ -51,15 +59,18 @@ HWY_INLINE void accumulate(Payload<T> own, Payload<T> visiting, int i, int j,
       q[a][b] = sum == Sum::norms
                     ? hn::Add(hn::LoadU(d, own.norms() + i + a * lanes), hn::Set(d, visiting.norms()[j + b]))
                     : hn::Zero(d);
-  const T *x = own.x + i;
-  const T *y = visiting.x + j;
-  for (int k = 0; k < own.words; ++k, x += payload_stride, y += payload_stride) {
+  const T *x[NA];
+#pragma GCC unroll 8
+  for (int a = 0; a < NA; ++a) x[a] = own.row(i + a * lanes);
+  const T *y = visiting.row(j);
+  const std::ptrdiff_t end = std::ptrdiff_t{own.words} * group_rows<T>;
+  for (std::ptrdiff_t k = 0; k < end; k += group_rows<T>) {
     Vec<T> xv[NA];
 #pragma GCC unroll 8
-    for (int a = 0; a < NA; ++a) xv[a] = hn::LoadU(d, x + a * lanes);
+    for (int a = 0; a < NA; ++a) xv[a] = hn::LoadU(d, x[a] + k);
 #pragma GCC unroll 4
     for (int b = 0; b < visiting_rows; ++b) {
-      const Vec<T> yv = hn::Set(d, y[b]);
+      const Vec<T> yv = hn::Set(d, y[k + b]);
 #pragma GCC unroll 8
       for (int a = 0; a < NA; ++a) {
         if constexpr (sum == Sum::differences) {
@@ -86,15 +97,18 @@ HWY_INLINE void accumulate_short(Payload<T> own, Payload<T> visiting, int i, int
   for (int a = 0; a < NA; ++a)
 #pragma GCC unroll 4
     for (int b = 0; b < visiting_rows; ++b) s[a][b] = hn::Zero(di);
-  const std::int32_t *x = reinterpret_cast<const std::int32_t *>(own.x) + i;
-  const std::int32_t *y = reinterpret_cast<const std::int32_t *>(visiting.x) + j;
-  for (int k = 0; k < own.words; ++k, x += payload_stride, y += payload_stride) {
+  const std::int32_t *x[NA];
+#pragma GCC unroll 8
+  for (int a = 0; a < NA; ++a) x[a] = reinterpret_cast<const std::int32_t *>(own.row(i + a * lanes));
+  const std::int32_t *y = reinterpret_cast<const std::int32_t *>(visiting.row(j));
+  const std::ptrdiff_t end = std::ptrdiff_t{own.words} * group_rows<T>;
+  for (std::ptrdiff_t k = 0; k < end; k += group_rows<T>) {
     ShortSums xv[NA];
 #pragma GCC unroll 8
-    for (int a = 0; a < NA; ++a) xv[a] = hn::LoadU(di, x + a * lanes);
+    for (int a = 0; a < NA; ++a) xv[a] = hn::LoadU(di, x[a] + k);
 #pragma GCC unroll 4
     for (int b = 0; b < visiting_rows; ++b) {
-      const ShortSums yv = hn::Set(di, y[b]);
+      const ShortSums yv = hn::Set(di, y[k + b]);
 #pragma GCC unroll 8
       for (int a = 0; a < NA; ++a) s[a][b] = multiply_pairs<fused>(xv[a], yv, s[a][b]);
     }
