@@ -72,6 +72,21 @@ struct TileShape {
   Mask mask;
 };
 
+/// Whose turn it is to add to the states of a tile row. A backend works out what a pair gives to a side, takes the turn
+/// of that side, adds, and passes it on; so callers fix the order of additions without keeping copies of states.
+struct Turns {
+  void (*take)(void *context, Sides side) = nullptr;  ///< returns when it is the pair's turn; null: nobody waits
+  void (*pass_on)(void *context, Sides side) = nullptr;
+  void *context = nullptr;
+  /// Calls `add` in the turn of `side`, Sides::own or Sides::visiting.
+  template <class Add>
+  void in_turn(Sides side, Add add) const {
+    if (take != nullptr) take(context, side);
+    add();
+    if (pass_on != nullptr) pass_on(context, side);
+  }
+};
+
 /// Fold the listed pairs into the states: for has_own(pair.sides) the own state of row i takes weight k(i,j) with the
 /// columns and pass scalars of visiting row j; for has_visiting the visiting state of row j takes the same weight with
 /// those of own row i. Sums inside one tile are in the working precision, then fp64. States are added to, never reset.
@@ -83,6 +98,7 @@ struct TileCall {
   std::int64_t pair_count = 0;
   std::byte *scratch = nullptr;  ///< scratch_bytes(shape), aligned to 128, for this call alone
   void *stream = nullptr;        ///< device backends queue the call there and return at once; null on CPUs
+  Turns turns;                   ///< of the pair of a call that has one pair; a call of several has none
 };
 
 /// Rows to pack: features row-major in double. Packed value = (x_k - mean_k) * scale.

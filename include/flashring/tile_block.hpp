@@ -11,7 +11,16 @@
 
 namespace flashring {
 
-/// Bytes aligned to 128 that keep their capacity: allocations happen once per geometry.
+namespace detail {
+/// Gives back what AlignedBuffer took.
+struct FreeAligned {
+  std::size_t bytes = 0;  // as they were asked for
+  void operator()(std::byte *p) const;
+};
+}  // namespace detail
+
+/// Bytes aligned to 128, in huge pages where they are many, that keep their capacity: allocations happen once per
+/// geometry.
 class AlignedBuffer {
  public:
   /// Contents are lost when it grows.
@@ -22,10 +31,7 @@ class AlignedBuffer {
   std::size_t capacity() const { return capacity_; }
 
  private:
-  struct Free {
-    void operator()(std::byte *p) const;
-  };
-  std::unique_ptr<std::byte, Free> data_;
+  std::unique_ptr<std::byte, detail::FreeAligned> data_;
   std::size_t size_ = 0;
   std::size_t capacity_ = 0;
 };

@@ -1,46 +1,50 @@
 // Folding panels of weights into row states: sums of few columns on vectors, of many on the matrix unit; log-sum-exp.
 // No include guard: included once per instruction set inside HWY_NAMESPACE.
 
-/// receive_sums[r][c] += sum over j of panel[r][j] x[c][j]: up to 4 columns for each load of weights.
-HWY_NOINLINE void panel_to_receiver(const float *panel, int width, const float *x, int columns, float *sums) {
-  constexpr int most = 4;
+/// sums[r][c] += sum over j of panel[r][j] x[c][j] for `count` columns; rows of sums are `stride` apart.
+template <int count>
+HWY_NOINLINE void add_to_receiver(const float *panel, int width, const float *x, int stride, float *sums) {
   const hn::ScalableTag<float> d;
   const int lanes = static_cast<int>(hn::Lanes(d));
-  for (int c0 = 0; c0 < columns; c0 += most) {
-    const int count = columns - c0 < most ? columns - c0 : most;
-    for (int r = 0; r < panel_rows; ++r) {
-      Vec<float> sum[most] = {hn::Zero(d), hn::Zero(d), hn::Zero(d), hn::Zero(d)};
-      for (int j = 0; j < width; j += lanes) {
-        const Vec<float> w = hn::LoadU(d, panel + r * panel_columns + j);
-        for (int c = 0; c < most; ++c)
-          sum[c] = hn::MulAdd(w, hn::LoadU(d, x + (c0 + (c < count ? c : 0)) * tile_rows + j), sum[c]);
-      }
-      float *at = sums + r * padded_columns(columns) + c0;
-      for (int c = 0; c < count; ++c) at[c] += hn::GetLane(hn::SumOfLanes(d, sum[c]));
+  for (int r = 0; r < panel_rows; ++r) {
+    Vec<float> sum[count];
+    for (int c = 0; c < count; ++c) sum[c] = hn::Zero(d);
+    for (int j = 0; j < width; j += lanes) {
+      const Vec<float> w = hn::LoadU(d, panel + r * panel_columns + j);
+      for (int c = 0; c < count; ++c) sum[c] = hn::MulAdd(w, hn::LoadU(d, x + c * tile_rows + j), sum[c]);
     }
+    for (int c = 0; c < count; ++c) sums[r * stride + c] += hn::GetLane(hn::SumOfLanes(d, sum[c]));
   }
 }
 
-/// give_sums[c][j] += sum over r of panel[r][j] x[c][r].
-HWY_NOINLINE void panel_to_giver(const float *panel, int width, const float *x, int columns, float *sums) {
-  constexpr int most = 4;
+/// sums[c][j] += sum over r of panel[r][j] x[c][r] for `count` columns.
+template <int count>
+HWY_NOINLINE void add_to_giver(const float *panel, int width, const float *x, float *sums) {
   const hn::ScalableTag<float> d;
   const int lanes = static_cast<int>(hn::Lanes(d));
-  for (int c0 = 0; c0 < columns; c0 += most) {
-    const int count = columns - c0 < most ? columns - c0 : most;
-    for (int j = 0; j < width; j += lanes) {
-      Vec<float> sum[most] = {hn::Zero(d), hn::Zero(d), hn::Zero(d), hn::Zero(d)};
-      for (int r = 0; r < panel_rows; ++r) {
-        const Vec<float> w = hn::LoadU(d, panel + r * panel_columns + j);
-        for (int c = 0; c < most; ++c)
-          sum[c] = hn::MulAdd(w, hn::Set(d, x[(c0 + (c < count ? c : 0)) * tile_rows + r]), sum[c]);
-      }
-      for (int c = 0; c < count; ++c) {
-        float *at = sums + (c0 + c) * tile_rows + j;
-        hn::StoreU(hn::Add(hn::LoadU(d, at), sum[c]), d, at);
-      }
+  for (int j = 0; j < width; j += lanes) {
+    Vec<float> sum[count];
+    for (int c = 0; c < count; ++c) sum[c] = hn::LoadU(d, sums + c * tile_rows + j);
+    for (int r = 0; r < panel_rows; ++r) {
+      const Vec<float> w = hn::LoadU(d, panel + r * panel_columns + j);
+      for (int c = 0; c < count; ++c) sum[c] = hn::MulAdd(w, hn::Set(d, x[c * tile_rows + r]), sum[c]);
     }
+    for (int c = 0; c < count; ++c) hn::StoreU(sum[c], d, sums + c * tile_rows + j);
   }
+}
+
+/// Up to 4 columns for each load of weights.
+inline void panel_to_receiver(const float *panel, int width, const float *x, int columns, float *sums) {
+  const int stride = padded_columns(columns);
+  int c = 0;
+  for (; c + 4 <= columns; c += 4) add_to_receiver<4>(panel, width, x + c * tile_rows, stride, sums + c);
+  for (; c < columns; ++c) add_to_receiver<1>(panel, width, x + c * tile_rows, stride, sums + c);
+}
+
+inline void panel_to_giver(const float *panel, int width, const float *x, int columns, float *sums) {
+  int c = 0;
+  for (; c + 4 <= columns; c += 4) add_to_giver<4>(panel, width, x + c * tile_rows, sums + c * tile_rows);
+  for (; c < columns; ++c) add_to_giver<1>(panel, width, x + c * tile_rows, sums + c * tile_rows);
 }
 
 /// Blocks of columns packed by words.hpp, from row `row` (a multiple of 32) on.

@@ -138,15 +138,22 @@ void evaluate_pair(const TileCall &call, const Weigh &weigh, const TilePair &pai
       shape, call.own, pair.own,
       has_visiting(pair.sides) ? call.visiting.state + static_cast<std::size_t>(pair.visiting) * state_bytes : nullptr};
   const RowFold &row = row_fold(shape.row);
-  for (int i = 0; i < own.rows; ++i)
-    for (int j = 0; j < visiting.rows; ++j) {
-      if (pair.masked && !visible(shape.mask, own.first.value + i, visiting.first.value + j)) continue;
-      const double q = accumulate(weigh.inner, x + std::int64_t{i} * shape.features,
-                                  y + std::int64_t{j} * shape.features, shape.features);
-      const double value = (row.logarithm ? weigh.log2_weight : weigh.weight)(q, weigh.constants);
-      if (has_own(pair.sides)) row.fold(to_own, i, j, value);
-      if (has_visiting(pair.sides)) row.fold(to_visiting, j, i, value);
-    }
+  const auto fold = [&] {
+    for (int i = 0; i < own.rows; ++i)
+      for (int j = 0; j < visiting.rows; ++j) {
+        if (pair.masked && !visible(shape.mask, own.first.value + i, visiting.first.value + j)) continue;
+        const double q = accumulate(weigh.inner, x + std::int64_t{i} * shape.features,
+                                    y + std::int64_t{j} * shape.features, shape.features);
+        const double value = (row.logarithm ? weigh.log2_weight : weigh.weight)(q, weigh.constants);
+        if (has_own(pair.sides)) row.fold(to_own, i, j, value);
+        if (has_visiting(pair.sides)) row.fold(to_visiting, j, i, value);
+      }
+  };
+  // Both turns for the whole pair: plain rather than fast.
+  if (pair.sides == Sides::both)
+    call.turns.in_turn(Sides::own, [&] { call.turns.in_turn(Sides::visiting, fold); });
+  else
+    call.turns.in_turn(pair.sides, fold);
 }
 
 void evaluate(const TileCall &call) {

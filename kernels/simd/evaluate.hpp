@@ -62,7 +62,8 @@ Piece<T> make_piece(const TileCall &call, const TileSide &receive, int receive_t
           masked ? &s.mask : nullptr,
           receive.tiles[receive_tile].first.value,
           give.tiles[give_tile].first.value,
-          transposed};
+          transposed,
+          &call.turns};
 }
 
 template <class Kernel, class T = typename Kernel::T>

@@ -27,6 +27,9 @@ struct Piece {
   const Mask *mask;  // null: every pair counts
   std::int64_t receive_first, give_first;
   bool transposed;
+  const Turns *turns;
+  Sides receiver() const { return transposed ? Sides::visiting : Sides::own; }
+  Sides giver() const { return transposed ? Sides::own : Sides::visiting; }
 };
 
 /// The constants of a formula, where the compiler knows that no store changes them.
@@ -81,37 +84,50 @@ HWY_NOINLINE void fill_panel(const Piece<T> &p, int i, int j0, int count, T *pan
     }
 }
 
-/// receive_sums[c][i..] += panel^T x: 4 columns at a time, sums in registers over the panel.
-template <class T>
-HWY_NOINLINE void panel_to_receiver(const T *panel, int count, const T *give_columns, int columns, T *sums) {
+/// sums[c][i..] += panel^T x for `group` <= NC columns, sums in registers over the panel. `fresh`: nothing is there
+/// yet.
+template <int NC, class T>
+HWY_INLINE void columns_to_receiver(const T *panel, int count, bool fresh, const T *give_columns, int group, T *sums) {
   constexpr int NA = vectors<T>();
-  constexpr int NC = 4;
   const hn::ScalableTag<T> d;
   const int lanes = static_cast<int>(hn::Lanes(d));
-  for (int c0 = 0; c0 < columns; c0 += NC) {
-    const int group = columns - c0 < NC ? columns - c0 : NC;
-    const T *x[NC];
-    for (int c = 0; c < NC; ++c) x[c] = give_columns + (c0 + (c < group ? c : 0)) * tile_rows;
-    Vec<T> acc[NA][NC];
+  const T *x[NC];
+  for (int c = 0; c < NC; ++c) x[c] = give_columns + (c < group ? c : 0) * tile_rows;
+  Vec<T> acc[NA][NC];
 #pragma GCC unroll 8
-    for (int a = 0; a < NA; ++a)
+  for (int a = 0; a < NA; ++a)
 #pragma GCC unroll 4
-      for (int c = 0; c < NC; ++c) acc[a][c] = hn::Zero(d);
-    for (int j = 0; j < count; ++j) {
-      Vec<T> w[NA];
+    for (int c = 0; c < NC; ++c) acc[a][c] = hn::Zero(d);
+  for (int j = 0; j < count; ++j) {
+    Vec<T> w[NA];
 #pragma GCC unroll 8
-      for (int a = 0; a < NA; ++a) w[a] = hn::Load(d, panel + (j * NA + a) * lanes);
+    for (int a = 0; a < NA; ++a) w[a] = hn::Load(d, panel + (j * NA + a) * lanes);
 #pragma GCC unroll 4
-      for (int c = 0; c < NC; ++c) {
-        const Vec<T> value = hn::Set(d, x[c][j]);
+    for (int c = 0; c < NC; ++c) {
+      const Vec<T> value = hn::Set(d, x[c][j]);
 #pragma GCC unroll 8
-        for (int a = 0; a < NA; ++a) acc[a][c] = hn::MulAdd(w[a], value, acc[a][c]);
-      }
+      for (int a = 0; a < NA; ++a) acc[a][c] = hn::MulAdd(w[a], value, acc[a][c]);
     }
-    for (int c = 0; c < group; ++c)
-      for (int a = 0; a < NA; ++a) {
-        T *at = sums + (c0 + c) * tile_rows + a * lanes;
-        hn::Store(hn::Add(hn::Load(d, at), acc[a][c]), d, at);
-      }
+  }
+#pragma GCC unroll 4
+  for (int c = 0; c < NC; ++c)
+#pragma GCC unroll 8
+    for (int a = 0; a < NA; ++a) {
+      if (c >= group) break;
+      T *at = sums + c * tile_rows + a * lanes;
+      hn::Store(fresh ? acc[a][c] : hn::Add(hn::Load(d, at), acc[a][c]), d, at);
+    }
+}
+
+template <class T>
+HWY_NOINLINE void panel_to_receiver(const T *panel, int count, bool fresh, const T *give_columns, int columns,
+                                    T *sums) {
+  for (int c = 0; c < columns; c += 4) {
+    const T *x = give_columns + c * tile_rows;
+    T *at = sums + c * tile_rows;
+    if (columns - c > 2)
+      columns_to_receiver<4>(panel, count, fresh, x, std::min(4, columns - c), at);
+    else
+      columns_to_receiver<2>(panel, count, fresh, x, columns - c, at);
   }
 }

@@ -110,14 +110,14 @@ template <class Kernel, class T = typename Kernel::T>
 HWY_NOINLINE void add_by_maximum(const Piece<T> &p, int i, int j0, int count, const LogScratch<T> &s) {
   fill_panel<Kernel, true, T>(p, i, j0, count, s.panel);
   panel_to_logsumexp<Kernel>(s.panel, count, s.shift + j0, p.columns, s.state + i);
-  panel_to_receiver<T>(s.panel, count, p.give_columns + j0, p.columns, s.state + 2 * tile_rows + i);
+  panel_to_receiver<T>(s.panel, count, false, p.give_columns + j0, p.columns, s.state + 2 * tile_rows + i);
 }
 
 template <class Kernel, class T = typename Kernel::T>
 HWY_INLINE bool add_block(const Piece<T> &p, int i, int j0, int count, const LogScratch<T> &s) {
   if (p.columns == 1) return add_exponentials<Kernel, Values::one>(p, i, j0, count, s);
   if (!add_exponentials<Kernel, Values::panel>(p, i, j0, count, s)) return false;
-  panel_to_receiver<T>(s.panel, count, p.give_columns + j0, p.columns, s.state + 2 * tile_rows + i);
+  panel_to_receiver<T>(s.panel, count, false, p.give_columns + j0, p.columns, s.state + 2 * tile_rows + i);
   return true;
 }
 
@@ -144,6 +144,8 @@ HWY_NOINLINE void logsumexp_columns(const Piece<T> &p) {
     j0 += count;
   }
   for (int i = 0; i < words * tile_rows; ++i) s.tile[i] = s.state[i];
-  R::merge(0, p.columns, tile_rows, reinterpret_cast<std::byte *>(p.receive_state),
-           reinterpret_cast<const std::byte *>(s.tile));
+  p.turns->in_turn(p.receiver(), [&] {
+    R::merge(0, p.columns, tile_rows, reinterpret_cast<std::byte *>(p.receive_state),
+             reinterpret_cast<const std::byte *>(s.tile));
+  });
 }

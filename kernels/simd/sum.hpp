@@ -9,7 +9,9 @@ HWY_NOINLINE void sum_one_column(const Piece<T> &p) {
   const hn::ScalableTag<T> d;
   const int lanes = static_cast<int>(hn::Lanes(d));
   const Constants constants(p.constants);
-  T *slots = reinterpret_cast<T *>(p.scratch);  // (T, lanes)
+  T *slots = reinterpret_cast<T *>(p.scratch);                               // (T, lanes)
+  double *received = reinterpret_cast<double *>(slots + tile_rows * lanes);  // (T)
+  double *given = received + tile_rows;                                      // (T)
   if (two_sided) std::memset(slots, 0, sizeof(T) * tile_rows * static_cast<std::size_t>(lanes));
   for (int i = 0; i < p.receive_rows; i += NA * lanes) {
     Vec<T> own_sum[NA];
@@ -38,11 +40,18 @@ HWY_NOINLINE void sum_one_column(const Piece<T> &p) {
     alignas(64) T sums[64 / sizeof(T)];
     for (int a = 0; a < NA; ++a) {
       hn::Store(own_sum[a], d, sums);
-      for (int l = 0; l < lanes; ++l) p.receive_state[i + a * lanes + l] += sums[l];
+      for (int l = 0; l < lanes; ++l) received[i + a * lanes + l] = sums[l];
     }
   }
-  if constexpr (two_sided)
-    for (int j = 0; j < p.give_rows; ++j) p.give_state[j] += lane_sum<T>(hn::Load(d, slots + j * lanes));
+  p.turns->in_turn(p.receiver(), [&] {
+    for (int i = 0; i < p.receive_rows; ++i) p.receive_state[i] += received[i];
+  });
+  if constexpr (two_sided) {
+    for (int j = 0; j < p.give_rows; ++j) given[j] = lane_sum<T>(hn::Load(d, slots + j * lanes));
+    p.turns->in_turn(p.giver(), [&] {
+      for (int j = 0; j < p.give_rows; ++j) p.give_state[j] += given[j];
+    });
+  }
 }
 
 /// The giving side has columns in lanes, a chunk of columns in each vector. Where few are left, the lanes hold `phases`
@@ -101,30 +110,70 @@ HWY_INLINE SumScratch<T> cut_scratch(std::byte *scratch, int columns) {
   return s;
 }
 
-/// Lays the columns (c, T) of the receiving rows out by chunks; idle lanes repeat a column that nobody reads.
+/// Transposes a square of lanes x lanes: taking even lanes before odd ones turns the bits of (row, lane) by one place,
+/// so that log2(lanes) times exchanges the two.
+template <class T, std::size_t lanes>
+HWY_INLINE void transpose(Vec<T> (&v)[lanes]) {
+#pragma GCC unroll 4
+  for (std::size_t turn = 1; turn < lanes; turn *= 2) {
+    Vec<T> turned[lanes];
+#pragma GCC unroll 8
+    for (std::size_t r = 0; r < lanes / 2; ++r) {
+      turned[r] = even_lanes<T>(v[2 * r], v[2 * r + 1]);
+      turned[r + lanes / 2] = odd_lanes<T>(v[2 * r], v[2 * r + 1]);
+    }
+#pragma GCC unroll 16
+    for (std::size_t r = 0; r < lanes; ++r) v[r] = turned[r];
+  }
+}
+
+/// One chunk of columns (c, T) as (T, lanes), a column in each lane; idle lanes repeat a column that nobody reads.
 template <class T>
-HWY_NOINLINE void spread_columns(const T *columns, int count, const SumScratch<T> &s) {
+HWY_NOINLINE void turn_columns(const T *columns, int first, int count, T *to) {
+  const hn::ScalableTag<T> d;
+  constexpr int lanes = static_cast<int>(hn::MaxLanes(d));
+  for (int i = 0; i < tile_rows; i += lanes) {
+    Vec<T> v[lanes];
+#pragma GCC unroll 16
+    for (int l = 0; l < lanes; ++l) v[l] = hn::LoadU(d, columns + std::min(first + l, count - 1) * tile_rows + i);
+    transpose<T>(v);
+#pragma GCC unroll 16
+    for (int l = 0; l < lanes; ++l) hn::Store(v[l], d, to + (i + l) * lanes);
+  }
+}
+
+/// The same with `phases` rows of each column in the lanes: (T/phases, lanes).
+template <class T>
+HWY_NOINLINE void gather_columns(const T *columns, Chunk chunk, int count, T *to) {
   using Index = hn::RebindToSigned<hn::ScalableTag<T>>;
   const hn::ScalableTag<T> d;
   const int lanes = static_cast<int>(hn::Lanes(d));
   alignas(64) hn::TFromD<Index> from[64 / sizeof(T)];
+  for (int l = 0; l < lanes; ++l)
+    from[l] = std::min(chunk.first + l / chunk.phases, count - 1) * tile_rows + l % chunk.phases;
+  const auto index = hn::Load(Index(), from);
+  for (int i = 0; i < tile_rows; i += chunk.phases, to += lanes)
+    hn::Store(hn::GatherIndex(d, columns + i, index), d, to);
+}
+
+/// Lays the columns (c, T) of the receiving rows out by chunks.
+template <class T>
+HWY_INLINE void spread_columns(const T *columns, int count, const SumScratch<T> &s) {
+  const int lanes = static_cast<int>(hn::Lanes(hn::ScalableTag<T>()));
   for (int q = 0; q < s.chunks; ++q) {
     const Chunk chunk = chunk_of<T>(q, count);
-    for (int l = 0; l < lanes; ++l) {
-      const int column = std::min(chunk.first + l / chunk.phases, count - 1);
-      from[l] = column * tile_rows + l % chunk.phases;
-    }
-    const auto index = hn::Load(Index(), from);
     T *to = s.rows + q * lanes * tile_rows;
-    for (int i = 0; i < tile_rows; i += chunk.phases, to += lanes)
-      hn::Store(hn::GatherIndex(d, columns + i, index), d, to);
+    if (chunk.phases == 1)
+      turn_columns<T>(columns, chunk.first, count, to);
+    else
+      gather_columns<T>(columns, chunk, count, to);
   }
 }
 
 /// give_sums[j][lanes] += sum over the panel's receiving rows of weight times columns: giving_group rows and `chunks`
-/// vectors of columns at a time, sums in registers.
+/// vectors of columns at a time, sums in registers. `fresh`: nothing is there yet.
 template <int phases, int chunks, class T>
-HWY_NOINLINE void panel_to_giver(const T *panel, int count, const T *rows, T *give_sums) {
+HWY_NOINLINE void panel_to_giver(const T *panel, int count, bool fresh, const T *rows, T *give_sums) {
   constexpr int NB = giving_rows(HWY_TARGET <= HWY_AVX3, chunks);
   const hn::ScalableTag<T> d;
   const int lanes = static_cast<int>(hn::Lanes(d));
@@ -135,7 +184,8 @@ HWY_NOINLINE void panel_to_giver(const T *panel, int count, const T *rows, T *gi
 #pragma GCC unroll 8
     for (int b = 0; b < NB; ++b)
 #pragma GCC unroll 2
-      for (int q = 0; q < chunks; ++q) acc[b][q] = hn::Load(d, give_sums + q * chunk + (j + b) * lanes);
+      for (int q = 0; q < chunks; ++q)
+        acc[b][q] = fresh ? hn::Zero(d) : hn::Load(d, give_sums + q * chunk + (j + b) * lanes);
     for (int l = 0; l < stride; l += phases) {
       Vec<T> x[chunks];
 #pragma GCC unroll 2
@@ -163,32 +213,15 @@ HWY_INLINE void give_from_panel(const SumScratch<T> &s, int columns, int i, int 
     const T *rows = s.rows + q * lanes * tile_rows + i / phases * lanes;
     T *sums = s.give_sums + q * lanes * tile_rows + j0 * lanes;
     if (phases == 1 && q + 1 < s.chunks && chunk_of<T>(q + 1, columns).phases == 1) {
-      panel_to_giver<1, 2, T>(s.panel, count, rows, sums);
+      panel_to_giver<1, 2, T>(s.panel, count, i == 0, rows, sums);
       q += 2;
       continue;
     }
-    if (phases == 1) panel_to_giver<1, 1, T>(s.panel, count, rows, sums);
-    if (phases == 2) panel_to_giver<2, 1, T>(s.panel, count, rows, sums);
+    if (phases == 1) panel_to_giver<1, 1, T>(s.panel, count, i == 0, rows, sums);
+    if (phases == 2) panel_to_giver<2, 1, T>(s.panel, count, i == 0, rows, sums);
     if constexpr (sizeof(T) == 4)
-      if (phases == 4) panel_to_giver<4, 1, T>(s.panel, count, rows, sums);
+      if (phases == 4) panel_to_giver<4, 1, T>(s.panel, count, i == 0, rows, sums);
     ++q;
-  }
-}
-
-/// Transposes a square of lanes x lanes: taking even lanes before odd ones turns the bits of (row, lane) by one place,
-/// so that log2(lanes) times exchanges the two.
-template <class T, std::size_t lanes>
-HWY_INLINE void transpose(Vec<T> (&v)[lanes]) {
-#pragma GCC unroll 4
-  for (std::size_t turn = 1; turn < lanes; turn *= 2) {
-    Vec<T> turned[lanes];
-#pragma GCC unroll 8
-    for (std::size_t r = 0; r < lanes / 2; ++r) {
-      turned[r] = even_lanes<T>(v[2 * r], v[2 * r + 1]);
-      turned[r + lanes / 2] = odd_lanes<T>(v[2 * r], v[2 * r + 1]);
-    }
-#pragma GCC unroll 16
-    for (std::size_t r = 0; r < lanes; ++r) v[r] = turned[r];
   }
 }
 
@@ -220,23 +253,20 @@ HWY_NOINLINE void collect_given(const SumScratch<T> &s, const Piece<T> &p) {
 /// Any number of columns, masks: weights go through a panel in L1 and are used from there by both sides.
 template <class Kernel, bool two_sided, class T = typename Kernel::T>
 HWY_NOINLINE void sum_columns(const Piece<T> &p) {
-  const int lanes = static_cast<int>(hn::Lanes(hn::ScalableTag<T>()));
   const int stride = panel_stride<T>();
   const SumScratch<T> s = cut_scratch<T>(p.scratch, p.columns);
-  std::memset(s.receive_sums, 0, sizeof(T) * static_cast<std::size_t>(p.columns) * tile_rows);
-  if (two_sided) {
-    std::memset(s.give_sums, 0, sizeof(T) * static_cast<std::size_t>(s.chunks * lanes * tile_rows));
-    spread_columns<T>(p.receive_columns, p.columns, s);
-  }
+  if (two_sided) spread_columns<T>(p.receive_columns, p.columns, s);
   for (int j0 = 0; j0 < p.give_rows; j0 += panel_rows) {
     const int count = p.give_rows - j0 < panel_rows ? p.give_rows - j0 : panel_rows;
     for (int i = 0; i < p.receive_rows; i += stride) {
       fill_panel<Kernel, false, T>(p, i, j0, count, s.panel);
-      panel_to_receiver<T>(s.panel, count, p.give_columns + j0, p.columns, s.receive_sums + i);
+      panel_to_receiver<T>(s.panel, count, j0 == 0, p.give_columns + j0, p.columns, s.receive_sums + i);
       if (two_sided) give_from_panel<T>(s, p.columns, i, j0, count);
     }
   }
-  for (int c = 0; c < p.columns; ++c)
-    for (int i = 0; i < p.receive_rows; ++i) p.receive_state[c * tile_rows + i] += s.receive_sums[c * tile_rows + i];
-  if (two_sided) collect_given<T>(s, p);
+  p.turns->in_turn(p.receiver(), [&] {
+    for (int c = 0; c < p.columns; ++c)
+      for (int i = 0; i < p.receive_rows; ++i) p.receive_state[c * tile_rows + i] += s.receive_sums[c * tile_rows + i];
+  });
+  if (two_sided) p.turns->in_turn(p.giver(), [&] { collect_given<T>(s, p); });
 }

@@ -1,5 +1,6 @@
 // Summation by tiles: every pair of points is evaluated once (the matrix is symmetric), blocks go round the ring.
 #include <algorithm>
+#include <map>
 
 #include "flashring/check.hpp"
 #include "flashring/summation.hpp"
@@ -60,8 +61,11 @@ class TilesSummation final : public Summation {
   }
 
   double cost(int columns, Precision precision) override {
+    const auto key = std::make_pair(columns, precision);
+    const auto known = costs_.find(key);
+    if (known != costs_.end()) return known->second;
     const double tiles = communicator_.sum(static_cast<double>(block_of(precision).tiles().size()));
-    return seconds_per_pass(communicator_, backend_, shape(precision, columns), threads_, tiles);
+    return costs_[key] = seconds_per_pass(communicator_, backend_, shape(precision, columns), threads_, tiles);
   }
 
   void update_points(const PointBlock &points, std::span<const double> mean) override {
@@ -98,7 +102,8 @@ class TilesSummation final : public Summation {
   PairFunction pair_;
   const PointBlock *points_ = nullptr;
   std::vector<double> mean_;
-  std::unique_ptr<TileBlock> blocks_[3];  // one per precision, made when first needed
+  std::unique_ptr<TileBlock> blocks_[3];               // one per precision, made when first needed
+  std::map<std::pair<int, Precision>, double> costs_;  // seconds by columns and precision, as measured
 };
 
 }  // namespace

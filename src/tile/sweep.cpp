@@ -8,9 +8,7 @@ namespace flashring {
 
 /// Scratch of one thread.
 struct Sweep::Worker {
-  AlignedBuffer scratch;        // the backend's
-  AlignedBuffer own, visiting;  // (words, T) each: sums of one pair of tiles
-  TilePair pair;                // that pair, as tiles 0 and 0
+  AlignedBuffer scratch;  // the backend's
   double pairs = 0;
 };
 
@@ -47,18 +45,18 @@ class Sweep::Tickets {
     if (!(next_ != end_)) return false;
     ticket.pair = *next_;
     ++next_;
-    if (has_own(ticket.pair.sides)) ticket.own = own_[at(ticket.pair.own)].issued++;
-    if (has_visiting(ticket.pair.sides)) ticket.visiting = visiting_row(ticket.pair).issued++;
+    if (has_own(ticket.pair.sides)) ticket.own = row(ticket.pair, Sides::own).issued++;
+    if (has_visiting(ticket.pair.sides)) ticket.visiting = row(ticket.pair, Sides::visiting).issued++;
     return true;
   }
 
-  template <class Accept>
-  void accept_own(const Ticket &ticket, Accept accept) {
-    accept_at(own_[at(ticket.pair.own)], ticket.own, accept);
+  /// Returns when all pairs before this one have added to the tile row of that side.
+  void wait_for(const Ticket &ticket, Sides side) {
+    wait_until(row(ticket.pair, side).accepted, has_own(side) ? ticket.own : ticket.visiting);
   }
-  template <class Accept>
-  void accept_visiting(const Ticket &ticket, Accept accept) {
-    accept_at(visiting_row(ticket.pair), ticket.visiting, accept);
+  void pass_on(const Ticket &ticket, Sides side) {
+    row(ticket.pair, side)
+        .accepted.store((has_own(side) ? ticket.own : ticket.visiting) + 1, std::memory_order_release);
   }
 
  private:
@@ -66,14 +64,9 @@ class Sweep::Tickets {
     std::int64_t issued = 0;
     std::atomic<std::int64_t> accepted{0};
   };
-  static std::size_t at(std::int32_t tile) { return static_cast<std::size_t>(tile); }
-  Queue &visiting_row(const TilePair &pair) { return (shared_ ? own_ : visiting_)[at(pair.visiting)]; }
-
-  template <class Accept>
-  static void accept_at(Queue &queue, std::int64_t ticket, Accept accept) {
-    wait_until(queue.accepted, ticket);
-    accept();
-    queue.accepted.store(ticket + 1, std::memory_order_release);
+  Queue &row(const TilePair &pair, Sides side) {
+    if (side == Sides::own) return own_[static_cast<std::size_t>(pair.own)];
+    return (shared_ ? own_ : visiting_)[static_cast<std::size_t>(pair.visiting)];
   }
 
   bool shared_;
@@ -88,69 +81,34 @@ Sweep::Sweep(const Backend &backend, int threads) : backend_(backend), threads_(
 
 Sweep::~Sweep() = default;
 
-void Sweep::reserve(const TileShape &shape, std::size_t state_bytes) {
-  for (const auto &worker : workers_) {
-    worker->scratch.resize(backend_.scratch_bytes(shape));
-    worker->own.resize(state_bytes);
-    worker->visiting.resize(state_bytes);
-    worker->pairs = 0;
-  }
-}
-
-/// The sides moved to one pair of tiles, with scratch sums in place of the states.
-TileCall Sweep::local_call(const SweepWork &work, const TilePair &pair, Worker &worker) const {
-  const TileShape &shape = work.shape;
-  const auto rows = static_cast<std::size_t>(backend_.tile_rows);
-  const std::size_t values = rows * column_bytes(shape.precision);
-  const std::size_t payload = backend_.payload_bytes(shape);
-  const auto scalars = static_cast<std::size_t>(row_rule(shape.row).scalars);
-  const auto at_tile = [&](const TileSide &side, std::int32_t tile, std::byte *sums) {
-    const auto t = static_cast<std::size_t>(tile);
-    const auto at = [&](const std::byte *p, std::size_t stride) { return p == nullptr ? nullptr : p + t * stride; };
-    return TileSide{side.tiles + t,
-                    at(side.payload, payload),
-                    nullptr,
-                    at(side.pass_scalars, scalars * values),
-                    at(side.columns, static_cast<std::size_t>(shape.columns) * values),
-                    sums};
-  };
-  return {shape,
-          at_tile(work.own, pair.own, worker.own.data()),
-          at_tile(work.visiting, pair.visiting, worker.visiting.data()),
-          &worker.pair,
-          1,
-          worker.scratch.data(),
-          nullptr};
-}
-
 void Sweep::work_through(const SweepWork &work, Tickets &tickets, Worker &worker, const std::function<void()> *poll) {
-  const RowRule &rule = row_rule(work.shape.row);
-  const int pass = work.shape.pass;
-  const int columns = work.shape.columns;
-  const auto rows = static_cast<std::size_t>(backend_.tile_rows);
-  const auto merge = [&](std::byte *states, std::int32_t tile, const AlignedBuffer &sums) {
-    rule.merge(pass, columns, rows, states + static_cast<std::size_t>(tile) * sums.size(), sums.data());
+  struct Turn {
+    Tickets &tickets;
+    Ticket ticket;
+  } turn{tickets, {}};
+  const auto take = [](void *context, Sides side) {
+    Turn &t = *static_cast<Turn *>(context);
+    t.tickets.wait_for(t.ticket, side);
   };
-  Ticket ticket;
-  while (tickets.take(ticket)) {
-    const TilePair &pair = ticket.pair;
-    worker.pair = {0, 0, pair.sides, pair.masked};
-    if (has_own(pair.sides)) rule.identity(pass, columns, rows, worker.own.data());
-    if (has_visiting(pair.sides)) rule.identity(pass, columns, rows, worker.visiting.data());
-    const TileCall call = local_call(work, pair, worker);
+  const auto pass_on = [](void *context, Sides side) {
+    Turn &t = *static_cast<Turn *>(context);
+    t.tickets.pass_on(t.ticket, side);
+  };
+  const TilePair &pair = turn.ticket.pair;
+  const TileCall call{
+      work.shape, work.own, work.visiting, &pair, 1, worker.scratch.data(), nullptr, {take, pass_on, &turn}};
+  while (tickets.take(turn.ticket)) {
     backend_.evaluate(call);
-    worker.pairs += static_cast<double>(call.own.tiles->rows) * call.visiting.tiles->rows;
-    if (has_own(pair.sides)) tickets.accept_own(ticket, [&] { merge(work.own.state, pair.own, worker.own); });
-    if (has_visiting(pair.sides))
-      tickets.accept_visiting(ticket, [&] { merge(work.visiting.state, pair.visiting, worker.visiting); });
+    worker.pairs += static_cast<double>(work.own.tiles[pair.own].rows) * work.visiting.tiles[pair.visiting].rows;
     if (poll != nullptr) (*poll)();
   }
 }
 
 double Sweep::run(const SweepWork &work, const std::function<void()> &poll) {
-  const RowRule &rule = row_rule(work.shape.row);
-  const auto words = static_cast<std::size_t>(rule.state_words(work.shape.pass, work.shape.columns));
-  reserve(work.shape, words * static_cast<std::size_t>(backend_.tile_rows) * 8);
+  for (const auto &worker : workers_) {
+    worker->scratch.resize(backend_.scratch_bytes(work.shape));
+    worker->pairs = 0;
+  }
   Tickets tickets(work);
   if (threads_ == 1) {
     work_through(work, tickets, *workers_.front(), &poll);

@@ -22,8 +22,8 @@ struct SweepWork {
   const PairList &pairs;
 };
 
-/// Evaluates pairs on `threads` threads. Every thread sums a pair of tiles into scratch states; states of a tile row
-/// then accept them in the order of the list (a ticket per tile row), so the bits do not depend on threads or timing.
+/// Evaluates pairs on `threads` threads. Every thread sums a pair of tiles in scratch; states of a tile row then accept
+/// the sums in the order of the list (a ticket per tile row), so the bits do not depend on threads or timing.
 class Sweep {
  public:
   Sweep(const Backend &backend, int threads);
@@ -35,8 +35,6 @@ class Sweep {
  private:
   struct Worker;
   class Tickets;
-  void reserve(const TileShape &shape, std::size_t state_bytes);
-  TileCall local_call(const SweepWork &work, const TilePair &pair, Worker &worker) const;
   void work_through(const SweepWork &work, Tickets &tickets, Worker &worker, const std::function<void()> *poll);
 
   const Backend &backend_;

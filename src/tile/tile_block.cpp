@@ -4,12 +4,17 @@
 #include <cstring>
 #include <new>
 
+#include "base/huge_pages.hpp"
 #include "flashring/check.hpp"
 
 namespace flashring {
 namespace {
 
-constexpr std::size_t alignment = 128;  // two cache lines: the adjacent-line prefetcher never mixes two buffers
+/// Two cache lines, so that the adjacent-line prefetcher never mixes two buffers; a huge page where there are some of
+/// them: a pass runs over all tiles again and again, more pages than a processor remembers.
+constexpr std::align_val_t alignment(std::size_t bytes) {
+  return std::align_val_t(bytes >= 4 * huge_page ? huge_page : 128);
+}
 
 /// Calls `visit(tile, local row of its first row)` for every tile; tiles follow the local rows.
 template <class Visit>
@@ -23,7 +28,7 @@ void for_each_tile(std::span<const TileInfo> tiles, Visit visit) {
 
 }  // namespace
 
-void AlignedBuffer::Free::operator()(std::byte *p) const { ::operator delete(p, std::align_val_t(alignment)); }
+void detail::FreeAligned::operator()(std::byte *p) const { ::operator delete(p, alignment(bytes)); }
 
 void AlignedBuffer::resize(std::size_t bytes) {
   if (bytes > capacity_) {
@@ -31,7 +36,9 @@ void AlignedBuffer::resize(std::size_t bytes) {
     capacity_ = 0;
     size_ = 0;
     try {
-      data_.reset(static_cast<std::byte *>(::operator new(bytes, std::align_val_t(alignment))));
+      auto *data = static_cast<std::byte *>(::operator new(bytes, alignment(bytes)));
+      data_ = {data, detail::FreeAligned{bytes}};
+      if (alignment(bytes) == std::align_val_t(huge_page)) prefer_huge_pages(data, bytes);
     } catch (const std::bad_alloc &) {
       throw Error(detail::concatenate("out of memory: ", bytes,
                                       " bytes for tiles and their sums cannot be had; use more ",

@@ -90,12 +90,13 @@ PairTable make_table(const OraclePair &pair, const PointSet &own, const PointSet
   const int d = own.features;
   const std::vector<Real> own_norms = squared_norms(own, mean);
   const std::vector<Real> visiting_norms = squared_norms(visiting, mean);
-  PairTable table{own.count(), visiting.count(), {}, {}, {}};
+  PairTable table{own.count(), visiting.count(), {}, {}, {}, {}};
   for (std::size_t i = 0; i < own.count(); ++i)
     for (std::size_t j = 0; j < visiting.count(); ++j) {
       const double *x = own.row(i);
       const double *y = visiting.row(j);
       const Real q = pair.inner() ? inner_product(x, y, d) : squared_distance(x, y, d);
+      table.q.push_back(q);
       table.log_weight.push_back(oracle_log_weight(pair, q));
       table.error.push_back(static_cast<double>(log_weight_error(pair, q, own_norms[i], visiting_norms[j], d)));
     }
@@ -119,6 +120,7 @@ PairTable transposed(const PairTable &table) {
       result.log_weight[result.at(j, i)] = table.log_weight[table.at(i, j)];
       result.error[result.at(j, i)] = table.error[table.at(i, j)];
       result.visible[result.at(j, i)] = table.visible[table.at(i, j)];
+      result.q[result.at(j, i)] = table.q[table.at(i, j)];
     }
   return result;
 }

@@ -41,6 +41,7 @@ struct PairTable {
   std::vector<Real> log_weight;  // (own, visiting)
   std::vector<double> error;     // (own, visiting)
   std::vector<char> visible;     // (own, visiting), all 1 at first
+  std::vector<Real> q;           // (own, visiting), the squared distance or inner product
   std::size_t at(std::size_t i, std::size_t j) const { return i * visiting + j; }
 };
 /// `mean`: (features) taken off before the arithmetic that is modelled, or empty. Weights do not depend on it.

@@ -1,6 +1,7 @@
 #include "support/tiles.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <cstring>
 #include <limits>
 #include <stdexcept>
@@ -134,6 +135,35 @@ void evaluate(const Backend &backend, const TileShape &shape, TileArrays &own, T
   backend.evaluate(call);
 }
 
+std::vector<double> single_weights(const Backend &backend, TileShape shape, const PointSet &own,
+                                   const std::vector<TileInfo> &own_tiles, const PointSet &visiting,
+                                   const std::vector<TileInfo> &visiting_tiles, int columns) {
+  const std::size_t rows = own.count();
+  const std::size_t sources = visiting.count();
+  std::vector<double> weights(rows * sources);
+  for (std::size_t first = 0; first < sources; first += static_cast<std::size_t>(columns)) {
+    const std::size_t count = std::min(sources - first, static_cast<std::size_t>(columns));
+    shape.columns = static_cast<int>(count);
+    TileArrays receiver(backend, shape, own, own_tiles);
+    TileArrays giver(backend, shape, visiting, visiting_tiles);
+    std::vector<double> units(sources * count, 0.0);
+    for (std::size_t c = 0; c < count; ++c) units[c * sources + first + c] = 1;
+    giver.set_columns(units);
+    evaluate(backend, shape, receiver, giver, all_pairs(receiver, giver, Sides::own, false));
+    const std::vector<double> sums = receiver.finish();
+    for (std::size_t c = 0; c < count; ++c)
+      for (std::size_t i = 0; i < rows; ++i) weights[i * sources + first + c] = sums[c * rows + i];
+  }
+  return weights;
+}
+
+std::vector<TileInfo> cut(std::int64_t first, std::size_t rows, int tile_rows) {
+  std::vector<int> counts;
+  for (std::size_t at = 0; at < rows; at += static_cast<std::size_t>(tile_rows))
+    counts.push_back(static_cast<int>(std::min(rows - at, static_cast<std::size_t>(tile_rows))));
+  return make_tile_list(first, counts);
+}
+
 std::vector<TileInfo> make_tile_list(std::int64_t first, const std::vector<int> &counts) {
   std::vector<TileInfo> tiles;
   for (const int count : counts) {
@@ -153,6 +183,19 @@ std::vector<std::string> backends_to_test() {
     names.push_back(name);
   }
   return names;
+}
+
+std::vector<std::string> vector_backends() {
+  std::vector<std::string> names;
+  for (const std::string &name : backends_to_test())
+    if (name.substr(0, 3) != "amx") names.push_back(name);
+  return names;
+}
+
+std::string test_name(std::string text) {
+  for (char &letter : text)
+    if (std::isalnum(static_cast<unsigned char>(letter)) == 0) letter = '_';
+  return text;
 }
 
 }  // namespace flashring::test

@@ -71,10 +71,23 @@ std::vector<TilePair> all_pairs(const TileArrays &own, const TileArrays &visitin
 void evaluate(const Backend &backend, const TileShape &shape, TileArrays &own, TileArrays &visiting,
               const std::vector<TilePair> &pairs);
 
+/// K itself, (own, visiting) like PairTable: every weight alone, by `columns` unit vectors at a time. No sums, no errors
+/// of sums. shape.columns does not matter.
+std::vector<double> single_weights(const Backend &backend, TileShape shape, const PointSet &own,
+                                   const std::vector<TileInfo> &own_tiles, const PointSet &visiting,
+                                   const std::vector<TileInfo> &visiting_tiles, int columns);
+
 /// Consecutive tiles with the given row counts, rows counted from `first`.
 std::vector<TileInfo> make_tile_list(std::int64_t first, const std::vector<int> &counts);
 
+/// `rows` rows cut into tiles of at most `tile_rows`.
+std::vector<TileInfo> cut(std::int64_t first, std::size_t rows, int tile_rows);
+
 /// Backends to test: one name for each, lower ceilings on the instruction set that this machine offers included.
 std::vector<std::string> backends_to_test();
+/// Those without amx, whose emulation is too slow for long lists; it has lists of its own.
+std::vector<std::string> vector_backends();
+/// A name that GoogleTest takes for a parameter.
+std::string test_name(std::string text);
 
 }  // namespace flashring::test

@@ -1,0 +1,34 @@
+// Parameters of pair functions for points uniform in (-1, 1)^d.
+#pragma once
+
+#include <cmath>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "flashring/pair.hpp"
+
+namespace flashring::test {
+
+/// Such that weights spread over some decades, in any number of features.
+inline std::string spread_pair(const std::string &name, int d) {
+  std::ostringstream text;
+  text.precision(17);
+  text << name << ":";
+  if (name == "gaussian")
+    text << "beta=" << 3.0 / d;
+  else if (name == "inner_exp")
+    text << "s=" << 3.0 / std::sqrt(d);
+  else
+    text << "ell=" << 0.6 * std::sqrt(d / 3.0);
+  if (name == "rational_quadratic") text << ",a=1.3";
+  return text.str();
+}
+
+inline std::vector<std::string> all_pair_names() {
+  std::vector<std::string> names;
+  for (const std::string_view name : pair_names()) names.emplace_back(name);
+  return names;
+}
+
+}  // namespace flashring::test
