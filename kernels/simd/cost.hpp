@@ -75,17 +75,29 @@ TileCost cost(const TileShape &shape, Sides sides) {
   return {cost.multiply_adds * used, cost.adds * used, cost.exponentials * used, cost.products * used};
 }
 
-/// fp64, fp32: each packed feature is rounded (u) and so is each of the d sums: sqrt(d) of these in effect, for norms
-/// and product. reduced: a feature is off by at most half a unit, which is |x|/32766 for the tile's longest point or
-/// less; the error of <x,y> averages over features. The exponential's polynomial is the rest.
+/// Worst cases to first order. A feature is centred, scaled and rounded, 2u, and the scale itself is off by 2u, 4u where
+/// sqrt 2 is in it. With |x||y| <= (|x|^2 + |y|^2)/2 and q <= 2(|x|^2 + |y|^2) that makes, in units of u(|x|^2 + |y|^2),
+///   inner        4, and d/2 for d sums that are below |x||y|;
+///   differences  8 + 8, 6 for differences and squares, and 2d for d sums below q;
+///   norms        8 + 16, 2 for norms and their sum, d for adding norms in fp64, and 2d for d sums below 2(|x|^2 + |y|^2).
+/// 16 bits: sums are exact, but a feature is off by half a unit, |x|/65532 at most with x the tile's longest point. With
+/// s = sqrt(d)/32766 that is s/2 + s^2/8 for inner products and four times as much for distances. All features then err
+/// to the same side; where they do not, errors average to some 1/sqrt(d) of this.
+/// weight: the exponential's polynomial, and 8 roundings of the formula's functions.
 TileError error(const TileShape &shape) {
-  const double root = std::sqrt(static_cast<double>(shape.features));
+  const double d = shape.features;
   const double u = shape.precision == Precision::fp64 ? 0x1p-53 : 0x1p-24;
   const double polynomial = shape.precision == Precision::fp64   ? 0
                             : shape.precision == Precision::fp32 ? 9.2e-8
                                                                  : 1.1e-4;
-  const double argument = (2 + 3 / root + 0.5 * root) * u;
-  return {short_features(shape) ? argument + 0.5 / 32766 : argument, polynomial + 4 * u};
+  const double weight = polynomial + 8 * u;
+  const Sum sum = sum_of(shape);
+  if (short_features(shape)) {
+    const double s = std::sqrt(d) / 32766;
+    return {(s / 2 + s * s / 8) * (sum == Sum::inner ? 1 : 4) + 6 * u, weight};
+  }
+  if (sum == Sum::inner) return {(4 + d / 2) * u, weight};
+  return {(sum == Sum::norms ? 26 + 3 * d : 22 + 2 * d) * u, weight};
 }
 
 template <bool fused>

@@ -1,5 +1,6 @@
 #include "tile/sweep.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <mutex>
 #include <thread>
@@ -14,11 +15,21 @@ struct Sweep::Worker {
 
 namespace {
 
+/// What two threads write lies on cache lines of their own (two of them: lines are fetched in pairs).
+constexpr std::size_t apart = 128;
+
 /// A pair that was handed out, with its place in the queue of either tile row.
 struct Ticket {
   TilePair pair;
   std::int64_t own = 0;
   std::int64_t visiting = 0;
+};
+
+/// Consecutive pairs handed out together: a thread asks less often for something that all threads write.
+struct Batch {
+  static constexpr int most = 4;
+  Ticket tickets[most];
+  int count = 0;
 };
 
 /// Busy waiting that gives the core away after a while: with more threads than cores the other one must run.
@@ -33,21 +44,26 @@ void wait_until(const std::atomic<std::int64_t> &counter, std::int64_t value) {
 /// visiting states are one array (a square visit) both sides queue at the same counters.
 class Sweep::Tickets {
  public:
-  explicit Tickets(const SweepWork &work)
+  Tickets(const SweepWork &work, int threads)
       : shared_(work.own.state != nullptr && work.own.state == work.visiting.state),
         next_(work.pairs.begin()),
         end_(work.pairs.end()),
         own_(work.own_tiles),
-        visiting_(shared_ ? 0 : work.visiting_tiles) {}
+        visiting_(shared_ ? 0 : work.visiting_tiles) {
+    // As many as share no tile row when all threads have a batch, by half: min(m, n) or n/2 consecutive pairs do not.
+    const auto shorter = static_cast<int>(std::min({work.own_tiles, work.visiting_tiles, std::size_t{1} << 20}));
+    batch_ = std::clamp(shorter / (4 * threads), 1, Batch::most);
+  }
 
-  bool take(Ticket &ticket) {
+  bool take(Batch &batch) {
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (!(next_ != end_)) return false;
-    ticket.pair = *next_;
-    ++next_;
-    if (has_own(ticket.pair.sides)) ticket.own = row(ticket.pair, Sides::own).issued++;
-    if (has_visiting(ticket.pair.sides)) ticket.visiting = row(ticket.pair, Sides::visiting).issued++;
-    return true;
+    for (batch.count = 0; batch.count < batch_ && next_ != end_; ++batch.count, ++next_) {
+      Ticket &ticket = batch.tickets[batch.count];
+      ticket.pair = *next_;
+      if (has_own(ticket.pair.sides)) ticket.own = row(ticket.pair, Sides::own).issued++;
+      if (has_visiting(ticket.pair.sides)) ticket.visiting = row(ticket.pair, Sides::visiting).issued++;
+    }
+    return batch.count > 0;
   }
 
   /// Returns when all pairs before this one have added to the tile row of that side.
@@ -60,7 +76,7 @@ class Sweep::Tickets {
   }
 
  private:
-  struct Queue {
+  struct alignas(apart) Queue {
     std::int64_t issued = 0;
     std::atomic<std::int64_t> accepted{0};
   };
@@ -70,6 +86,7 @@ class Sweep::Tickets {
   }
 
   bool shared_;
+  int batch_;
   std::mutex mutex_;
   PairList::Iterator next_, end_;
   std::vector<Queue> own_, visiting_;
@@ -84,32 +101,35 @@ Sweep::~Sweep() = default;
 void Sweep::work_through(const SweepWork &work, Tickets &tickets, Worker &worker, const std::function<void()> *poll) {
   struct Turn {
     Tickets &tickets;
-    Ticket ticket;
-  } turn{tickets, {}};
+    const Ticket *ticket;
+  } turn{tickets, nullptr};
   const auto take = [](void *context, Sides side) {
     Turn &t = *static_cast<Turn *>(context);
-    t.tickets.wait_for(t.ticket, side);
+    t.tickets.wait_for(*t.ticket, side);
   };
   const auto pass_on = [](void *context, Sides side) {
     Turn &t = *static_cast<Turn *>(context);
-    t.tickets.pass_on(t.ticket, side);
+    t.tickets.pass_on(*t.ticket, side);
   };
-  const TilePair &pair = turn.ticket.pair;
-  const TileCall call{
-      work.shape, work.own, work.visiting, &pair, 1, worker.scratch.data(), nullptr, {take, pass_on, &turn}};
-  while (tickets.take(turn.ticket)) {
-    backend_.evaluate(call);
-    worker.pairs += static_cast<double>(work.own.tiles[pair.own].rows) * work.visiting.tiles[pair.visiting].rows;
-    if (poll != nullptr) (*poll)();
-  }
+  TileCall call{
+      work.shape, work.own, work.visiting, nullptr, 1, worker.scratch.data(), nullptr, {take, pass_on, &turn}};
+  Batch batch;
+  double pairs = 0;
+  while (tickets.take(batch))
+    for (int n = 0; n < batch.count; ++n) {
+      turn.ticket = &batch.tickets[n];
+      const TilePair &pair = turn.ticket->pair;
+      call.pairs = &pair;
+      backend_.evaluate(call);
+      pairs += static_cast<double>(work.own.tiles[pair.own].rows) * work.visiting.tiles[pair.visiting].rows;
+      if (poll != nullptr) (*poll)();
+    }
+  worker.pairs = pairs;
 }
 
 double Sweep::run(const SweepWork &work, const std::function<void()> &poll) {
-  for (const auto &worker : workers_) {
-    worker->scratch.resize(backend_.scratch_bytes(work.shape));
-    worker->pairs = 0;
-  }
-  Tickets tickets(work);
+  for (const auto &worker : workers_) worker->scratch.resize(backend_.scratch_bytes(work.shape));
+  Tickets tickets(work, threads_);
   if (threads_ == 1) {
     work_through(work, tickets, *workers_.front(), &poll);
   } else {

@@ -18,8 +18,8 @@ Real error_of_argument(const OraclePair &pair, Real q, Real e);
 std::vector<Real> tile_norms(const PointSet &points, const std::vector<TileInfo> &tiles,
                              const std::vector<double> &mean = {});
 
-/// `table` with errors as the backend states them: e = argument (|x|^2 + |y|^2) with the norms above, then `weight`.
-/// Relative errors of k, in units of `unit`.
+/// `table` with errors as the backend states them: e = argument (|x|^2 + |y|^2) with the norms above, then `weight` and
+/// the rounding of the exponent. Relative errors of k in units of `unit`, the roundoff of columns and sums.
 PairTable with_stated_errors(PairTable table, const OraclePair &pair, const std::vector<Real> &own_norms,
                              const std::vector<Real> &visiting_norms, const TileError &stated, double unit);
 

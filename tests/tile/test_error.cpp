@@ -13,6 +13,7 @@
 #include "support/scatter.hpp"
 #include "support/stated.hpp"
 #include "support/tiles.hpp"
+#include "support/tolerance.hpp"
 
 namespace flashring::test {
 namespace {
@@ -38,7 +39,8 @@ double measured(const Backend &backend, const TileShape &shape, const std::strin
   const PairTable table = make_table(pair, sets.own, sets.visiting);
   const std::vector<Real> own_norms = tile_norms(sets.own, sets.own_tiles);
   const std::vector<Real> visiting_norms = tile_norms(sets.visiting, sets.visiting_tiles);
-  const PairTable stated = with_stated_errors(table, pair, own_norms, visiting_norms, backend.error(shape), 1);
+  const double u = unit_roundoff(shape.precision);
+  const PairTable stated = with_stated_errors(table, pair, own_norms, visiting_norms, backend.error(shape), u);
   const std::vector<double> weights =
       single_weights(backend, shape, sets.own, sets.own_tiles, sets.visiting, sets.visiting_tiles, columns);
   const Real smallest = shape.precision == Precision::fp64 ? DBL_MIN : FLT_MIN;
@@ -48,7 +50,7 @@ double measured(const Backend &backend, const TileShape &shape, const std::strin
     const Real error = std::abs(weights[p] - exact);
     if (!std::isfinite(weights[p])) return std::numeric_limits<double>::infinity();
     if (exact < 4 * smallest) continue;  // may be 0
-    worst = std::max(worst, error / exact / stated.error[p]);
+    worst = std::max(worst, error / exact / (u * stated.error[p]));
     if (size != nullptr) *size = std::max(*size, static_cast<double>(error / exact));
   }
   return static_cast<double>(worst);
