@@ -132,8 +132,8 @@ struct Rates {
   }
 };
 
-/// Largest error of a weight: `argument` (|x|^2 + |y|^2) in q, and relative `weight` in k beyond that and the rounding of
-/// the exponent (4u |ln k|). x and y are packed (centred and scaled) points: the longest ones of the two tiles where
+/// Largest error of a weight: `argument` (|x|^2 + |y|^2) in q, and relative `weight` in k beyond that and the rounding
+/// of the exponent (4u |ln k|). x and y are packed (centred and scaled) points: the longest ones of the two tiles where
 /// features are numbers of a unit of their tile (simd, reduced), else the two points themselves.
 struct TileError {
   double argument = 0;

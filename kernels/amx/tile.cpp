@@ -145,12 +145,20 @@ void evaluate_as(const TileCall &call, const Unit &unit) {
     const bool masked = pair.masked && call.shape.mask.active();
     // Sums serve both sides in one evaluation; log-sum-exp rescales per row, so its second side is a turn of its own.
     const bool fused = pair.sides == Sides::both && call.shape.row == RowKind::sum;
-    if (has_own(pair.sides))
+    // States are added to block by block, so a turn lasts as long as the pair.
+    const auto own = [&] {
       fold_piece<P>(f, call.shape, make_piece(call, call.own, pair.own, call.visiting, pair.visiting, masked, false),
                     fused);
-    if (has_visiting(pair.sides) && !fused)
+    };
+    const auto visiting = [&] {
       fold_piece<P>(f, call.shape, make_piece(call, call.visiting, pair.visiting, call.own, pair.own, masked, true),
                     false);
+    };
+    if (fused)
+      call.turns.in_turn(Sides::own, [&] { call.turns.in_turn(Sides::visiting, own); });
+    else if (has_own(pair.sides))
+      call.turns.in_turn(Sides::own, own);
+    if (has_visiting(pair.sides) && !fused) call.turns.in_turn(Sides::visiting, visiting);
   }
 }
 

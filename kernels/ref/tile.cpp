@@ -190,8 +190,8 @@ TileCost cost(const TileShape &shape, Sides sides) {
 /// The yardstick states no limit of speed.
 Rates rates(const TileShape & /*shape*/) { return {}; }
 
-/// Worst case: a feature is off by 2u, the scale by 2u, differences and squares by 3u of q <= 2(|x|^2 + |y|^2), and each of
-/// d sums by u of q (half of that for inner products).
+/// Worst case: a feature is off by 2u, the scale by 2u, differences and squares by 3u of q <= 2(|x|^2 + |y|^2), and
+/// each of d sums by u of q (half of that for inner products).
 TileError error(const TileShape &shape) { return {(22 + 2.0 * shape.features) * 0x1p-53, 8 * 0x1p-53}; }
 
 constexpr Backend table = {"ref", "scalar",      1,        1,    tile_rows, supports, payload_bytes,

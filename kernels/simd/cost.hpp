@@ -75,15 +75,17 @@ TileCost cost(const TileShape &shape, Sides sides) {
   return {cost.multiply_adds * used, cost.adds * used, cost.exponentials * used, cost.products * used};
 }
 
-/// Worst cases to first order. A feature is centred, scaled and rounded, 2u, and the scale itself is off by 2u, 4u where
-/// sqrt 2 is in it. With |x||y| <= (|x|^2 + |y|^2)/2 and q <= 2(|x|^2 + |y|^2) that makes, in units of u(|x|^2 + |y|^2),
+/// Worst cases to first order. A feature is centred, scaled and rounded, 2u, and the scale itself is off by 2u, 4u
+/// where sqrt 2 is in it. With |x||y| <= (|x|^2 + |y|^2)/2 and q <= 2(|x|^2 + |y|^2) that makes, in units of u(|x|^2 +
+/// |y|^2),
 ///   inner        4, and d/2 for d sums that are below |x||y|;
 ///   differences  8 + 8, 6 for differences and squares, and 2d for d sums below q;
-///   norms        8 + 16, 2 for norms and their sum, d for adding norms in fp64, and 2d for d sums below 2(|x|^2 + |y|^2).
-/// 16 bits: sums are exact, but a feature is off by half a unit, |x|/65532 at most with x the tile's longest point. With
-/// s = sqrt(d)/32766 that is s/2 + s^2/8 for inner products and four times as much for distances. All features then err
-/// to the same side; where they do not, errors average to some 1/sqrt(d) of this.
-/// weight: the exponential's polynomial, and 8 roundings of the formula's functions.
+///   norms        8 + 16, 2 for norms and their sum, d for adding norms in fp64, and 2d for d sums below 2(|x|^2 +
+///   |y|^2).
+/// 16 bits: sums are exact, but a feature is off by half a unit, |x|/65532 at most with x the tile's longest point.
+/// With s = sqrt(d)/32766 that is s/2 + s^2/8 for inner products and four times as much for distances. All features
+/// then err to the same side; where they do not, errors average to some 1/sqrt(d) of this. weight: the exponential's
+/// polynomial, and 8 roundings of the formula's functions.
 TileError error(const TileShape &shape) {
   const double d = shape.features;
   const double u = shape.precision == Precision::fp64 ? 0x1p-53 : 0x1p-24;

@@ -43,14 +43,13 @@ Real plain_exp2(Real x) {
     value[n] = std::exp2(node[n]);
   }
   for (int order = 1; order < points; ++order)
-    for (int n = points - 1; n >= order; --n)
-      value[n] = (value[n] - value[n - 1]) / (node[n] - node[n - order]);
+    for (int n = points - 1; n >= order; --n) value[n] = (value[n] - value[n - 1]) / (node[n] - node[n - order]);
   Real result = value[points - 1];
   for (int n = points - 2; n >= 0; --n) result = result * (f - node[n]) + value[n];
   return std::ldexp(result, static_cast<int>(whole));
 }
 
-std::vector<Real> plain_weights(const OraclePair &pair, const ShortPoints &own, const ShortPoints &visiting) {
+std::vector<Real> plain_log_weights(const OraclePair &pair, const ShortPoints &own, const ShortPoints &visiting) {
   const auto d = static_cast<std::size_t>(own.features);
   std::vector<Real> weights;
   for (std::size_t i = 0; i < own.unit.size(); ++i)
@@ -61,7 +60,7 @@ std::vector<Real> plain_weights(const OraclePair &pair, const ShortPoints &own, 
         const Real y = visiting.unit[j] * visiting.rows[j * d + k];
         q += pair.inner() ? x * y : (x - y) * (x - y);
       }
-      weights.push_back(plain_exp2(oracle_log_weight(pair, q) / std::log(Real(2))));
+      weights.push_back(oracle_log_weight(pair, q));
     }
   return weights;
 }

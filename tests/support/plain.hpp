@@ -1,5 +1,5 @@
-// The plain computation in 16-bit numbers, written from its description alone: features as whole numbers of a unit, sums
-// exact, 2^x by a polynomial of degree 3. What precision `reduced` of backend simd is compared with.
+// The plain computation in 16-bit numbers, written from its description alone: features as whole numbers of a unit,
+// sums exact, 2^x by a polynomial of degree 3. What precision `reduced` of backend simd is compared with.
 #pragma once
 
 #include <vector>
@@ -9,8 +9,8 @@
 
 namespace flashring::test {
 
-/// Features in whole numbers of a unit of their tile: as small as 16 bits for a feature (32766) and 32 bits for an inner
-/// product (46339^2 < 2^31; rounding lengthens a point by sqrt(d)/2 units at most) allow.
+/// Features in whole numbers of a unit of their tile: as small as 16 bits for a feature (32766) and 32 bits for an
+/// inner product (46339^2 < 2^31; rounding lengthens a point by sqrt(d)/2 units at most) allow.
 struct ShortPoints {
   int features = 1;
   std::vector<int> rows;   // (count, features)
@@ -21,7 +21,7 @@ ShortPoints short_points(const PointSet &points, const std::vector<TileInfo> &ti
 /// 2^x by the polynomial of degree 3 through 2^f at the Chebyshev points of [-1/2, 1/2]: relative error 1.0e-4.
 Real plain_exp2(Real x);
 
-/// K, (own, visiting), of any pair function that is smooth in q.
-std::vector<Real> plain_weights(const OraclePair &pair, const ShortPoints &own, const ShortPoints &visiting);
+/// ln K, (own, visiting).
+std::vector<Real> plain_log_weights(const OraclePair &pair, const ShortPoints &own, const ShortPoints &visiting);
 
 }  // namespace flashring::test

@@ -71,8 +71,8 @@ std::vector<TilePair> all_pairs(const TileArrays &own, const TileArrays &visitin
 void evaluate(const Backend &backend, const TileShape &shape, TileArrays &own, TileArrays &visiting,
               const std::vector<TilePair> &pairs);
 
-/// K itself, (own, visiting) like PairTable: every weight alone, by `columns` unit vectors at a time. No sums, no errors
-/// of sums. shape.columns does not matter.
+/// K itself, (own, visiting) like PairTable: every weight alone, by `columns` unit vectors at a time. No sums, no
+/// errors of sums. shape.columns does not matter.
 std::vector<double> single_weights(const Backend &backend, TileShape shape, const PointSet &own,
                                    const std::vector<TileInfo> &own_tiles, const PointSet &visiting,
                                    const std::vector<TileInfo> &visiting_tiles, int columns);
