@@ -3,18 +3,18 @@
 // that run over all backends cover it too, with fp64 and fp32 and full tiles.)
 //
 // fp32 must hold the bounds of support/tolerance.hpp like any backend. For reduced the error of the unit's products
-// takes the place of roundings, as Backend::error states it: with e = argument (|x|^2 + |y|^2), |error of ln k| <= e
-// times the largest slope between q - e and q.
+// takes the place of roundings, as Backend::error states it for the two points.
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
-#include <sstream>
 
 #include "amx/bf16.hpp"
+#include "support/pair_text.hpp"
 #include "support/scatter.hpp"
+#include "support/stated.hpp"
 #include "support/tiles.hpp"
 #include "support/tolerance.hpp"
 
@@ -22,45 +22,6 @@ namespace flashring::test {
 namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
-
-/// Parameters such that weights spread over some decades for points uniform in (-1, 1)^d.
-std::string pair_text(const std::string &name, int d) {
-  std::ostringstream text;
-  text.precision(17);
-  text << name << ":";
-  if (name == "gaussian")
-    text << "beta=" << 3.0 / d;
-  else if (name == "inner_exp")
-    text << "s=" << 3.0 / std::sqrt(d);
-  else
-    text << "ell=" << 0.6 * std::sqrt(d / 3.0);
-  if (name == "rational_quadratic") text << ",a=1.3";
-  return text.str();
-}
-
-/// Replaces errors of rounding by what the backend states for the shape, in units of u.
-void state_errors(PairTable &table, const Backend &backend, const TileShape &shape, const OraclePair &pair,
-                  const PointSet &own, const PointSet &visiting) {
-  const TileError stated = backend.error(shape);
-  const double u = unit_roundoff(Precision::fp32);
-  const auto d = static_cast<std::size_t>(own.features);
-  for (std::size_t i = 0; i < table.own; ++i)
-    for (std::size_t j = 0; j < table.visiting; ++j) {
-      Real norms = 0;
-      Real inner = 0;
-      for (std::size_t k = 0; k < d; ++k) {
-        const Real x = own.row(i)[k];
-        const Real y = visiting.row(j)[k];
-        norms += x * x + y * y;
-        inner += x * y;
-      }
-      const Real q = pair.inner() ? inner : norms - 2 * inner;
-      const Real e = stated.argument * norms;
-      const Real slope = oracle_slope(pair, pair.inner() ? q : std::max(q - e, Real(0)));
-      table.error[table.at(i, j)] =
-          static_cast<double>(std::expm1(slope * e + stated.weight) / u + 2 * oracle_exponent(pair, q) + 4);
-    }
-}
 
 /// Rows of the two sides: ragged tiles, one of a single row. Some points of both sides coincide.
 const std::vector<int> own_counts = {70, 33};
@@ -106,7 +67,13 @@ struct Problem {
   PairTable table(const std::string &text) const {
     const OraclePair pair = oracle_pair(text);
     PairTable t = make_table(pair, own_points, visiting_points);
-    if (shape.precision == Precision::reduced) state_errors(t, backend, shape, pair, own_points, visiting_points);
+    if (shape.precision == Precision::reduced) {
+      const std::vector<int> single_own(own_rows, 1);
+      const std::vector<int> single_visiting(visiting_rows, 1);
+      t = with_stated_errors(t, pair, tile_norms(own_points, make_tile_list(0, single_own)),
+                             tile_norms(visiting_points, make_tile_list(0, single_visiting)), backend.error(shape),
+                             unit_roundoff(Precision::fp32));
+    }
     hide(t, own.global_rows(), visiting.global_rows(), shape.mask.causal, shape.mask.exclude_self);
     return t;
   }
@@ -170,7 +137,7 @@ class Amx : public ::testing::TestWithParam<std::string> {
         for (const RowKind row : {RowKind::sum, RowKind::logsumexp})
           for (const Precision precision : {Precision::fp32, Precision::reduced})
             for (const int c : columns) {
-              const std::string text = pair_text(std::string(pair), d);
+              const std::string text = spread_pair(std::string(pair), d);
               SCOPED_TRACE(describe(text, row, precision, d, c));
               use(std::string(pair), text, row, precision, d, c);
             }
@@ -207,7 +174,7 @@ TEST_P(Amx, OtherShapesAreThoseOfSimd) {
 TEST_P(Amx, MasksCompareRowsOf64Bits) {
   const std::int64_t base = (std::int64_t{1} << 33) + 7;
   const auto check = [&](RowKind row, Precision precision, int columns, Mask mask, std::int64_t offset) {
-    const std::string text = pair_text("gaussian", 33);
+    const std::string text = spread_pair("gaussian", 33);
     SCOPED_TRACE(describe(text, row, precision, 33, columns) + " visiting rows start " + std::to_string(offset) +
                  " after own rows");
     Problem(name(), text, row, precision, 33, columns, mask, base, base + offset).check(text, true);
@@ -223,7 +190,7 @@ TEST_P(Amx, MasksCompareRowsOf64Bits) {
 TEST_P(Amx, RowsOfEqualNumberAreNotTakenForOnePoint) {
   // Two sets, both counted from 0: only row 3 of the own points is a visiting point too, under another number.
   for (const Precision precision : {Precision::fp32, Precision::reduced}) {
-    const std::string text = pair_text("matern32", 20);
+    const std::string text = spread_pair("matern32", 20);
     Problem(name(), text, RowKind::sum, precision, 20, 5, {}, 0, 0).check(text, false);
   }
 }
@@ -269,7 +236,7 @@ TEST_P(Amx, OnePointWithItselfIsOneAndBothOrdersAreEqual) {
       for (const int d : {16, 65})
         for (const int columns : {5, 32}) {
           SCOPED_TRACE(describe(pair, RowKind::sum, precision, d, columns));
-          const auto k = matrix_of_one_set(name(), pair_text(pair, d), precision, d, columns, 0);
+          const auto k = matrix_of_one_set(name(), spread_pair(pair, d), precision, d, columns, 0);
           const auto at = [&](int i, int j) { return k[0][static_cast<std::size_t>(j * 75 + i)]; };
           for (int i = 0; i < columns; ++i)
             for (int j = 0; j < columns; ++j) ASSERT_EQ(at(i, j), i == j ? 1 : at(j, i)) << i << "," << j;
@@ -280,8 +247,8 @@ TEST_P(Amx, OnePointWithItselfIsOneAndBothOrdersAreEqual) {
 TEST_P(Amx, OnePointUnderTwoNumbersIsNearlyOne) {
   const int d = 40;
   for (const Precision precision : {Precision::fp32, Precision::reduced}) {
-    const auto k = matrix_of_one_set(name(), pair_text("gaussian", d), precision, d, 5, 4);
-    const TileShape shape{parse_pair(pair_text("gaussian", d)), RowKind::sum, 0, precision, d, 5, {}};
+    const auto k = matrix_of_one_set(name(), spread_pair("gaussian", d), precision, d, 5, 4);
+    const TileShape shape{parse_pair(spread_pair("gaussian", d)), RowKind::sum, 0, precision, d, 5, {}};
     const TileError stated = find_backend(name()).error(shape);
     for (std::size_t i = 0; i < 5; ++i) {
       const double norms = 2 * 3.0 * std::log2(std::exp(1.0));  // beta |x|^2 log2 e <= 3/d d for both points
@@ -315,7 +282,7 @@ std::vector<double> plain_sums(const PointSet &own, const PointSet &visiting, co
 TEST_P(Amx, ReducedIsAtMostTwiceAsFarOffAsThePlainComputation) {
   for (const int d : {16, 64})
     for (const int columns : {5, 32}) {
-      const std::string text = pair_text("gaussian", d);
+      const std::string text = spread_pair("gaussian", d);
       Problem problem(name(), text, RowKind::sum, Precision::reduced, d, columns);
       problem.run(Sides::own, false);
       const std::vector<double> sums = problem.own.finish();

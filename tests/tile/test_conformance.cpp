@@ -3,10 +3,9 @@
 // the largest error in units of its bound.
 #include <gtest/gtest.h>
 
-#include <cmath>
 #include <cstdio>
-#include <sstream>
 
+#include "support/pair_text.hpp"
 #include "support/scatter.hpp"
 #include "support/tiles.hpp"
 #include "support/tolerance.hpp"
@@ -16,30 +15,6 @@ namespace {
 
 constexpr std::size_t own_rows = 293;       // a full tile of the largest backend and a ragged one
 constexpr std::size_t visiting_rows = 257;  // a full tile and a tile of one row
-
-/// Parameters such that weights spread over some decades for points uniform in (-1, 1)^d.
-std::string pair_text(const std::string &name, int d) {
-  std::ostringstream text;
-  text.precision(17);
-  text << name << ":";
-  const double length = std::sqrt(d / 3.0);
-  if (name == "gaussian")
-    text << "beta=" << 3.0 / d;
-  else if (name == "inner_exp")
-    text << "s=" << 3.0 / std::sqrt(d);
-  else
-    text << "ell=" << 0.6 * length;
-  if (name == "rational_quadratic") text << ",a=1.3";
-  return text.str();
-}
-
-/// Cuts rows into tiles of T.
-std::vector<TileInfo> cut(std::int64_t first, std::size_t rows, int tile_rows) {
-  std::vector<int> counts;
-  for (std::size_t at = 0; at < rows; at += static_cast<std::size_t>(tile_rows))
-    counts.push_back(static_cast<int>(std::min(rows - at, static_cast<std::size_t>(tile_rows))));
-  return make_tile_list(first, counts);
-}
 
 int largest_tile() {
   int largest = 1;
@@ -55,7 +30,7 @@ class Conformance : public ::testing::TestWithParam<std::tuple<std::string, int>
  protected:
   void SetUp() override {
     d_ = std::get<1>(GetParam());
-    text_ = pair_text(std::get<0>(GetParam()), d_);
+    text_ = spread_pair(std::get<0>(GetParam()), d_);
     own_ = random_points(own_rows, d_, 11);
     visiting_ = random_points(visiting_rows, d_, 12);
     // Some points coincide: distances of exactly 0 must stay harmless.
@@ -145,12 +120,6 @@ class Conformance : public ::testing::TestWithParam<std::tuple<std::string, int>
 
 TEST_P(Conformance, Sum) { check_all(RowKind::sum, {1, 5, 32}); }
 TEST_P(Conformance, LogSumExp) { check_all(RowKind::logsumexp, {0, 1, 5}); }
-
-std::vector<std::string> all_pair_names() {
-  std::vector<std::string> names;
-  for (const std::string_view name : pair_names()) names.emplace_back(name);
-  return names;
-}
 
 std::string param_name(const ::testing::TestParamInfo<std::tuple<std::string, int>> &param) {
   return std::get<0>(param.param) + "_d" + std::to_string(std::get<1>(param.param));

@@ -2,9 +2,9 @@
 // 16-bit numbers. The oracle is long double, and whole numbers.
 //
 // Bounds. P is the largest relative error of the polynomial, stated beside its coefficients; u = 2^-24 or 2^-53. The
-// argument's fraction is exact, or (just below a whole number) rounded to it: u/2 ln 2. Rounded coefficients move p(f) by
-// at most (p - 1) u, half of p at f = 1; the last multiply-add rounds by u, the one before counts (p - 1)/p of it, half
-// again, and those before less than a quarter each. Together P + 3u.
+// argument's fraction is exact, or (just below a whole number) rounded to it: u/2 ln 2. Rounded coefficients move p(f)
+// by at most (p - 1) u, half of p at f = 1; the last multiply-add rounds by u, the one before counts (p - 1)/p of it,
+// half again, and those before less than a quarter each. Together P + 3u.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "tile/test_primitives.cpp"
 #include "hwy/foreach_target.h"
@@ -162,10 +162,11 @@ void check_exp2(const std::vector<T> &x, const std::vector<Real> &exact, const s
   for (std::size_t i = 0; i < x.size() && wrong < 5; ++i) {
     const Real error = std::abs(y[i] - exact[i]);
     const bool below = exact[i] < smallest;
-    const bool as_zero = y[i] == 0 && exact[i] < smallest * (1 + bound);  // a result that rounds below it may be flushed
-    const bool right = below && to_zero ? as_zero || (y[i] >= smallest && error <= bound * exact[i])
-                                        : as_zero * to_zero != 0 ||
-                                              error <= bound * exact[i] + std::numeric_limits<T>::denorm_min();
+    const bool as_zero =
+        y[i] == 0 && exact[i] < smallest * (1 + bound);  // a result that rounds below it may be flushed
+    const bool right = below && to_zero
+                           ? as_zero || (y[i] >= smallest && error <= bound * exact[i])
+                           : as_zero * to_zero != 0 || error <= bound * exact[i] + std::numeric_limits<T>::denorm_min();
     if (right) continue;
     ++wrong;
     ADD_FAILURE() << "2^" << x[i] << " = " << y[i] << ", expected " << exact[i] << ", relative error "
@@ -233,9 +234,9 @@ TEST_P(Words, Exp2OfWholeNumbersIsExactAndOfMinusInfinityZero) {
 template <class T>
 void check_large(void (*word)(const T *, T *, std::size_t), T end, Real polynomial) {
   using Limits = std::numeric_limits<T>;
-  for (const T y :
-       apply_to<T>({end, std::nextafter(end, Limits::max()), end + 1, 3 * end, T(1e9), Limits::max(), Limits::infinity()},
-                   word))
+  for (const T y : apply_to<T>(
+           {end, std::nextafter(end, Limits::max()), end + 1, 3 * end, T(1e9), Limits::max(), Limits::infinity()},
+           word))
     EXPECT_EQ(y, Limits::infinity());
   // Below the end: the value, or infinity where its error leads there.
   for (const T step : {end * Limits::epsilon() / 2, T(1e-3), T(0.3), T(0.5), T(0.7), T(1)}) {
@@ -284,7 +285,8 @@ TEST_P(Words, SquareRoots) {
 }
 
 std::int32_t two(int low, int high) {
-  return static_cast<std::int32_t>(static_cast<std::uint32_t>(high) << 16U | (static_cast<std::uint32_t>(low) & 0xffffU));
+  return static_cast<std::int32_t>(static_cast<std::uint32_t>(high) << 16U |
+                                   (static_cast<std::uint32_t>(low) & 0xffffU));
 }
 
 void check_products(void (*word)(const std::int32_t *, const std::int32_t *, std::int32_t *, std::size_t)) {
