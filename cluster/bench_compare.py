@@ -75,7 +75,7 @@ def measure_here(name, n, d, seconds):
     product, *problem = {"keops": keops_product, "numpy": numpy_product}[name](n, d)
     check(product, *problem)
     times = []
-    while sum(times) < seconds or (len(times) < 3 and sum(times) < 5 * seconds):
+    while not times or sum(times) < seconds or (len(times) < 3 and sum(times) < 5 * seconds):
         begin = time.perf_counter()
         product()
         times.append(time.perf_counter() - begin)

@@ -1,6 +1,7 @@
 // What flashring-bench does alike in every mode: count work, measure the machine's ceilings and passes in turn, tell.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
@@ -35,7 +36,7 @@ struct BenchWork {
   double pairs = 0;            ///< pairs of points evaluated
   double effective_pairs = 0;  ///< entries of the matrix, N^2
   TileCost operations;         ///< of all evaluated pairs
-  double bytes = 0;  ///< read and written by tile calls and by the merging of their sums, most of it in caches
+  double bytes = 0;            ///< read and written by tile calls, the sums of states among them, most of it in caches
 };
 
 /// `sides` both: a square pass, in which the pairs of a tile with itself serve one side and all others two. `sides`
@@ -86,15 +87,21 @@ std::vector<BenchTimes> run_in_turn(const Communicator &communicator, const std:
 /// Runs `pass` on rank 0; the other ranks sleep until it is done, so that none takes its core by asking for messages.
 PassReport on_first_rank(const Communicator &communicator, Transport &transport, const BenchPass &pass);
 
-/// Largest resident memory since the last reset_peak_memory(), bytes.
+/// Largest resident memory since the last reset_peak_memory(), bytes; 0 where the system does not tell.
 double peak_memory();
 void reset_peak_memory();
 
-/// The operator of the generated points.
-std::unique_ptr<KernelOperator> make_bench_operator(const Communicator &communicator, const OperatorOptions &op,
-                                                    PointShape shape);
+/// Where blocks of points are and how sums come home: mode ring makes an operator for each.
+struct RingVariant {
+  const char *exchange, *route;
+};
+inline constexpr std::array<RingVariant, 4> ring_variants{
+    {{"ring", "direct"}, {"ring", "travel"}, {"resident", "direct"}, {"resident", "travel"}}};
 
 using BenchLine = nlohmann::ordered_json;
+
+/// Counts are whole numbers, so that no reader sees 1.2e9 pairs; beyond 64 bits a real number is left.
+BenchLine whole(double value);
 
 /// What the line says of program, machine and options.
 void describe_run(BenchLine &line, const Communicator &communicator, const DriverOptions &options,

@@ -48,9 +48,6 @@ std::vector<std::string> lines_of(const std::string &text) {
   return lines;
 }
 
-/// Counts are whole numbers, so that no reader sees 1.2e9 pairs.
-BenchLine whole(double value) { return static_cast<std::int64_t>(std::llround(value)); }
-
 /// An infinite rate is null: such operations cost nothing beside the others.
 BenchLine rates_of(const Rates &rates) {
   if (rates.multiply_adds == 0) return nullptr;
@@ -95,7 +92,7 @@ void print_extras(const BenchLine &line) {
   if (line["ranks"] > 1)
     std::fprintf(stderr, "links     %.3g bytes sent a pass, %.1f %% of the time spent waiting\n",
                  number(line, "link_bytes"), 100 * number(line, "wait_fraction"));
-  if (line.contains("memory_bytes"))
+  if (line.contains("memory_bytes") && !line["memory_bytes"].is_null())
     std::fprintf(stderr, "memory    %.1f MB above the start, by formula %.1f MB\n", 1e-6 * number(line, "memory_bytes"),
                  1e-6 * number(line, "memory_formula_bytes"));
   if (line.contains("variants"))
@@ -109,6 +106,11 @@ void print_extras(const BenchLine &line) {
 }
 
 }  // namespace
+
+BenchLine whole(double value) {
+  if (std::abs(value) < 0x1p63) return static_cast<std::int64_t>(std::llround(value));
+  return value;
+}
 
 void describe_run(BenchLine &line, const Communicator &communicator, const DriverOptions &options,
                   const OperatorOptions &op, const Backend &backend) {

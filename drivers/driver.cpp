@@ -58,12 +58,21 @@ bool is_of_solver(std::string_view name) {
 
 const char *fallback(const Option &option) { return *option.fallback == '\0' ? "none" : option.fallback; }
 
-/// Own options, then those of input and operator but the form, which is the driver's own choice.
+/// Options of the operator that have an effect in this driver.
+std::vector<Option> operator_options_of(const DriverText &text) {
+  std::vector<Option> some;
+  for (const Option &option : operator_options())
+    if (std::find(text.left_out.begin(), text.left_out.end(), option.name) == text.left_out.end())
+      some.push_back(option);
+  return some;
+}
+
+/// Options of input, own ones, and those of the operator.
 std::vector<Option> all_options(const DriverText &text) {
   std::vector<Option> all(text.options.begin(), text.options.end());
   if (text.solves) all.insert(all.begin(), input_options().begin(), input_options().end());
-  for (const Option &option : operator_options())
-    if (std::strcmp(option.name, "form") != 0) all.push_back(option);
+  const std::vector<Option> of_operator = operator_options_of(text);
+  all.insert(all.end(), of_operator.begin(), of_operator.end());
   return all;
 }
 
@@ -205,8 +214,11 @@ void DriverOptions::read(InputOptions &input, OperatorOptions &op) {
     if (given) input.set(option.name, value);
     values_.push_back({option.name, input.get(option.name), given});
   }
-  for (const Option &option : operator_options())
-    if (std::strcmp(option.name, "form") != 0 && find_option(option, value)) op.set(option.name, value);
+  for (const Option &option : operator_options_of(text_)) {
+    if (!find_option(option, value)) continue;
+    op.set(option.name, value);
+    operator_given_.emplace_back(option.name);
+  }
 }
 
 const DriverOptions::Value &DriverOptions::find(const std::string &name) const {
@@ -217,16 +229,26 @@ const DriverOptions::Value &DriverOptions::find(const std::string &name) const {
 
 const std::string &DriverOptions::value(const std::string &name) const { return find(name).value; }
 
-bool DriverOptions::given(const std::string &name) const { return find(name).given; }
+bool DriverOptions::given(const std::string &name) const {
+  for (const Option &option : operator_options_of(text_))
+    if (name == option.name)
+      return std::find(operator_given_.begin(), operator_given_.end(), name) != operator_given_.end();
+  return find(name).given;
+}
+
+void DriverOptions::use(const std::string &name, const std::string &value) {
+  FLASHRING_REQUIRE(find(name).name == name, "option -", name);
+  for (Value &v : values_)
+    if (v.name == name) v.value = value;
+}
 
 std::vector<std::pair<std::string, std::string>> DriverOptions::provenance(const OperatorOptions &op) const {
   std::vector<std::pair<std::string, std::string>> all;
   for (const Value &v : values_)
     if (!v.value.empty()) all.emplace_back(v.name, v.value);
-  for (const Option &option : operator_options()) {
+  for (const Option &option : operator_options_of(text_)) {
     const std::string name = option.name;
-    // The pair function carries its length scale; the form is the driver's own choice.
-    if (name != "beta" && name != "form") all.emplace_back(name, op.get(name));
+    if (name != "beta") all.emplace_back(name, op.get(name));  // the pair function carries its length scale
   }
   return all;
 }

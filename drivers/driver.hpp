@@ -1,10 +1,12 @@
 // What every driver does alike: start and end, options, progress, errors that stop all ranks.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -21,6 +23,9 @@ namespace flashring {
 /// Exit codes that users may rely on.
 enum ExitCode : int { exit_converged = 0, exit_error = 2, exit_not_converged = 3, exit_interrupted = 4 };
 
+/// The form is a driver's own choice.
+inline constexpr std::array<std::string_view, 1> only_form{"form"};
+
 /// A driver's name, purpose and own options (those of the operator, and of input where it reads points, are added).
 struct DriverText {
   const char *name;
@@ -28,6 +33,7 @@ struct DriverText {
   const char *example;
   std::span<const Option> options;
   bool solves = true;  ///< reads points and runs a solver, whose options are then declared and explained
+  std::span<const std::string_view> left_out = only_form;  ///< options of the operator that do nothing here
 };
 
 /// The options of a run as text, read from PETSc's option data base: command line, -options_file, PETSC_OPTIONS.
@@ -38,8 +44,10 @@ class DriverOptions {
   void read(InputOptions &input, OperatorOptions &op);
   /// Value of an own option: as given, or its default.
   const std::string &value(const std::string &name) const;
-  /// Whether the user gave it.
+  /// Whether the user gave it; options of the operator, too.
   bool given(const std::string &name) const;
+  /// Another value of an own option is used than the one that was read.
+  void use(const std::string &name, const std::string &value);
   bool flag(const std::string &name) const { return value(name) == "true"; }
   /// Name and value of everything that was used, defaults included: a command line that repeats the run.
   std::vector<std::pair<std::string, std::string>> provenance(const OperatorOptions &op) const;
@@ -55,7 +63,8 @@ class DriverOptions {
   const Value &find(const std::string &name) const;
 
   const DriverText &text_;
-  std::vector<Value> values_;  // options of the driver and of its input
+  std::vector<Value> values_;                // options of the driver and of its input
+  std::vector<std::string> operator_given_;  // names of those of the operator that the user gave
 };
 
 /// One line on a terminal, rewritten after every step of the solver; silent when standard error is not a terminal.

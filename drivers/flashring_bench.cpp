@@ -19,7 +19,7 @@ namespace flashring {
 namespace {
 
 constexpr std::array<Option, 9> own_options{{
-    {"mode", "", "tile|pass|ring|scale", "what is measured; also as the first word of the command line"},
+    {"mode", "", "tile|pass|ring|scale", "what is measured: the first word of the command line"},
     {"n", "16384", "n >= 1", "points, their features independent standard normal numbers"},
     {"d", "3", "1 <= d <= 1048576", "features"},
     {"columns", "1", "1 <= columns <= 64", "columns that one pass carries"},
@@ -31,8 +31,15 @@ constexpr std::array<Option, 9> own_options{{
     {"version", "", "", "print version and build, and stop"},
 }};
 
-constexpr DriverText text = {"flashring-bench", "pairs per second beside the limit of this machine",
-                             "flashring-bench tile -n 4096 -d 3 -columns 1 -precision fp32", own_options, false};
+/// The form is always kernel, in which there is no density to take out.
+constexpr std::array<std::string_view, 2> without_effect{"form", "alpha"};
+
+constexpr DriverText text = {"flashring-bench",
+                             "pairs per second beside the limit of this machine",
+                             "flashring-bench tile -n 4096 -d 3 -columns 1 -precision fp32",
+                             own_options,
+                             false,
+                             without_effect};
 
 std::int64_t get_count(const DriverOptions &options, const char *name, std::int64_t most) {
   const std::int64_t value = parse_integer(std::string("-") + name, options.value(name));
@@ -51,7 +58,7 @@ const std::string &get_word(const DriverOptions &options, const char *name,
 }
 
 /// What only some modes can do.
-void check_mode(const DriverOptions &options, BenchSettings &settings, int ranks) {
+void check_mode(DriverOptions &options, BenchSettings &settings, int ranks) {
   if (settings.mode != "tile") {
     for (const char *name : {"sides", "row"})
       FLASHRING_CHECK(!options.given(name), "-", name, " belongs to mode tile; mode ", settings.mode,
@@ -60,6 +67,8 @@ void check_mode(const DriverOptions &options, BenchSettings &settings, int ranks
   }
   FLASHRING_CHECK(ranks == 1, "mode tile measures one rank, and here are ", ranks,
                   "; start it without mpirun, or take mode pass");
+  for (const char *name : {"transport", "route", "exchange"})
+    FLASHRING_CHECK(!options.given(name), "-", name, " belongs to the other modes: in mode tile nothing moves");
   FLASHRING_CHECK(settings.op.threads <= 1, "-threads: mode tile measures one thread; for ", settings.op.threads,
                   " take mode pass or scale");
   settings.op.threads = 1;
@@ -67,6 +76,7 @@ void check_mode(const DriverOptions &options, BenchSettings &settings, int ranks
   FLASHRING_CHECK(!options.given("sides") || settings.sides == Sides::own,
                   "-row logsumexp works with -sides own: its states go to the rows that ask");
   settings.sides = Sides::own;
+  options.use("sides", "own");
 }
 
 BenchSettings get_settings(DriverOptions &options, int ranks) {
@@ -90,35 +100,48 @@ BenchSettings get_settings(DriverOptions &options, int ranks) {
   return settings;
 }
 
-/// The length scale of -beta median from a few points like those to come: it changes no speed, and the large sample of
-/// an operator would stand above small ones in the figures of memory.
+/// The length scale of -beta median without a sample, whose memory would stand above that of few points in the figures:
+/// two points with independent standard normal features are about sqrt(2 d) apart.
 void settle_length(BenchSettings &settings) {
   OperatorOptions &op = settings.op;
   if (!op.median) return;
-  OperatorOptions few = op;
-  few.threads = 1;
-  few.transport = "self";
-  const std::unique_ptr<Communicator> self = make_self_communicator();
-  op.pair = make_bench_operator(*self, few, {512, settings.shape.features})->options().pair;
+  FLASHRING_CHECK(op.pair.kind != PairKind::inner_exp,
+                  "-pair inner_exp has no length scale that a median could set; give -pair inner_exp:s=VALUE");
+  const double squared_distance = 2.0 * settings.shape.features;
+  op.pair.parameters[0] = op.pair.kind == PairKind::gaussian ? 1 / (2 * squared_distance) : std::sqrt(squared_distance);
   op.median = false;
+}
+
+/// What the mode holds on the rank with most rows.
+std::vector<MemoryPart> memory_of(const BenchSettings &settings, const RunPlan &plan) {
+  const OperatorOptions &op = settings.op;
+  const auto operator_of = [&](const std::string &exchange) {
+    return sum_of(operator_memory(op, settings.shape, plan.ranks, settings.columns, exchange));
+  };
+  const double vectors = 16.0 * settings.columns * std::ceil(static_cast<double>(settings.shape.rows) / plan.ranks);
+  if (settings.mode == "ring") {
+    double all = 0;
+    for (const RingVariant &variant : ring_variants) all += operator_of(variant.exchange);
+    return {{"operators of every exchange and route", all}, {"vectors", vectors}};
+  }
+  const double one = operator_of(op.exchange);
+  std::vector<MemoryPart> parts{{"operator", one}, {"vectors", vectors}};
+  if (settings.mode == "scale") parts.push_back({"operator and vectors of one rank", plan.ranks * (one + vectors)});
+  return parts;
 }
 
 /// Refuses what the backend or the memory cannot do, and settles the exchange.
 void prepare(const Communicator &communicator, BenchSettings &settings) {
   communicator.agree([&] { settle_length(settings); });
-  OperatorOptions &op = settings.op;
-  RunPlan plan = start_plan(communicator, op, settings.shape);
-  op.exchange = plan.exchange.exchange;
+  RunPlan plan = start_plan(communicator, settings.op, settings.shape);
+  settings.op.exchange = plan.exchange.exchange;
   communicator.agree([&] {
-    const Backend &backend = find_backend(op.backend);
-    FLASHRING_CHECK(backend.supports(settings.tile_shape(op)), "-backend ", backend.name, " does not do -precision ",
-                    to_string(op.precision), " for ", to_string(op.pair), "; take another of the two");
-    const double one = sum_of(operator_memory(op, settings.shape, plan.ranks, settings.columns, op.exchange));
-    const double vectors = 16.0 * settings.columns * std::ceil(static_cast<double>(settings.shape.rows) / plan.ranks);
-    plan.phases = {{"measuring", {{"operator", one}, {"vectors", vectors}}}};
-    std::vector<MemoryPart> &parts = plan.phases.front().memory;
-    if (settings.mode == "ring") parts.push_back({"three more operators", 3 * one});
-    if (settings.mode == "scale") parts.push_back({"operator and vectors of one rank", plan.ranks * (one + vectors)});
+    plan.phases = {{"measuring", memory_of(settings, plan)}};
+    // check_room would advise another exchange, of which this mode has all.
+    FLASHRING_CHECK(settings.mode != "ring" || plan.peak() <= plan.room.bytes,
+                    "mode ring holds an operator for every exchange and route, together ",
+                    std::ceil(1e-6 * plan.peak()), " MB per rank, and ", std::floor(1e-6 * plan.room.bytes),
+                    " MB are free (limit: ", plan.room.limit, "); take fewer points, or mode pass");
     plan.check_room();
   });
 }

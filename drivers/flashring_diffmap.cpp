@@ -12,6 +12,7 @@
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
+#include <limits>
 
 #include "driver.hpp"
 #include "flashring/check.hpp"
@@ -48,7 +49,8 @@ double get_time(const DriverOptions &options) {
 int get_pairs(const DriverOptions &options, std::int64_t rows) {
   std::int64_t pairs = parse_integer("-nev", options.value("nev"));
   if (!options.given("nev")) pairs = std::min(pairs, rows);
-  FLASHRING_CHECK(pairs >= 1 && pairs <= rows, "-nev: ", pairs, " is outside [1, ", rows, "]: there are ", rows,
+  const std::int64_t most = std::min<std::int64_t>(rows, std::numeric_limits<int>::max());
+  FLASHRING_CHECK(pairs >= 1 && pairs <= most, "-nev: ", pairs, " is outside [1, ", most, "]: there are ", rows,
                   " points");
   return static_cast<int>(pairs);
 }

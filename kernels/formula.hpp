@@ -1,5 +1,5 @@
 // What a pair function file declares. No include guard: every backend includes this, the formulas and the row rules
-// inside a namespace of its own, so that no linker can hand one backend the code compiled for another.
+// inside a namespace of its own, after <cmath>, so that no linker can hand one backend the code compiled for another.
 //
 // A file kernels/pair/NAME.hpp specialises Formula<PairKind::NAME> with
 //   declaration   the facts of PairTraits (see flashring/pair.hpp) as a FormulaDeclaration
@@ -28,6 +28,20 @@ struct FormulaDeclaration {
 
 template <PairKind kind>
 struct Formula;
+
+/// The words for one double on the host.
+struct ScalarMath {
+  using V = double;
+  using Q = double;
+  static double set(double a) { return a; }
+  static double add(double a, double b) { return a + b; }
+  static double mul(double a, double b) { return a * b; }
+  static double fma(double a, double b, double c) { return a * b + c; }
+  static double neg(double a) { return -a; }
+  static double sqrt(double a) { return std::sqrt(a); }
+  static double exp2(double a) { return std::exp2(a); }
+  static double log2(double a) { return std::log2(a); }
+};
 
 constexpr double log2_of_e = 1.4426950408889634074;
 constexpr double ln_of_2 = 0.69314718055994530942;

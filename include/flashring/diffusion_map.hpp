@@ -27,10 +27,10 @@ struct DiffusionMap {
   std::string solver;
 };
 
-/// The map of specification section 2 for the points of `op`, which must have form symmetric. `A` is a matrix that
-/// represents `op`; a stop function of `op` is asked while solving and then taken away. Cost: the solver's passes, and
-/// one fp64 pass per 64 pairs for the residuals. Collective. Throws Error, and Interrupted when the user asked for the
-/// end before one pair had converged.
+/// The map of docs/mathematics.md, "Diffusion map", for the points of `op`, which must have form symmetric. `A` is a
+/// matrix that represents `op`; a stop function of `op` is asked while solving and then taken away. Cost: the solver's
+/// passes, and one fp64 pass per 64 pairs for the residuals. Collective. Throws Error, and Interrupted when the user
+/// asked for the end before one pair had converged.
 DiffusionMap diffusion_map(Mat A, KernelOperator &op, const DiffusionMapRequest &request);
 
 /// What such a map will take of memory, for the size of basis that SLEPc's options ask of krylovschur. Phases: solving,

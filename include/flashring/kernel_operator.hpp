@@ -22,8 +22,8 @@ struct Counters {
   PassReport ring;
 };
 
-/// The operator of the specification of diffusion operators, section 2, with a measure m (per-point weights, ones by
-/// default): D = K m, w = D^-alpha, d = w o K(w o m), r = w o (m/d)^(1/2),
+/// The operators of docs/mathematics.md, "Operators", with a measure m (per-point weights, ones by default):
+///   D = K m, w = D^-alpha, d = w o K(w o m), r = w o (m/d)^(1/2),
 ///   kernel K_ij = k(x_i,x_j);  symmetric M = diag(r) K diag(r);  markov P = diag(w/d) K diag(w o m).
 /// Set-up costs two fp64 passes, made when first needed. All vectors here are the rows of this rank, in user order.
 class KernelOperator {
@@ -50,7 +50,7 @@ class KernelOperator {
   /// Diagonal entries of op, (local_rows). No pass beyond set-up.
   void diagonal(std::span<double> out);
 
-  /// Vectors of section 2, (local_rows) each; the first call makes the set-up passes. For inner_exp the density and
+  /// The vectors above, (local_rows) each; the first call makes the set-up passes. For inner_exp the density and
   /// degree are those of K * exp(-log_shift()).
   std::span<const double> density();
   std::span<const double> weight();
@@ -78,6 +78,7 @@ class KernelOperator {
 
  private:
   void resolve_bandwidth();
+  void check_single_range() const;
   void resolve_shift();
   void resolve_exchange();
   void make_summation();

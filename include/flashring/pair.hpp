@@ -34,7 +34,8 @@ enum class Accumulate : std::uint8_t {
                      ///< expansion leaves sqrt(eps)*|x| in the distance
 };
 
-/// Formula parameters, in the order of PairTraits::parameters; unused ones are 0.
+/// Formula parameters, in the order of PairTraits::parameters; unused ones are 0. inner_exp keeps a shift of ln k in
+/// [1], which weight and log_weight include.
 using PairParameters = std::array<double, 4>;
 
 /// What a formula declares of itself.
@@ -60,16 +61,19 @@ const PairTraits &traits(PairKind kind);
 std::vector<std::string_view> pair_names();
 
 /// Reads "name" or "name:p=value,q=value". Parameters left out are NaN where they have no default. Throws Error for an
-/// unknown name (the known are listed), an unknown parameter, or a value that is not a positive finite number.
+/// unknown name (the known are listed), an unknown parameter, or a value that is not finite, or not positive where it
+/// must be (all but inner_exp's s).
 PairFunction parse_pair(std::string_view text);
 std::string to_string(const PairFunction &pair);
 
-/// Number that every feature is multiplied with before packing, so that the formula reads a pure number.
+/// Number that every feature is multiplied with before packing, so that the formula reads a pure number: 1/length for
+/// distances.
 double feature_scale(const PairFunction &pair);
 /// k and ln k as functions of q in user units (length^2 for distances), in double.
 double weight(const PairFunction &pair, double q);
 double log_weight(const PairFunction &pair, double q);
-/// Largest ln k over q in [lowest, highest]: the bound for a pair of tiles from their summaries.
+/// Largest ln k over q in [lowest, highest], lowest <= highest: the bound for a pair of tiles from their summaries.
+/// Every formula is monotone in q.
 double log_weight_bound(const PairFunction &pair, double lowest, double highest);
 
 }  // namespace flashring

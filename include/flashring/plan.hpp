@@ -28,8 +28,8 @@ struct MemoryPart {
 
 double sum_of(const std::vector<MemoryPart> &parts);
 
-/// Memory of a KernelOperator with its points, when passes carry up to `columns` columns in fp64 and one in the working
-/// precision. `exchange`: "ring" or "resident".
+/// Memory of a KernelOperator with its points, when passes carry up to `columns` columns, in fp64 or less. `exchange`:
+/// "ring" or "resident".
 std::vector<MemoryPart> operator_memory(const OperatorOptions &options, PointShape shape, int ranks, int columns,
                                         const std::string &exchange);
 

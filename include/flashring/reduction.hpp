@@ -11,7 +11,7 @@ namespace flashring {
 
 /// For every query row i of this rank: log-sum-exp and weighted mean
 ///   lse_i = ln sum_j exp(l_ij),  l_ij = ln k(q_i, s_j) + g_j,   o_i = sum_j exp(l_ij - lse_i) v_j
-/// which is softmax attention for inner_exp. Source: specification of attention, section 1.
+/// which is softmax attention for inner_exp. Source: docs/mathematics.md, [7].
 struct LogSumExpRequest {
   PairFunction pair;
   Precision precision = Precision::fp64;

@@ -27,11 +27,12 @@ struct RowRule {
   int scalars;  ///< per-row numbers that a pass reads, of either side (log weights of the giver, results of advance)
   int (*state_words)(int pass, int columns);
   int (*outputs)(int columns);  ///< numbers per row that finish writes
+  /// `rows`: of a tile, its padding included. States are aligned to 8.
   void (*identity)(int pass, int columns, std::size_t rows, std::byte *state);
   void (*merge)(int pass, int columns, std::size_t rows, std::byte *into, const std::byte *from);
   /// (words, rows) states of `pass` -> (scalars, rows) of pass + 1; null for rules of one pass.
   void (*advance)(int pass, int columns, std::size_t rows, const std::byte *state, double *scalars);
-  /// (words, rows) -> (outputs, rows)
+  /// (words, rows) -> (outputs, rows); rows of the padding are written, too.
   void (*finish)(int columns, std::size_t rows, const std::byte *state, double *out);
 };
 

@@ -73,7 +73,9 @@ struct TileShape {
 };
 
 /// Whose turn it is to add to the states of a tile row. A backend works out what a pair gives to a side, takes the turn
-/// of that side, adds, and passes it on; so callers fix the order of additions without keeping copies of states.
+/// of that side, adds, and passes it on; so callers fix the order of additions without keeping copies of states. Each
+/// side of the pair has one turn, the own side first where there are two. The turn of the own side may be held while
+/// that of the visiting side is taken, so a pair with two sides is of two different tile rows. `add` does not throw.
 struct Turns {
   void (*take)(void *context, Sides side) = nullptr;  ///< returns when it is the pair's turn; null: nobody waits
   void (*pass_on)(void *context, Sides side) = nullptr;
@@ -118,14 +120,13 @@ struct TileCost {
   double flops() const { return 2 * (multiply_adds + products) + adds + 10 * exponentials; }
 };
 
-/// What one thread can do per second when nothing else is in the way, measured. A kind that costs nothing beside
-/// multiply-adds is infinite; all 0 where a backend states no limit.
+/// What one thread can do per second when nothing else is in the way, measured. All 0 where a backend states no limit.
 struct Rates {
   double multiply_adds = 0;
-  double adds = 0;  ///< issued together with multiply-adds: what they add to the time
+  double adds = 0;  ///< beside multiply-adds; infinite where they have pipes of their own
   double exponentials = 0;
   double products = 0;
-  /// Seconds of one pair of points that is nothing but these operations.
+  /// Seconds of one pair of points that is nothing but these operations. multiply_adds must not be 0.
   double seconds(const TileCost &cost) const {
     return cost.multiply_adds / multiply_adds + cost.adds / adds + cost.exponentials / exponentials +
            (cost.products > 0 ? cost.products / products : 0);
@@ -140,20 +141,26 @@ struct TileError {
   double weight = 0;
 };
 
-/// A backend: where a tile runs. Obtained by name from find_backend.
+/// A backend: where a tile runs. Obtained by name from find_backend. Its functions may be called by any number of
+/// threads at once and do not throw.
 struct Backend {
-  const char *name;    ///< "ref", "simd"
-  const char *target;  ///< instruction set in use, e.g. "AVX3"
+  const char *name;    ///< "ref", "simd", "amx"
+  const char *target;  ///< instruction set in use: "scalar", "avx2", "avx512", "avx512_vnni", "NEON", ...
   int lanes_fp64;      ///< vector lanes in doubles
   int lanes_fp32;
   int tile_rows;  ///< T
+  /// Whether the functions below may be called with this shape.
   bool (*supports)(const TileShape &shape);
+  /// Of one tile.
   std::size_t (*payload_bytes)(const TileShape &shape);
+  /// Writes the whole payload of one tile; rows from input.count on are such that they disturb no sum.
   void (*pack)(const TileShape &shape, const PackInput &input, std::byte *payload);
+  /// Of one call, whatever its number of pairs.
   std::size_t (*scratch_bytes)(const TileShape &shape);
   void (*evaluate)(const TileCall &call);
+  /// Of one pair of points that serves these sides.
   TileCost (*cost)(const TileShape &shape, Sides sides);
-  /// Measures for some milliseconds, on the calling thread.
+  /// Measures for some milliseconds, on the calling thread. Operations per second; all 0: no limit is stated.
   Rates (*rates)(const TileShape &shape);
   TileError (*error)(const TileShape &shape);
 };

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "flashring/partition.hpp"
@@ -23,14 +24,27 @@ struct FreeAligned {
 /// geometry.
 class AlignedBuffer {
  public:
-  /// Contents are lost when it grows.
+  AlignedBuffer() = default;
+  AlignedBuffer(AlignedBuffer &&other) noexcept { swap(other); }
+  AlignedBuffer &operator=(AlignedBuffer &&other) noexcept {
+    swap(other);
+    return *this;
+  }
+  ~AlignedBuffer() = default;
+
+  /// Contents are lost when it grows. Throws Error where there is no memory.
   void resize(std::size_t bytes);
   std::byte *data() { return data_.get(); }
   const std::byte *data() const { return data_.get(); }
   std::size_t size() const { return size_; }
-  std::size_t capacity() const { return capacity_; }
 
  private:
+  void swap(AlignedBuffer &other) {
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+    std::swap(capacity_, other.capacity_);
+  }
+
   std::unique_ptr<std::byte, detail::FreeAligned> data_;
   std::size_t size_ = 0;
   std::size_t capacity_ = 0;
@@ -45,9 +59,10 @@ std::int64_t count_tiles(const RowPartition &partition, int rank, int tile_rows)
 class TileBlock {
  public:
   TileBlock() = default;
-  /// Packs the points. `mean` may be empty (no centring). The block remembers shape.precision and the pair's scale.
+  /// Packs the points. `mean` may be empty (no centring). The block remembers shape.precision.
   TileBlock(const Backend &backend, const TileShape &shape, const PointBlock &points, std::span<const double> mean);
 
+  /// The same rows again, after they moved or in another precision; columns must be set anew.
   void pack(const TileShape &shape, const PointBlock &points, std::span<const double> mean);
 
   const RowPartition &partition() const { return partition_; }
@@ -57,11 +72,11 @@ class TileBlock {
   const Backend &backend() const { return *backend_; }
   Precision precision() const { return precision_; }
 
-  /// Columns from (local_rows, c) column-major with leading dimension ld, row i multiplied by scale[i] when given.
+  /// Columns from (local_rows, c) column-major with leading dimension ld >= local_rows, row i multiplied by scale[i]
+  /// (local_rows) unless that is empty.
   void set_columns(const double *x, std::int64_t ld, int columns, std::span<const double> scale);
-  /// Per-pass scalars, one per row; the padding becomes `padding` (minus infinity for log weights).
+  /// Per-pass scalars (local_rows); the padding becomes `padding` (minus infinity for log weights).
   void set_pass_scalars(std::span<const double> values, double padding);
-  void clear_pass_scalars() { pass_scalars_.resize(0); }
   /// State back in user order: out is (local_rows, outputs) column-major with leading dimension ld.
   void finish(RowKind row, int columns, double *out, std::int64_t ld) const;
 

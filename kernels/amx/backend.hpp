@@ -11,7 +11,7 @@ namespace flashring::amx {
 /// The table, or null where this machine cannot run it. `ceiling`: empty, which asks the system once for permission to
 /// use the matrix unit; "emulated", which runs everywhere and is slow.
 const Backend *open(const char *ceiling);
-/// {"emulated"}.
+/// "" where the machine has the unit, and "emulated".
 std::vector<std::string> ceilings();
 
 }  // namespace flashring::amx

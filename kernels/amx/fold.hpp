@@ -102,8 +102,9 @@ inline void clear_receive_sums(const Frame &f) {
 
 template <class P, bool two_sided>
 void sum_columns(const Frame &f, const Piece &p) {
-  float *receive_sums = f.reals(f.at.receive_sums);  // (32, padded c)
-  float *give_sums = f.reals(f.at.give_sums);        // (padded c, T)
+  float *receive_sums = f.reals(f.at.receive_sums);                       // (32, padded c)
+  float *give_sums = f.reals(f.at.give_sums);                             // (padded c, T)
+  double *received = reinterpret_cast<double *>(f.scratch + f.at.state);  // (c, T)
   const int stride = padded_columns(f.columns);
   if (two_sided) std::memset(give_sums, 0, sizeof(float) * tile_rows * stride);
   for (int i0 = 0; i0 < p.receive_rows; i0 += panel_rows) {
@@ -114,11 +115,17 @@ void sum_columns(const Frame &f, const Piece &p) {
     });
     const int count = p.receive_rows - i0 < panel_rows ? p.receive_rows - i0 : panel_rows;
     for (int c = 0; c < f.columns; ++c)
-      for (int r = 0; r < count; ++r) p.receive_state[c * tile_rows + i0 + r] += receive_sums[r * stride + c];
+      for (int r = 0; r < count; ++r) received[c * tile_rows + i0 + r] = receive_sums[r * stride + c];
   }
-  if (two_sided)
+  p.turns->in_turn(p.receiver(), [&] {
+    for (int c = 0; c < f.columns; ++c)
+      for (int i = 0; i < p.receive_rows; ++i) p.receive_state[c * tile_rows + i] += received[c * tile_rows + i];
+  });
+  if (!two_sided) return;
+  p.turns->in_turn(p.giver(), [&] {
     for (int c = 0; c < f.columns; ++c)
       for (int j = 0; j < p.give_rows; ++j) p.give_state[c * tile_rows + j] += give_sums[c * tile_rows + j];
+  });
 }
 
 /// Panel of logarithms plus log weights; by row the larger of the reference before and the largest in it, rounded up to
@@ -199,6 +206,8 @@ void logsumexp_columns(const Frame &f, const Piece &p) {
     });
     keep_logsumexp(f, p, i0, state);
   }
-  R::merge(0, f.columns, tile_rows, reinterpret_cast<std::byte *>(p.receive_state),
-           reinterpret_cast<const std::byte *>(state));
+  p.turns->in_turn(p.receiver(), [&] {
+    R::merge(0, f.columns, tile_rows, reinterpret_cast<std::byte *>(p.receive_state),
+             reinterpret_cast<const std::byte *>(state));
+  });
 }

@@ -96,8 +96,10 @@ constexpr Unit table = {
 
 }  // namespace
 
+bool hardware_is_present() { return processor_has_unit() && system_saves_registers(); }
+
 const Unit *hardware_unit() {
-  static const bool usable = processor_has_unit() && system_saves_registers() && system_permits();
+  static const bool usable = hardware_is_present() && system_permits();
   return usable ? &table : nullptr;
 }
 

@@ -24,7 +24,7 @@ struct Scratch {
   std::size_t give_sums;        // (padded c, T)
   std::size_t maxima;           // (2, 32) running reference and sum of log-sum-exp
   std::size_t same;             // (T) bytes: receiving row i and the giving row of its number are one point
-  std::size_t state;            // (2 + c, T) doubles of log-sum-exp
+  std::size_t state;            // (words, T) doubles: what the pair gives to the receiver's state
   std::size_t bytes;
 };
 
@@ -52,7 +52,7 @@ inline Scratch lay_out_scratch(const TileShape &shape) {
   s.give_sums = take(width * tile_rows * real);
   s.maxima = take(2 * panel_rows * real);
   s.same = take(tile_rows);
-  s.state = take(shape.row == RowKind::logsumexp ? (2 + width) * tile_rows * sizeof(double) : 0);
+  s.state = take((2 + width) * tile_rows * sizeof(double));
   s.bytes = end;
   return s;
 }

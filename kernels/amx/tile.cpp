@@ -7,8 +7,7 @@
 //   2. sums and norms to q, formula, weights into the panel in L1 (weights.hpp); k(x,x) is set, masked pairs are hidden
 //   3. log-sum-exp: log weights, running maxima, exponentials
 //   4. panel x columns to the receiver, its transpose x columns to the giver: on vectors for few columns, else the
-//   panel
-//      is split into bf16 terms and the unit adds them up (unit: add)
+//      panel is split into bf16 terms and the unit adds them up (unit: add)
 // Sums within a tile are in fp32, then fp64.
 // Cost per pair: 6 (fp32) or 1 (reduced) products per feature, d padded to 32, the formula, and per column and side one
 // multiply-add, or 6 or 1 products. Operands: 12 d or 4 d bytes per point.
@@ -113,7 +112,8 @@ Piece make_piece(const TileCall &call, const TileSide &receive, int receive_tile
           states(receive.state, r * state),
           states(give.state, g * state),
           masked ? &s.mask : nullptr,
-          transposed};
+          transposed,
+          &call.turns};
 }
 
 template <class P>
@@ -144,21 +144,13 @@ void evaluate_as(const TileCall &call, const Unit &unit) {
     const TilePair &pair = call.pairs[n];
     const bool masked = pair.masked && call.shape.mask.active();
     // Sums serve both sides in one evaluation; log-sum-exp rescales per row, so its second side is a turn of its own.
-    const bool fused = pair.sides == Sides::both && call.shape.row == RowKind::sum;
-    // States are added to block by block, so a turn lasts as long as the pair.
-    const auto own = [&] {
+    const bool two_sided = pair.sides == Sides::both && call.shape.row == RowKind::sum;
+    if (has_own(pair.sides))
       fold_piece<P>(f, call.shape, make_piece(call, call.own, pair.own, call.visiting, pair.visiting, masked, false),
-                    fused);
-    };
-    const auto visiting = [&] {
+                    two_sided);
+    if (has_visiting(pair.sides) && !two_sided)
       fold_piece<P>(f, call.shape, make_piece(call, call.visiting, pair.visiting, call.own, pair.own, masked, true),
                     false);
-    };
-    if (fused)
-      call.turns.in_turn(Sides::own, [&] { call.turns.in_turn(Sides::visiting, own); });
-    else if (has_own(pair.sides))
-      call.turns.in_turn(Sides::own, own);
-    if (has_visiting(pair.sides) && !fused) call.turns.in_turn(Sides::visiting, visiting);
   }
 }
 
@@ -256,7 +248,7 @@ TileError error(const TileShape &shape) {
   const bool inner = accumulate_of(shape.pair.kind) == Accumulate::inner;
   const double summation = (22 + 2 * payload_layout(shape).chunks) * u;
   const double left_out = reduced ? 0x1p-7 * (1 + 0x1p-9) : 0x1p-23 * (1 + 0x1p-9);
-  const double exponential = reduced ? 1.1e-4 : 1e-6;
+  const double exponential = reduced ? 1e-4 : 1e-6;
   double columns = 0;
   if (columns_on_unit(shape)) columns = left_out;
   return {(summation + left_out) * (inner ? 0.5 : 1), exponential + columns};
@@ -306,7 +298,11 @@ const Backend *open(const char *ceiling) {
   return std::strcmp(ceiling, "emulated") == 0 ? open_emulated() : nullptr;
 }
 
-std::vector<std::string> ceilings() { return {"emulated"}; }
+std::vector<std::string> ceilings() {
+  std::vector<std::string> names = {"emulated"};
+  if (hardware_is_present()) names.insert(names.begin(), "");
+  return names;
+}
 
 }  // namespace flashring::amx
 #endif  // HWY_ONCE

@@ -64,7 +64,10 @@ struct Unit {
   double (*rate)();
 };
 
-/// Null where machine, system or build has none. The first call asks the system for permission; the answer stays.
+/// Whether processor, system and build have one. Asks for nothing.
+bool hardware_is_present();
+/// Null where there is none, or the system does not lend it. The first call asks the system for permission; the answer
+/// stays.
 const Unit *hardware_unit();
 const Unit &emulated_unit();
 

@@ -13,6 +13,9 @@ struct Piece {
   double *give_state;            // (words, T), two-sided sums only
   const Mask *mask;              // null: every pair counts
   bool transposed;
+  const Turns *turns;
+  Sides receiver() const { return transposed ? Sides::visiting : Sides::own; }
+  Sides giver() const { return transposed ? Sides::own : Sides::visiting; }
 };
 
 /// Applies a formula to sums (groups, 32, 16): panel (32, 16 of panel_columns) = k or log2 k.
@@ -70,7 +73,7 @@ HWY_NOINLINE void weigh_block(const float *sums, const float *own_norms, const f
     for (int r = 0; r < panel_rows; ++r) {
       const float *at = sums + r * unit_rows + l;
       Vec<float> product = hn::LoadU(d, at);
-      if constexpr (terms_in < P >> 1)
+      if constexpr ((terms_in<P>) > 1)
         product = hn::Add(product, hn::Add(hn::LoadU(d, at + group), hn::LoadU(d, at + 2 * group)));
       const auto q = argument<distances>(product, hn::Add(hn::Set(d, distances ? own_norms[r] : 0), visiting));
       hn::StoreU(apply_formula<kind, logarithm, P>(q, constants), d, panel + r * panel_columns + l);
@@ -78,25 +81,11 @@ HWY_NOINLINE void weigh_block(const float *sums, const float *own_norms, const f
   }
 }
 
-/// The words of a formula in double, for the one value that is exact.
-struct ExactMath {
-  using V = double;
-  using Q = double;
-  static V set(double a) { return a; }
-  static V add(V a, V b) { return a + b; }
-  static V mul(V a, V b) { return a * b; }
-  static V fma(V a, V b, V c) { return a * b + c; }
-  static V neg(V a) { return -a; }
-  static V sqrt(V a) { return std::sqrt(a); }
-  static V exp2(V a) { return std::exp2(a); }
-  static V log2(V a) { return std::log2(a); }
-};
-
 /// k or log2 k where two points are one.
 template <PairKind kind>
 float weight_at_zero(bool logarithm, const double *constants) {
-  return static_cast<float>(logarithm ? Formula<kind>::template log2_weight<ExactMath>(0, constants)
-                                      : Formula<kind>::template weight<ExactMath>(0, constants));
+  return static_cast<float>(logarithm ? Formula<kind>::template log2_weight<ScalarMath>(0, constants)
+                                      : Formula<kind>::template weight<ScalarMath>(0, constants));
 }
 
 /// Marks the rows of the receiver whose number is that of a giving row with the same features. Numbers alone do not say

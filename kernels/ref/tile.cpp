@@ -17,19 +17,6 @@ namespace {
 
 constexpr int tile_rows = 64;  // small: many tiles in tests, and one tile's payload stays in L1 up to d = 64
 
-struct Math {
-  using V = double;
-  using Q = double;
-  static double set(double a) { return a; }
-  static double add(double a, double b) { return a + b; }
-  static double mul(double a, double b) { return a * b; }
-  static double fma(double a, double b, double c) { return a * b + c; }
-  static double neg(double a) { return -a; }
-  static double sqrt(double a) { return std::sqrt(a); }
-  static double exp2(double a) { return std::exp2(a); }
-  static double log2(double a) { return std::log2(a); }
-};
-
 /// A formula with its constants, chosen once per call.
 struct Weigh {
   double (*weight)(double, const double *) = nullptr;
@@ -42,8 +29,8 @@ template <PairKind kind>
 Weigh weigh_by(const PairFunction &pair) {
   using F = Formula<kind>;
   Weigh w;
-  w.weight = F::template weight<Math>;
-  w.log2_weight = F::template log2_weight<Math>;
+  w.weight = F::template weight<ScalarMath>;
+  w.log2_weight = F::template log2_weight<ScalarMath>;
   w.inner = F::declaration.accumulate == Accumulate::inner;
   F::constants(pair.parameters.data(), w.constants);
   return w;
@@ -201,6 +188,6 @@ constexpr Backend table = {"ref", "scalar",      1,        1,    tile_rows, supp
 
 const Backend *open(const char *ceiling) { return *ceiling == '\0' ? &table : nullptr; }
 
-std::vector<std::string> ceilings() { return {}; }
+std::vector<std::string> ceilings() { return {""}; }
 
 }  // namespace flashring::ref

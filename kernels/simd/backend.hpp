@@ -10,7 +10,7 @@ namespace flashring::simd {
 
 /// The table, or null where this machine cannot run it. `ceiling`: empty, or an instruction set out of ceilings().
 const Backend *open(const char *ceiling);
-/// Lower instruction sets that can be asked for on this machine.
+/// What can be asked for on this machine: "", which is the best, and lower instruction sets.
 std::vector<std::string> ceilings();
 
 }  // namespace flashring::simd

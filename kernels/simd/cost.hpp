@@ -2,6 +2,7 @@
 
 /// A policy of formula.hpp that computes nothing and counts. A root is an estimate and its Newton steps, a logarithm
 /// about an exponential and as many multiply-adds again.
+template <bool fp64>
 struct Tally {
   struct V {};
   struct Q {};
@@ -21,28 +22,30 @@ struct Tally {
   static V neg(Q /*a*/) { return {}; }
   template <class A>
   static V sqrt(A /*a*/) {
-    return cost.adds += 6, cost.multiply_adds += 4, V{};
+    return cost.adds += 6, cost.multiply_adds += fp64 ? 7 : 4, V{};
   }
   static V exp2(V /*a*/) { return ++cost.exponentials, V{}; }
   static V log2(V /*a*/) { return ++cost.exponentials, cost.multiply_adds += 7, V{}; }
 };
 
-template <PairKind kind>
+template <PairKind kind, bool fp64>
 TileCost formula_cost(bool logarithm) {
+  using M = Tally<fp64>;
   const double constants[4] = {};
-  Tally::cost = {};
+  M::cost = {};
   if (logarithm)
-    Formula<kind>::template log2_weight<Tally>(Tally::Q{}, constants);
+    Formula<kind>::template log2_weight<M>(typename M::Q{}, constants);
   else
-    Formula<kind>::template weight<Tally>(Tally::Q{}, constants);
-  return Tally::cost;
+    Formula<kind>::template weight<M>(typename M::Q{}, constants);
+  return M::cost;
 }
 
+template <bool fp64>
 TileCost formula_cost(PairKind kind, bool logarithm) {
   switch (kind) {
 #define FLASHRING_PAIR(name) \
   case PairKind::name:       \
-    return formula_cost<PairKind::name>(logarithm);
+    return formula_cost<PairKind::name, fp64>(logarithm);
 #include "flashring/pair_list.inc"
 #undef FLASHRING_PAIR
   }
@@ -54,7 +57,8 @@ TileCost formula_cost(PairKind kind, bool logarithm) {
 TileCost cost(const TileShape &shape, Sides sides) {
   const int used = (has_own(sides) ? 1 : 0) + (has_visiting(sides) ? 1 : 0);
   const bool logarithm = shape.row == RowKind::logsumexp;
-  TileCost cost = formula_cost(shape.pair.kind, logarithm);
+  TileCost cost = shape.precision == Precision::fp64 ? formula_cost<true>(shape.pair.kind, logarithm)
+                                                     : formula_cost<false>(shape.pair.kind, logarithm);
   const Sum sum = sum_of(shape);
   if (sum == Sum::differences) cost.adds += shape.features;
   if (sum == Sum::norms) cost.adds += 1;
@@ -76,12 +80,12 @@ TileCost cost(const TileShape &shape, Sides sides) {
 }
 
 /// Worst cases to first order. A feature is centred, scaled and rounded, 2u, and the scale itself is off by 2u, 4u
-/// where sqrt 2 is in it. With |x||y| <= (|x|^2 + |y|^2)/2 and q <= 2(|x|^2 + |y|^2) that makes, in units of u(|x|^2 +
-/// |y|^2),
+/// where sqrt 2 is in it. With |x||y| <= (|x|^2 + |y|^2)/2 and q <= 2(|x|^2 + |y|^2) that makes, in units of
+/// u(|x|^2 + |y|^2),
 ///   inner        4, and d/2 for d sums that are below |x||y|;
 ///   differences  8 + 8, 6 for differences and squares, and 2d for d sums below q;
-///   norms        8 + 16, 2 for norms and their sum, d for adding norms in fp64, and 2d for d sums below 2(|x|^2 +
-///   |y|^2).
+///   norms        8 + 16, 2 for norms and their sum, d for adding norms (in fp64, so for precision fp64 alone), and 2d
+///                for d sums below 2(|x|^2 + |y|^2).
 /// 16 bits: sums are exact, but a feature is off by half a unit, |x|/65532 at most with x the tile's longest point.
 /// With s = sqrt(d)/32766 that is s/2 + s^2/8 for inner products and four times as much for distances. All features
 /// then err to the same side; where they do not, errors average to some 1/sqrt(d) of this. weight: the exponential's
@@ -89,9 +93,7 @@ TileCost cost(const TileShape &shape, Sides sides) {
 TileError error(const TileShape &shape) {
   const double d = shape.features;
   const double u = shape.precision == Precision::fp64 ? 0x1p-53 : 0x1p-24;
-  const double polynomial = shape.precision == Precision::fp64   ? 0
-                            : shape.precision == Precision::fp32 ? 9.2e-8
-                                                                 : 1.1e-4;
+  const double polynomial = shape.precision == Precision::fp64 ? 0 : shape.precision == Precision::fp32 ? 9.2e-8 : 1e-4;
   const double weight = polynomial + 8 * u;
   const Sum sum = sum_of(shape);
   if (short_features(shape)) {

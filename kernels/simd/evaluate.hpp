@@ -83,12 +83,12 @@ void evaluate_as(const TileCall &call) {
     const TilePair &pair = call.pairs[n];
     const bool masked = pair.masked && call.shape.mask.active();
     // Sums serve both sides in one evaluation; log-sum-exp rescales per row, so its second side is a turn of its own.
-    const bool fused = pair.sides == Sides::both && call.shape.row == RowKind::sum;
+    const bool two_sided = pair.sides == Sides::both && call.shape.row == RowKind::sum;
     if (has_own(pair.sides))
       fold_piece<Kernel>(
           call.shape, make_piece<T>(call, call.own, pair.own, call.visiting, pair.visiting, constants, masked, false),
-          fused);
-    if (has_visiting(pair.sides) && !fused)
+          two_sided);
+    if (has_visiting(pair.sides) && !two_sided)
       fold_piece<Kernel>(call.shape,
                          make_piece<T>(call, call.visiting, pair.visiting, call.own, pair.own, constants, masked, true),
                          false);
@@ -98,13 +98,12 @@ void evaluate_as(const TileCall &call) {
 template <PairKind kind, class Precision, bool fused>
 void evaluate_kind(const TileCall &call) {
   constexpr Accumulate accumulate = Formula<kind>::declaration.accumulate;
-  constexpr bool pairs = fused && Precision::short_products;
   const Sum sum = choose_sum(accumulate, call.shape.features);
-  if constexpr (accumulate == Accumulate::inner) evaluate_as<Kernel<kind, Sum::inner, Precision, pairs>>(call);
+  if constexpr (accumulate == Accumulate::inner) evaluate_as<Kernel<kind, Sum::inner, Precision, fused>>(call);
   if constexpr (accumulate != Accumulate::inner)
     if (sum == Sum::differences) return evaluate_as<Kernel<kind, Sum::differences, Precision, false>>(call);
   if constexpr (accumulate == Accumulate::squared_distance)
-    evaluate_as<Kernel<kind, Sum::norms, Precision, pairs>>(call);
+    evaluate_as<Kernel<kind, Sum::norms, Precision, fused>>(call);
 }
 
 /// All pair functions in one precision.

@@ -110,14 +110,16 @@ template <class Kernel, class T = typename Kernel::T>
 HWY_NOINLINE void add_by_maximum(const Piece<T> &p, int i, int j0, int count, const LogScratch<T> &s) {
   fill_panel<Kernel, true, T>(p, i, j0, count, s.panel);
   panel_to_logsumexp<Kernel>(s.panel, count, s.shift + j0, p.columns, s.state + i);
-  panel_to_receiver<T>(s.panel, count, false, p.give_columns + j0, p.columns, s.state + 2 * tile_rows + i);
+  if (p.columns > 0)
+    panel_to_receiver<T>(s.panel, count, false, p.give_columns + j0, p.columns, s.state + 2 * tile_rows + i);
 }
 
 template <class Kernel, class T = typename Kernel::T>
 HWY_INLINE bool add_block(const Piece<T> &p, int i, int j0, int count, const LogScratch<T> &s) {
   if (p.columns == 1) return add_exponentials<Kernel, Values::one>(p, i, j0, count, s);
   if (!add_exponentials<Kernel, Values::panel>(p, i, j0, count, s)) return false;
-  panel_to_receiver<T>(s.panel, count, false, p.give_columns + j0, p.columns, s.state + 2 * tile_rows + i);
+  if (p.columns > 0)
+    panel_to_receiver<T>(s.panel, count, false, p.give_columns + j0, p.columns, s.state + 2 * tile_rows + i);
   return true;
 }
 

@@ -42,14 +42,14 @@ double short_unit(const TileShape &shape, const PackInput &input) {
 void pack_short(const TileShape &shape, const PackInput &input, std::byte *payload) {
   // float holds the unit that is used, so that every backend call sees the same one.
   const float unit = std::max(std::numeric_limits<float>::min(), static_cast<float>(short_unit(shape, input)));
-  std::int16_t *x = reinterpret_cast<std::int16_t *>(payload);  // (T / group, words, group, 2)
+  std::uint32_t *x = reinterpret_cast<std::uint32_t *>(payload);  // (T / group, words, group), two features in a word
   constexpr std::int64_t group = group_rows<float>;
   const std::int64_t words = feature_words(true, shape.features);
   std::int64_t norm[tile_rows] = {};
   for_each_feature(shape, input, [&](std::int64_t i, int k, double value) {
-    const auto rounded = static_cast<std::int16_t>(std::lrint(value / unit));
-    x[((i / group * words + k / 2) * group + i % group) * 2 + k % 2] = rounded;
-    norm[i] += std::int64_t{rounded} * rounded;
+    const auto rounded = static_cast<std::int64_t>(std::lrint(value / unit));
+    x[(i / group * words + k / 2) * group + i % group] |= (static_cast<std::uint32_t>(rounded) & 0xffffU) << k % 2 * 16;
+    norm[i] += rounded * rounded;
   });
   float *norms = reinterpret_cast<float *>(payload) + words * tile_rows;
   const double square = static_cast<double>(unit) * unit;

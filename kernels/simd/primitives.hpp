@@ -1,7 +1,6 @@
-// Arithmetic words of backend simd for one instruction set. The only file here that may name one: the exponential is
-// four instructions cheaper where the hardware takes fractions and scales by powers of two, square roots and products
-// of 16-bit numbers differ as well.
-// No include guard: included once per instruction set inside HWY_NAMESPACE.
+// Arithmetic words of backend simd for one instruction set. The only file here that names one: the exponential is six
+// operations cheaper where the hardware takes fractions and scales by powers of two, square roots and products of
+// 16-bit numbers differ as well. No include guard: included once per instruction set inside HWY_NAMESPACE.
 
 /// While it lives, numbers below the smallest normal one are taken and given as 0: a narrow kernel makes them by the
 /// million, and each costs some hundred cycles otherwise. The caller's setting comes back afterwards.
@@ -20,15 +19,27 @@ class FlushSubnormals {
 class FlushSubnormals {};
 #endif
 
-/// The value as if it came from elsewhere: nothing about it can be taken out of a loop that measures. It stays in its
-/// register where there is one; the emulated set has none, and Clang takes no array for one.
-template <class V>
-HWY_INLINE void keep(V &v) {
-#if HWY_ARCH_X86 && HWY_TARGET != HWY_EMU128 && HWY_TARGET != HWY_SCALAR
-  asm volatile("" : "+v"(v.raw));
+#if HWY_TARGET == HWY_EMU128 || HWY_TARGET == HWY_SCALAR
+constexpr bool has_vectors = false;
 #else
-  asm volatile("" : : "r"(&v) : "memory");
+constexpr bool has_vectors = true;
 #endif
+
+/// 32 vector registers, or 16.
+constexpr bool many_registers = HWY_TARGET <= HWY_AVX3 || (HWY_ARCH_ARM_A64 && has_vectors);
+
+/// The value as if it came from elsewhere, in its register: nothing about it can be taken out of a loop that measures.
+template <class V>
+HWY_INLINE void keep([[maybe_unused]] V &v) {
+  if constexpr (has_vectors) {
+#if HWY_ARCH_X86
+    asm volatile("" : "+v"(v.raw));
+#elif HWY_ARCH_ARM_A64
+    asm volatile("" : "+w"(v.raw));
+#else
+    asm volatile("" : : "r"(&v) : "memory");
+#endif
+  }
 }
 template <class V>
 HWY_INLINE V opaque(V v) {
@@ -57,14 +68,15 @@ struct Reduced {
   static constexpr bool short_products = true;
 };
 
-// Minimax polynomials of 2^f in relative error with the constant term held at 1, so that 2^0 = 1 exactly.
-#if HWY_TARGET <= HWY_AVX3
-// On [0, 1): degree 3 8.6e-5, 5 8.2e-8, 11 3.2e-18.
+// Minimax polynomials of 2^f in relative error with the constant term 1, so that powers of 2 are exact: log-sum-exp
+// rescales by them. Degree 3 is held to a mean error of 0, too, so that sums of weights are not off to one side.
 template <int degree>
 inline constexpr double exp2_coefficients[1] = {};
+// On [0, 1): 9.4e-5.
 template <>
-inline constexpr double exp2_coefficients<3>[] = {1, 0.69511678644539568517, 0.22764499113539549026,
-                                                  0.077067042072069855642};
+inline constexpr double exp2_coefficients<3>[] = {1, 0.6952500354522593, 0.22713284688778593, 0.07742987995296724};
+#if HWY_TARGET <= HWY_AVX3
+// On [0, 1): degree 5 8.2e-8, 11 3.2e-18.
 template <>
 inline constexpr double exp2_coefficients<5>[] = {1,
                                                   0.69315131180752295536,
@@ -86,12 +98,7 @@ inline constexpr double exp2_coefficients<11>[] = {1,
                                                    6.5595298355172712178e-9,
                                                    6.2634652734225902742e-10};
 #else
-// On [-1/2, 1/2]: degree 3 1.0e-4, 5 9.2e-8, 11 3.1e-18.
-template <int degree>
-inline constexpr double exp2_coefficients[1] = {};
-template <>
-inline constexpr double exp2_coefficients<3>[] = {1, 0.69328293266842500205, 0.24221096790474733531,
-                                                  0.055008903050206095326};
+// On [-1/2, 1/2]: degree 5 9.2e-8, 11 3.1e-18.
 template <>
 inline constexpr double exp2_coefficients<5>[] = {1,
                                                   0.69314697759149522871,
@@ -145,17 +152,19 @@ HWY_INLINE Vec<T> exp2_or_infinity(Vec<T> x) {
 }
 
 // 2^-14 from the hardware, then Newton steps for root and reciprocal root together: a third of the time of vsqrt.
-// Arguments below the smallest normal number count as that number, whose root is far below every rounding.
+// The root of 0 is 0, and of a negative rounding too; below the smallest normal number roots are too short, far below
+// every rounding.
 template <class T>
 HWY_INLINE Vec<T> sqrt_vector(Vec<T> x) {
   const hn::ScalableTag<T> d;
   const Vec<T> half = hn::Set(d, T(0.5));
-  const Vec<T> a = hn::Max(x, hn::Set(d, std::numeric_limits<T>::min()));
+  const Vec<T> a = hn::Max(x, hn::Zero(d));
+  const Vec<T> normal = hn::Max(x, hn::Set(d, std::numeric_limits<T>::min()));
   Vec<T> r;
   if constexpr (sizeof(T) == 4)
-    r = Vec<T>{_mm512_rsqrt14_ps(a.raw)};
+    r = Vec<T>{_mm512_rsqrt14_ps(normal.raw)};
   else
-    r = Vec<T>{_mm512_rsqrt14_pd(a.raw)};
+    r = Vec<T>{_mm512_rsqrt14_pd(normal.raw)};
   Vec<T> root = hn::Mul(a, r);
   Vec<T> h = hn::Mul(r, half);
   if constexpr (sizeof(T) == 8) {
@@ -168,7 +177,9 @@ HWY_INLINE Vec<T> sqrt_vector(Vec<T> x) {
 }
 #else
 // Adding 1.5 * 2^(mantissa bits) rounds to an integer and leaves it in the low bits, so that the exponent is one shift
-// away. Arguments below the smallest normal exponent are clamped for that and give 0.
+// away. Arguments below the smallest normal exponent are clamped for that and give 0. The polynomial of degree 3 wants
+// what is above the next whole number below: nearly 1/2 is taken off before rounding, little enough that whole numbers
+// stay what they are.
 template <int degree, class T>
 HWY_INLINE Vec<T> exp2_vector(Vec<T> x) {
   const hn::ScalableTag<T> d;
@@ -177,7 +188,8 @@ HWY_INLINE Vec<T> exp2_vector(Vec<T> x) {
   const Vec<T> magic = hn::Set(d, static_cast<T>(sizeof(T) == 4 ? 12582912.0 : 6755399441055744.0));
   const Vec<T> low = hn::Set(d, static_cast<T>(sizeof(T) == 4 ? -126 : -1022));
   const Vec<T> clamped = hn::Max(x, low);
-  const Vec<T> shifted = hn::Add(clamped, magic);
+  const Vec<T> shifted =
+      hn::Add(degree == 3 ? hn::Sub(clamped, hn::Set(d, static_cast<T>(0.5 - 0x1p-13))) : clamped, magic);
   const Vec<T> f = hn::Sub(clamped, hn::Sub(shifted, magic));
   const auto exponent = hn::ShiftLeft<mantissa>(hn::BitCast(di, shifted));
   const Vec<T> value = hn::BitCast(d, hn::Add(hn::BitCast(di, exp2_polynomial<degree, T>(f)), exponent));
@@ -209,6 +221,7 @@ HWY_INLINE ShortSums multiply_pairs(ShortSums a, ShortSums b, ShortSums sum) {
     return hn::Add(sum, ShortSums{_mm512_madd_epi16(a.raw, b.raw)});
   }
 }
+constexpr bool may_fuse_pairs = true;
 inline bool has_fused_pairs() { return __builtin_cpu_supports("avx512vnni") != 0; }
 inline const char *target_name(bool fused) { return fused ? "avx512_vnni" : "avx512"; }
 #elif HWY_TARGET == HWY_AVX2
@@ -216,15 +229,9 @@ template <bool fused>
 HWY_INLINE ShortSums multiply_pairs(ShortSums a, ShortSums b, ShortSums sum) {
   return hn::Add(sum, ShortSums{_mm256_madd_epi16(a.raw, b.raw)});
 }
+constexpr bool may_fuse_pairs = false;
 inline bool has_fused_pairs() { return false; }
 inline const char *target_name(bool /*fused*/) { return "avx2"; }
-#elif HWY_TARGET == HWY_SSE4
-template <bool fused>
-HWY_INLINE ShortSums multiply_pairs(ShortSums a, ShortSums b, ShortSums sum) {
-  return hn::Add(sum, ShortSums{_mm_madd_epi16(a.raw, b.raw)});
-}
-inline bool has_fused_pairs() { return false; }
-inline const char *target_name(bool /*fused*/) { return "sse4"; }
 #else
 template <bool fused>
 HWY_INLINE ShortSums multiply_pairs(ShortSums a, ShortSums b, ShortSums sum) {
@@ -232,10 +239,9 @@ HWY_INLINE ShortSums multiply_pairs(ShortSums a, ShortSums b, ShortSums sum) {
   const auto high = [](ShortSums v) { return hn::ShiftRight<16>(v); };
   return hn::Add(sum, hn::Add(hn::Mul(low(a), low(b)), hn::Mul(high(a), high(b))));
 }
+constexpr bool may_fuse_pairs = false;
 inline bool has_fused_pairs() { return false; }
-inline const char *target_name(bool /*fused*/) {
-  return HWY_TARGET == HWY_SCALAR ? "scalar" : hwy::TargetName(HWY_TARGET);
-}
+inline const char *target_name(bool /*fused*/) { return has_vectors ? hwy::TargetName(HWY_TARGET) : "scalar"; }
 #endif
 
 /// The lanes of even, or odd, number of two vectors after each other.

@@ -1,7 +1,7 @@
 // What one thread of this instruction set can do per second: loops in registers that do one kind of operation.
 // No include guard: included once per instruction set inside HWY_NAMESPACE.
 
-/// Seconds of the best of several runs of `work`, each about a tenth of a millisecond.
+/// Seconds of the best of several runs of `work`, each some ten to a hundred microseconds.
 template <class Work>
 double best_seconds(Work work) {
   using Clock = std::chrono::steady_clock;
@@ -14,8 +14,8 @@ double best_seconds(Work work) {
   return best;
 }
 
-constexpr int rate_chains = 12;  // latency 5 times two a cycle, and room in 16 registers
-constexpr int rate_steps = 20000;
+constexpr int rate_chains = many_registers ? 24 : 12;  // latency 4 or 5 times two a cycle and more
+constexpr int rate_steps = 10000;
 
 /// Operations per second of `step`, applied to independent vectors over and over.
 template <class T, class Step>
@@ -23,13 +23,13 @@ HWY_INLINE double operations_per_second(Step step) {
   const hn::ScalableTag<T> d;
   const double seconds = best_seconds([&] {
     Vec<T> v[rate_chains];
-#pragma GCC unroll 16
+#pragma GCC unroll 24
     for (int a = 0; a < rate_chains; ++a) v[a] = hn::Zero(d);
     for (int n = 0; n < rate_steps; ++n) {
-#pragma GCC unroll 16
+#pragma GCC unroll 24
       for (int a = 0; a < rate_chains; ++a) v[a] = step(v[a]);
     }
-#pragma GCC unroll 16
+#pragma GCC unroll 24
     for (int a = 0; a < rate_chains; ++a) keep(v[a]);
   });
   return static_cast<double>(rate_chains) * rate_steps * static_cast<double>(hn::Lanes(d)) / seconds;
@@ -42,12 +42,16 @@ HWY_NOINLINE Rates measure_rates() {
   Vec<T> half = hn::Set(d, T(0.5));
   keep(half);  // unknown to the compiler from here on
   Rates rates;
+  if (!has_vectors) return rates;  // nothing could be kept in a register
   rates.multiply_adds = operations_per_second<T>([&](Vec<T> v) HWY_ATTR { return opaque(hn::MulAdd(v, half, half)); });
   const double pairs = operations_per_second<T>(
       [&](Vec<T> v) HWY_ATTR { return opaque(hn::Add(opaque(hn::MulAdd(v, half, half)), half)); });
-  const double seconds = 1 / pairs - 1 / rates.multiply_adds;
-  // Within 2 % of nothing the additions have pipes of their own.
-  rates.adds = seconds > 0.02 / rates.multiply_adds ? 1 / seconds : std::numeric_limits<double>::infinity();
+  // Additions cost what they add to the time of multiply-adds, nothing where they have pipes of their own, and never
+  // more than alone. Differences below 2 % are noise.
+  const double beside = 1 / pairs - 1 / rates.multiply_adds;
+  const double alone = operations_per_second<T>([&](Vec<T> v) HWY_ATTR { return opaque(hn::Add(v, half)); });
+  rates.adds =
+      beside > 0.02 / rates.multiply_adds ? std::max(alone, 1 / beside) : std::numeric_limits<double>::infinity();
   rates.exponentials =
       operations_per_second<T>([&](Vec<T> v) HWY_ATTR { return opaque(exp2_vector<Precision::degree, T>(v)); });
   if constexpr (Precision::short_products) {

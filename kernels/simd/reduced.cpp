@@ -13,7 +13,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 #include "simd/kernels.hpp"
 
 void evaluate_reduced(const TileCall &call) { evaluate_pairs<Reduced, false>(call); }
-void evaluate_reduced_fused(const TileCall &call) { evaluate_pairs<Reduced, true>(call); }
+void evaluate_reduced_fused(const TileCall &call) { evaluate_pairs<Reduced, may_fuse_pairs>(call); }
 
 }  // namespace HWY_NAMESPACE
 }  // namespace flashring::simd

@@ -174,14 +174,14 @@ HWY_INLINE void spread_columns(const T *columns, int count, const SumScratch<T> 
 /// vectors of columns at a time, sums in registers. `fresh`: nothing is there yet.
 template <int phases, int chunks, class T>
 HWY_NOINLINE void panel_to_giver(const T *panel, int count, bool fresh, const T *rows, T *give_sums) {
-  constexpr int NB = giving_rows(HWY_TARGET <= HWY_AVX3, chunks);
+  constexpr int NB = giving_rows(many_registers, chunks);
   const hn::ScalableTag<T> d;
   const int lanes = static_cast<int>(hn::Lanes(d));
   const int stride = panel_stride<T>();
   const int chunk = lanes * tile_rows;
   for (int j = 0; j < count; j += NB) {
     Vec<T> acc[NB][chunks];
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int b = 0; b < NB; ++b)
 #pragma GCC unroll 2
       for (int q = 0; q < chunks; ++q)
@@ -190,14 +190,14 @@ HWY_NOINLINE void panel_to_giver(const T *panel, int count, bool fresh, const T 
       Vec<T> x[chunks];
 #pragma GCC unroll 2
       for (int q = 0; q < chunks; ++q) x[q] = hn::Load(d, rows + q * chunk + l / phases * lanes);
-#pragma GCC unroll 8
+#pragma GCC unroll 16
       for (int b = 0; b < NB; ++b) {
         const Vec<T> w = broadcast_rows<phases>(panel + (j + b) * stride + l);
 #pragma GCC unroll 2
         for (int q = 0; q < chunks; ++q) acc[b][q] = hn::MulAdd(w, x[q], acc[b][q]);
       }
     }
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int b = 0; b < NB; ++b)
 #pragma GCC unroll 2
       for (int q = 0; q < chunks; ++q) hn::Store(acc[b][q], d, give_sums + q * chunk + (j + b) * lanes);
@@ -242,11 +242,17 @@ HWY_NOINLINE void collect_given(const SumScratch<T> &s, const Piece<T> &p) {
 #pragma GCC unroll 16
       for (int l = 0; l < lanes; ++l) hn::Store(v[l], d, turned + l * tile_rows + j);
     }
-    for (int c = chunk.first; c < p.columns && c < chunk.first + lanes; ++c)
-      for (int f = 0; f < chunk.phases; ++f) {
-        const T *sums = turned + ((c - chunk.first) * chunk.phases + f) * tile_rows;
-        for (int j = 0; j < p.give_rows; ++j) p.give_state[c * tile_rows + j] += sums[j];
-      }
+    for (int c = chunk.first; c < p.columns && c < chunk.first + lanes; ++c) {
+      const T *sums = turned + (c - chunk.first) * chunk.phases * tile_rows;
+      double *state = p.give_state + c * tile_rows;
+      if (chunk.phases == 1)
+        for (int j = 0; j < p.give_rows; ++j) state[j] += sums[j];
+      else if (chunk.phases == 2)
+        for (int j = 0; j < p.give_rows; ++j) state[j] += sums[j] + sums[tile_rows + j];
+      else
+        for (int j = 0; j < p.give_rows; ++j)
+          state[j] += (sums[j] + sums[tile_rows + j]) + (sums[2 * tile_rows + j] + sums[3 * tile_rows + j]);
+    }
   }
 }
 

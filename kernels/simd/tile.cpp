@@ -93,13 +93,6 @@ namespace {
 
 HWY_EXPORT(get_table);
 
-/// Instruction sets compiled in that this machine has, best first.
-std::vector<std::int64_t> runnable_targets() {
-  std::vector<std::int64_t> targets;
-  for (const std::int64_t target : hwy::SupportedAndGeneratedTargets()) targets.push_back(target);
-  return targets;
-}
-
 /// The tables of one instruction set, best first: Highway dispatches on a set of allowed targets, narrowed for these
 /// calls.
 void add_tables(std::int64_t target, std::vector<const Backend *> &tables) {
@@ -113,11 +106,12 @@ void add_tables(std::int64_t target, std::vector<const Backend *> &tables) {
   hwy::GetChosenTarget().Update(hwy::SupportedTargets());
 }
 
-/// All tables, made once before any thread asks.
+/// All tables, best first: of the instruction sets compiled in that this machine has. Made when a backend is first
+/// looked up, which the main thread does before others run kernels.
 const std::vector<const Backend *> &tables() {
   static const std::vector<const Backend *> all = [] {
     std::vector<const Backend *> made;
-    for (const std::int64_t target : runnable_targets()) add_tables(target, made);
+    for (const std::int64_t target : hwy::SupportedAndGeneratedTargets()) add_tables(target, made);
     return made;
   }();
   return all;
@@ -133,7 +127,7 @@ const Backend *open(const char *ceiling) {
 }
 
 std::vector<std::string> ceilings() {
-  std::vector<std::string> names;
+  std::vector<std::string> names = {""};
   for (std::size_t t = 1; t < tables().size(); ++t) names.emplace_back(tables()[t]->target);
   return names;
 }

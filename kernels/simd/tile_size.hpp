@@ -3,26 +3,27 @@
 
 namespace flashring::simd {
 
-/// Rows of a tile. 256: two-sided work on one pair of tiles takes about 10 microseconds, long against the ticket and
-/// merge of its sums, short against the load balance of N = 2,000; 16-lane slots of 256 visiting rows (16 KB) stay in
-/// L1.
+/// Rows of a tile. 256: two-sided work on one pair of tiles takes about 10 microseconds, long against its ticket and
+/// the adding of its sums, short against the load balance of N = 2,000; 16-lane slots of 256 visiting rows (16 KB) stay
+/// in L1.
 constexpr int tile_rows = 256;
 
 /// Visiting rows of a weight panel: 64 rows of 4 vectors are 16 KB, a third of a 48 KB L1.
 constexpr int panel_rows = 64;
 
-/// Features up to which squared distances are summed from differences: 2d operations against d + 4 for norms, but exact
-/// where points coincide; at 8 features both are below the cost of the exponential.
+/// Features up to which squared distances are summed from differences: 2d operations against d + 1 for norms, but exact
+/// where points coincide. At 8 features that costs a third of a one-column pass in fp32.
 constexpr int difference_features = 8;
 
 /// Own vectors times visiting rows whose accumulators live in registers: 4 x 4 of 32 registers, 2 x 4 of 16.
 constexpr int own_vectors(bool many_registers) { return many_registers ? 4 : 2; }
 constexpr int visiting_rows = 4;
 
-/// Giving rows times vectors of columns whose sums live in registers: 8 x 2 of 32 registers, 8 x 1 or 4 x 2 of 16; at
-/// least 8, since a multiply-add takes 4 cycles and two begin in each. Panels are padded to the larger group.
-constexpr int giving_group = 8;
-constexpr int giving_rows(bool many_registers, int vectors) { return many_registers || vectors == 1 ? 8 : 4; }
+/// Giving rows times vectors of columns whose sums live in registers: 16 x 1 or 8 x 2 of 32 registers, half of that of
+/// 16; at least 8, since a multiply-add takes 4 cycles and two begin in each, and many rows for a load of columns.
+/// Panels are padded to the larger group.
+constexpr int giving_group = 16;
+constexpr int giving_rows(bool many_registers, int vectors) { return (many_registers ? 16 : 8) / vectors; }
 
 /// Giving rows from whose largest logarithm log-sum-exp takes its first reference: the costlier way, so few of them.
 constexpr int reference_rows = 16;

@@ -12,7 +12,7 @@ inline Sum choose_sum(Accumulate accumulate, int features) {
 
 /// Features in 16-bit numbers: only inner products have them.
 template <class Precision, Sum sum>
-constexpr bool is_short = Precision::short_products &&sum != Sum::differences;
+constexpr bool is_short = Precision::short_products && (sum != Sum::differences);
 
 /// 4-byte words (or 8-byte ones in fp64) that a point's features take.
 constexpr int feature_words(bool short_numbers, int features) { return short_numbers ? (features + 1) / 2 : features; }
@@ -37,7 +37,7 @@ struct Payload {
 
 template <class T>
 constexpr int vectors() {
-  return own_vectors(HWY_TARGET <= HWY_AVX3);
+  return own_vectors(many_registers);
 }
 
 /// q, or -q where squared distances are summed.

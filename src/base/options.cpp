@@ -30,6 +30,14 @@ const std::string &pair_help() {
   return text;
 }
 
+/// Every backend that is compiled in.
+constexpr const char *backend_values =
+    "auto"
+#define FLASHRING_BACKEND(name) "|" #name
+#include "flashring/backend_list.inc"
+#undef FLASHRING_BACKEND
+    "[:variant]";
+
 template <class Value>
 Value choose(std::string_view option, std::string_view text,
              std::initializer_list<std::pair<std::string_view, Value>> known) {
@@ -74,6 +82,15 @@ std::int64_t not_negative(std::string_view what, std::string_view value) {
   return number;
 }
 
+/// More than any machine has cores: a larger number is a slip, and starting that many threads would take for ever.
+constexpr int most_threads = 4096;
+
+int get_threads(std::string_view value) {
+  const std::int64_t number = parse_integer("-threads", value);
+  FLASHRING_CHECK(number >= 0 && number <= most_threads, "-threads: ", value, " is outside [0, ", most_threads, "]");
+  return static_cast<int>(number);
+}
+
 }  // namespace
 
 std::span<const Option> operator_options() {
@@ -85,13 +102,14 @@ std::span<const Option> operator_options() {
       {"form", "kernel", "kernel|symmetric|markov", "which matrix the operator is"},
       {"precision", "fp64", "fp64|fp32|reduced",
        "arithmetic of working passes (reduced: the backend's fastest); set-up and residuals are always fp64"},
-      {"backend", "auto", "auto|ref|simd[:instruction set]",
-       "where tiles run; auto takes the fastest this machine has"},
+      {"backend", "auto", backend_values,
+       "where tiles run; auto takes the fastest this machine has, an unknown name lists all"},
       {"transport", "auto", "auto|self|mpi", "how blocks move between ranks"},
       {"route", "direct", "direct|travel", "how partial sums of visiting rows come home"},
       {"exchange", "auto", "auto|ring|resident",
        "where points of other ranks are: ring passes them on, resident keeps them; auto decides by memory"},
-      {"threads", "0", ">= 0", "threads per rank; 0: cores in the affinity mask divided by the ranks on this machine"},
+      {"threads", "0", "0 <= threads <= 4096",
+       "threads per rank; 0: cores in the affinity mask divided by the ranks on this machine"},
       {"seed", "1", ">= 0", "key of the counter-based random numbers (start vector, samples)"},
   }};
   return declarations;
@@ -129,7 +147,7 @@ void OperatorOptions::set(std::string_view name, std::string_view value) {
   else if (name == "exchange")
     exchange = choose<std::string>(name, value, {{"auto", "auto"}, {"ring", "ring"}, {"resident", "resident"}});
   else if (name == "threads")
-    threads = static_cast<int>(not_negative("-threads", value));
+    threads = get_threads(value);
   else if (name == "seed")
     seed = static_cast<std::uint64_t>(not_negative("-seed", value));
   else

@@ -1,4 +1,4 @@
-// The kernel matrix of a point set and its diffusion normalisations (specification of diffusion operators, section 2).
+// The kernel matrix of a point set and its diffusion normalisations (docs/mathematics.md, "Operators").
 //
 // Set-up: mean (one reduction), bandwidth (a sample), D = K m (one fp64 pass), d = w o K(w o m) (a second one).
 // Product: one pass for up to 64 columns, diag(left) K diag(right).
@@ -29,10 +29,14 @@ void check_range(std::span<const double> values, double least, const PointBlock 
 constexpr const char *rescale =
     "its weights are out of the range of numbers; rescale the points, take another kernel parameter";
 
-double squared_norm(const PointBlock &points, std::int64_t row) {
+/// |x - mean|^2; no mean where `mean` is empty.
+double squared_norm(const PointBlock &points, std::int64_t row, std::span<const double> mean = {}) {
   const double *x = points.row(LocalRow{row});
   double norm = 0;
-  for (int k = 0; k < points.features(); ++k) norm += x[k] * x[k];
+  for (int k = 0; k < points.features(); ++k) {
+    const double value = x[k] - (mean.empty() ? 0 : mean[static_cast<std::size_t>(k)]);
+    norm += value * value;
+  }
   return norm;
 }
 
@@ -45,6 +49,7 @@ KernelOperator::KernelOperator(const Communicator &communicator, OperatorOptions
   measure_.assign(static_cast<std::size_t>(local_rows()), 1.0);
   if (traits(options_.pair.kind).invariance == Invariance::translation) mean_ = global_mean(communicator_, points_);
   resolve_bandwidth();
+  check_single_range();
   resolve_shift();
   resolve_exchange();
   make_summation();
@@ -66,6 +71,20 @@ void KernelOperator::resolve_bandwidth() {
   });
   const MedianBandwidth found = median_bandwidth(communicator_, points_, options_.seed);
   set_length_scale(options_.pair, found.median_squared_distance);
+}
+
+void KernelOperator::check_single_range() const {
+  if (options_.precision == Precision::fp64) return;
+  constexpr double most = 1e18;  // squared distances are below 4e36, the largest fp32 number is 3e38
+  const double scale = feature_scale(options_.pair);
+  communicator_.agree([&] {
+    for (std::int64_t i = 0; i < local_rows(); ++i) {
+      const double length = scale * std::sqrt(squared_norm(points_, i, mean_));
+      FLASHRING_CHECK(length <= most, "row ", points_.partition().global_row(points_.rank(), LocalRow{i}).value, " is ",
+                      length, " length scales away from the mean, more than ", most, ", where -precision ",
+                      to_string(options_.precision), " ends; ", rescale, ", or use -precision fp64");
+    }
+  });
 }
 
 void KernelOperator::resolve_shift() {
@@ -152,8 +171,12 @@ void KernelOperator::apply_form(const double *x, std::int64_t ldx, double *y, st
   if (options_.form != Form::kernel) {
     set_up();
   } else if (log_shift_ != 0) {
-    FLASHRING_CHECK(log_shift_ < 700, "-form kernel: entries of ", to_string(options_.pair), " reach exp(", log_shift_,
-                    "), beyond the largest number; use form symmetric or markov, or rescale the points");
+    // The shift is the same on every rank, and so is the refusal.
+    if (!(log_shift_ < 700))
+      throw Error(detail::concatenate("-form kernel: entries of ", to_string(options_.pair), " reach exp(", log_shift_,
+                                      "), beyond the largest number; use form symmetric or markov, or rescale the "
+                                      "points"),
+                  true);
     unshift.assign(static_cast<std::size_t>(local_rows()), std::exp(log_shift_));
   }
   const bool scaled = options_.form != Form::kernel;
@@ -184,6 +207,7 @@ void KernelOperator::update_points(std::span<const double> rows) {
   communicator_.agree([&] { points_.check(rows); });  // before any rank changes anything
   points_.update(rows);
   if (!mean_.empty()) mean_ = global_mean(communicator_, points_);
+  check_single_range();
   resolve_shift();
   if (options_.pair.kind == PairKind::inner_exp)
     make_summation();  // the shift is part of the pair function

@@ -32,17 +32,9 @@ TileShape tile_shape(const OperatorOptions &options, int features, Precision pre
   return {options.pair, RowKind::sum, 0, precision, features, columns, {}};
 }
 
-std::vector<Precision> precisions(const OperatorOptions &options) {
-  if (options.precision == Precision::fp64) return {Precision::fp64};
-  return {Precision::fp64, options.precision};
-}
-
-/// Packed points of one rank in every precision in use.
+/// Packed points of one rank, in one precision at a time: fp64 takes most, and set-up and residuals use it.
 double payload_bytes(const Backend &backend, const OperatorOptions &options, int features, double tiles) {
-  double bytes = 0;
-  for (const Precision precision : precisions(options))
-    bytes += tiles * static_cast<double>(backend.payload_bytes(tile_shape(options, features, precision, 1)));
-  return bytes;
+  return tiles * static_cast<double>(backend.payload_bytes(tile_shape(options, features, Precision::fp64, 1)));
 }
 
 double visitors_bytes(const OperatorOptions &options, PointShape shape, int ranks) {
@@ -79,18 +71,14 @@ std::vector<MemoryPart> operator_memory(const OperatorOptions &options, PointSha
   const RankSize size(backend, shape, ranks);
   const double d = shape.features;
   const double column_numbers = size.padded * columns * 8;  // of columns in fp64; sums are always fp64
-  double columns_and_sums = 2 * column_numbers;
-  if (options.precision != Precision::fp64) columns_and_sums += size.padded * (4 + 8);
   const int slots = std::min(2, size.steps - 1);
   // Visiting columns and two partial states in turn, and one state that arrives.
   const double moving = slots * 2 * column_numbers + (slots > 0 ? column_numbers : 0);
   const double payload = payload_bytes(backend, options, shape.features, size.tiles);
-  const double widest =
-      size.tiles * static_cast<double>(backend.payload_bytes(tile_shape(options, shape.features, Precision::fp64, 1)));
   return {{"points", size.rows * d * 8},
           {"points in tiles", payload},
-          {"points of other ranks", exchange == "resident" ? visitors_bytes(options, shape, ranks) : slots * widest},
-          {"columns and sums", columns_and_sums},
+          {"points of other ranks", exchange == "resident" ? visitors_bytes(options, shape, ranks) : slots * payload},
+          {"columns and sums", 2 * column_numbers},
           {"columns and sums on their way", moving},
           {"weights, density, degree, scalings", size.rows * 6 * 8}};
 }

@@ -64,19 +64,15 @@ class TilesSummation final : public Summation {
     const auto key = std::make_pair(columns, precision);
     const auto known = costs_.find(key);
     if (known != costs_.end()) return known->second;
-    const double tiles = communicator_.sum(static_cast<double>(block_of(precision).tiles().size()));
+    const double tiles =
+        communicator_.sum(static_cast<double>(count_tiles(points_->partition(), points_->rank(), backend_.tile_rows)));
     return costs_[key] = seconds_per_pass(communicator_, backend_, shape(precision, columns), threads_, tiles);
   }
 
   void update_points(const PointBlock &points, std::span<const double> mean) override {
     points_ = &points;
     mean_.assign(mean.begin(), mean.end());
-    for (const Precision precision : {Precision::fp64, Precision::fp32, Precision::reduced}) {
-      std::unique_ptr<TileBlock> &block = blocks_[static_cast<std::size_t>(precision)];
-      if (block == nullptr) continue;
-      block->pack(shape(precision, 1), points, mean_);
-      if (resident_) ring_.make_resident(shape(precision, 1), *block);
-    }
+    if (block_ != nullptr) pack(block_->precision());
   }
 
  private:
@@ -84,13 +80,18 @@ class TilesSummation final : public Summation {
     return {pair_, RowKind::sum, 0, precision, points_->features(), columns, {}};
   }
 
+  void pack(Precision precision) {
+    if (block_ == nullptr)
+      block_ = std::make_unique<TileBlock>(backend_, shape(precision, 1), *points_, mean_);
+    else
+      block_->pack(shape(precision, 1), *points_, mean_);
+    if (resident_) ring_.make_resident(shape(precision, 1), *block_);
+  }
+
+  /// One precision at a time, in the same memory: packing again takes N d operations beside the N^2 d of a pass.
   TileBlock &block_of(Precision precision) {
-    std::unique_ptr<TileBlock> &block = blocks_[static_cast<std::size_t>(precision)];
-    if (block == nullptr) {
-      block = std::make_unique<TileBlock>(backend_, shape(precision, 1), *points_, mean_);
-      if (resident_) ring_.make_resident(shape(precision, 1), *block);
-    }
-    return *block;
+    if (block_ == nullptr || block_->precision() != precision) pack(precision);
+    return *block_;
   }
 
   const Communicator &communicator_;
@@ -102,7 +103,7 @@ class TilesSummation final : public Summation {
   PairFunction pair_;
   const PointBlock *points_ = nullptr;
   std::vector<double> mean_;
-  std::unique_ptr<TileBlock> blocks_[3];               // one per precision, made when first needed
+  std::unique_ptr<TileBlock> block_;                   // in the precision of the last pass
   std::map<std::pair<int, Precision>, double> costs_;  // seconds by columns and precision, as measured
 };
 

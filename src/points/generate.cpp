@@ -1,4 +1,4 @@
-// Generated point sets: the exact sets of the specification (section 10) and random ones. Point i depends on its
+// Generated point sets: those with known eigenvalues (docs/mathematics.md) and random ones. Point i depends on its
 // global row alone, so any number of ranks makes the same set.
 #include <cmath>
 #include <functional>

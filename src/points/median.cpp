@@ -1,4 +1,4 @@
-// Median bandwidth (specification, section 3). A sample of s points costs s^2 d/2 operations on every rank; the sample
+// Median bandwidth (docs/mathematics.md). A sample of s points costs s^2 d/2 operations on every rank; the sample
 // is chosen by the s smallest counter-based keys, so it is the same for any number of ranks.
 #include <algorithm>
 #include <cstring>

@@ -231,6 +231,8 @@ PassReport Ring::run(const TileShape &shape, Sides sides, TileBlock &own, TileBl
   FLASHRING_REQUIRE(shape.columns >= 0 && shape.columns <= max_columns, shape.columns, " columns");
   FLASHRING_REQUIRE(own.partition().ranks() == communicator_.size(), own.partition().ranks(), " ranks");
   FLASHRING_REQUIRE(backend_.supports(shape), "backend ", backend_.name);
+  FLASHRING_REQUIRE(own.precision() == shape.precision && sources.precision() == shape.precision, "tiles of another ",
+                    "precision");
   FLASHRING_REQUIRE(sources.resident().empty() || (&own == &sources && sides == Sides::both),
                     "resident payloads serve square passes");
   const double before = now();

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <vector>
 
+#include "flashring/check.hpp"
 #include "flashring/random.hpp"
 #include "flashring/tile_block.hpp"
 #include "tile/sweep.hpp"
@@ -43,6 +44,7 @@ void set_length_scale(PairFunction &pair, double median_squared_distance) {
 }
 
 double seconds_per_tile_pair(const Backend &backend, TileShape shape, int threads) {
+  FLASHRING_REQUIRE(shape.row == RowKind::sum, "row rule ", row_rule(shape.row).name);  // its identity is 0
   if (shape.features > most_features) {
     TileShape narrow = shape;
     narrow.features = most_features;

@@ -12,20 +12,6 @@ namespace {
 
 #include "flashring/pair_formulas.inc"
 
-/// Arithmetic words for one double.
-struct HostMath {
-  using V = double;
-  using Q = double;
-  static double set(double a) { return a; }
-  static double add(double a, double b) { return a + b; }
-  static double mul(double a, double b) { return a * b; }
-  static double fma(double a, double b, double c) { return std::fma(a, b, c); }
-  static double neg(double a) { return -a; }
-  static double sqrt(double a) { return std::sqrt(a); }
-  static double exp2(double a) { return std::exp2(a); }
-  static double log2(double a) { return std::log2(a); }
-};
-
 /// One row of the list: what the formula declares and its functions.
 struct Entry {
   FormulaDeclaration declaration;
@@ -38,8 +24,8 @@ struct Entry {
 template <PairKind kind>
 constexpr Entry entry() {
   using F = Formula<kind>;
-  return {F::declaration, F::feature_scale, F::constants, F::template log2_weight<HostMath>,
-          F::template weight<HostMath>};
+  return {F::declaration, F::feature_scale, F::constants, F::template log2_weight<ScalarMath>,
+          F::template weight<ScalarMath>};
 }
 
 constexpr Entry entries[] = {

@@ -1,5 +1,5 @@
 // The list of backends, in the order in which "auto" falls back: the last one that runs here is the fastest.
-#include <array>
+#include <iterator>
 
 #include "base/parse.hpp"
 #include "flashring/check.hpp"
@@ -19,7 +19,7 @@ namespace {
 struct Entry {
   std::string_view name;
   const Backend *(*open)(const char *);
-  std::vector<std::string> (*ceilings)();
+  std::vector<std::string> (*ceilings)();  ///< that this machine has; the empty one is the best
 };
 
 constexpr Entry entries[] = {
@@ -32,10 +32,9 @@ constexpr Entry entries[] = {
 
 std::vector<std::string> backend_names() {
   std::vector<std::string> names;
-  for (const Entry &entry : entries) {
-    if (entry.open("") != nullptr) names.emplace_back(entry.name);
-    for (const std::string &ceiling : entry.ceilings()) names.push_back(std::string(entry.name) + ":" + ceiling);
-  }
+  for (const Entry &entry : entries)
+    for (const std::string &ceiling : entry.ceilings())
+      names.push_back(std::string(entry.name) + (ceiling.empty() ? "" : ":") + ceiling);
   return names;
 }
 
@@ -43,11 +42,9 @@ const Backend &find_backend(std::string_view name) {
   const std::size_t colon = name.find(':');
   const std::string ceiling(colon == std::string_view::npos ? std::string_view() : name.substr(colon + 1));
   const Backend *found = nullptr;
-  for (const Entry &entry : entries) {
-    if (name != "auto" && name.substr(0, colon) != entry.name) continue;
-    const Backend *table = entry.open(ceiling.c_str());
-    if (table != nullptr) found = table;
-  }
+  // From the last on: "auto" opens no backend that it does not take, since opening may ask the system for something.
+  for (std::size_t e = std::size(entries); e-- > 0 && found == nullptr;)
+    if (name == "auto" || name.substr(0, colon) == entries[e].name) found = entries[e].open(ceiling.c_str());
   FLASHRING_CHECK(found != nullptr, "-backend: '", name, "' is unknown or cannot run on this machine; known here are ",
                   "auto, ", join(backend_names()));
   return *found;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <exception>
 #include <mutex>
 #include <thread>
 
@@ -34,8 +35,11 @@ struct Batch {
 
 /// Busy waiting that gives the core away after a while: with more threads than cores the other one must run.
 void wait_until(const std::atomic<std::int64_t> &counter, std::int64_t value) {
-  for (int spin = 0; counter.load(std::memory_order_acquire) != value; ++spin)
-    if (spin > 200) std::this_thread::yield();
+  for (int spin = 0; counter.load(std::memory_order_acquire) != value;)
+    if (spin < 200)
+      ++spin;
+    else
+      std::this_thread::yield();
 }
 
 }  // namespace
@@ -130,13 +134,25 @@ void Sweep::work_through(const SweepWork &work, Tickets &tickets, Worker &worker
 double Sweep::run(const SweepWork &work, const std::function<void()> &poll) {
   for (const auto &worker : workers_) worker->scratch.resize(backend_.scratch_bytes(work.shape));
   Tickets tickets(work, threads_);
+  // What `poll` throws waits for the end: pairs that were handed out must be done, and nothing may leave a parallel
+  // region.
+  std::exception_ptr failure;
+  const std::function<void()> careful = [&] {
+    if (failure != nullptr) return;
+    try {
+      poll();
+    } catch (...) {
+      failure = std::current_exception();
+    }
+  };
   if (threads_ == 1) {
-    work_through(work, tickets, *workers_.front(), &poll);
+    work_through(work, tickets, *workers_.front(), &careful);
   } else {
 #pragma omp parallel for schedule(static, 1) num_threads(threads_)
     for (int t = 0; t < threads_; ++t)  // iteration 0 runs on the calling thread: only it may talk to the transport
-      work_through(work, tickets, *workers_[static_cast<std::size_t>(t)], t == 0 ? &poll : nullptr);
+      work_through(work, tickets, *workers_[static_cast<std::size_t>(t)], t == 0 ? &careful : nullptr);
   }
+  if (failure != nullptr) std::rethrow_exception(failure);
   double pairs = 0;
   for (const auto &worker : workers_) pairs += worker->pairs;
   return pairs;

@@ -22,14 +22,15 @@ struct SweepWork {
   const PairList &pairs;
 };
 
-/// Evaluates pairs on `threads` threads. Every thread sums a pair of tiles in scratch; states of a tile row then accept
-/// the sums in the order of the list (a ticket per tile row), so the bits do not depend on threads or timing.
+/// Evaluates pairs on `threads` threads. States of a tile row accept what pairs give in the order of the list (a ticket
+/// per tile row), so the bits do not depend on threads or timing.
 class Sweep {
  public:
   Sweep(const Backend &backend, int threads);
   ~Sweep();
 
-  /// `poll` is called between tiles by the calling thread. Returns the pairs of points evaluated.
+  /// `poll` is called between tiles by the calling thread; what it throws comes out when all pairs are done. Returns
+  /// the pairs of points evaluated.
   double run(const SweepWork &work, const std::function<void()> &poll);
 
  private:

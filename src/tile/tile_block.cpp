@@ -68,7 +68,6 @@ TileBlock::TileBlock(const Backend &backend, const TileShape &shape, const Point
                      std::span<const double> mean)
     : backend_(&backend),
       partition_(points.partition()),
-      precision_(shape.precision),
       local_rows_(points.local_rows()),
       tiles_(make_tiles(points.partition(), points.rank(), backend.tile_rows)) {
   pack(shape, points, mean);
@@ -76,6 +75,8 @@ TileBlock::TileBlock(const Backend &backend, const TileShape &shape, const Point
 
 void TileBlock::pack(const TileShape &shape, const PointBlock &points, std::span<const double> mean) {
   FLASHRING_REQUIRE(mean.empty() || static_cast<int>(mean.size()) == points.features(), "mean of ", mean.size());
+  FLASHRING_REQUIRE(points.local_rows() == local_rows_, points.local_rows(), " points for tiles of ", local_rows_);
+  precision_ = shape.precision;
   const std::size_t bytes = backend_->payload_bytes(shape);
   const double scale = feature_scale(shape.pair);
   payload_.resize(bytes * tiles_.size());

@@ -43,20 +43,24 @@ std::vector<std::string> Communicator::gather(const std::string &text) const {
 
 void Communicator::agree(const std::function<void()> &work) const {
   std::string message;  // empty: this rank succeeded
+  const auto say = [&](std::string_view what) {
+    message = detail::concatenate("rank ", rank(), ": ", what.empty() ? "unnamed error" : what);
+  };
   try {
     work();
   } catch (const std::bad_alloc &) {
-    message = "out of memory; use more ranks or fewer points, and see what -dry_run says";
+    say("out of memory; use more ranks or fewer points, and see what -dry_run says");
+  } catch (const Error &error) {
+    if (error.common()) message = error.what();  // an agreement inside has named the rank
+    if (message.empty()) say(error.what());
   } catch (const std::exception &error) {
-    message = error.what();
-    if (message.empty()) message = "unnamed error";
+    say(error.what());
   } catch (...) {
-    message = "unnamed error";
+    say("");
   }
   if (max(message.empty() ? 0.0 : 1.0) == 0) return;
-  const std::vector<std::string> messages = gather(message);
-  for (std::size_t r = 0; r < messages.size(); ++r)
-    if (!messages[r].empty()) throw Error(detail::concatenate("rank ", r, ": ", messages[r]), true);
+  for (const std::string &first : gather(message))
+    if (!first.empty()) throw Error(first, true);
 }
 
 namespace {

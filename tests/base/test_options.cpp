@@ -66,8 +66,11 @@ TEST(Options, RefusalsNameOptionValueAndRange) {
   expect_says(refusal("form", "square"), {"form", "square", "kernel", "symmetric", "markov"});
   expect_says(refusal("precision", "fp16"), {"precision", "fp16", "fp64", "fp32"});
   expect_says(refusal("route", "detour"), {"route", "detour", "direct", "travel"});
-  expect_says(refusal("threads", "-1"), {"threads", "-1"});
+  // The larger ones would be 1 thread, or thousands of millions, in 32 bits.
+  for (const char *value : {"-1", "4097", "4294967297", "100000000000"})
+    expect_says(refusal("threads", value), {"threads", value, "[0, 4096]"});
   expect_says(refusal("threads", "two"), {"threads", "two"});
+  EXPECT_EQ(refusal("threads", "4096"), "");
   expect_says(refusal("seed", "1.5"), {"seed", "1.5"});
   expect_says(refusal("pair", "gausian"), {"gausian", "gaussian", "laplacian"});
   expect_says(refusal("colour", "red"), {"colour"});

@@ -1,16 +1,14 @@
 // flashring-bench as a user meets it: the arithmetic of its line against counts by hand, on 1, 2 and 3 ranks, and what
 // it says to bad input. Times are not tested.
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
-#include <array>
-#include <cstdio>
-#include <fstream>
+#include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "drivers/program.hpp"
 #include "flashring/options.hpp"
 #include "flashring/tile.hpp"
 
@@ -19,24 +17,12 @@ namespace {
 
 using Json = nlohmann::json;
 
-struct Outcome {
-  int code = -1;
-  std::string output;
-};
-
 /// `ranks` 0: without mpirun. Standard error is left out unless asked for.
 Outcome run(int ranks, const std::string &arguments, bool with_errors = false) {
   const std::string launcher =
       ranks == 0 ? std::string() : std::string(FLASHRING_MPIEXEC) + " -n " + std::to_string(ranks) + " ";
-  const std::string command =
-      launcher + FLASHRING_BENCH + " " + arguments + (with_errors ? " 2>&1" : " 2>/dev/null") + " </dev/null";
-  Outcome result;
-  FILE *pipe = popen(command.c_str(), "r");
-  std::array<char, 4096> buffer{};
-  while (fgets(buffer.data(), buffer.size(), pipe) != nullptr) result.output += buffer.data();
-  const int status = pclose(pipe);
-  result.code = WIFEXITED(status) ? WEXITSTATUS(status) : 255;
-  return result;
+  return run_command(launcher + FLASHRING_BENCH + " " + arguments + (with_errors ? " 2>&1" : " 2>/dev/null") +
+                     " </dev/null");
 }
 
 /// The one line of a short run.
@@ -48,10 +34,7 @@ Json line_of(int ranks, const std::string &arguments) {
 }
 
 void expect_error(int ranks, const std::string &arguments, std::initializer_list<const char *> words) {
-  const Outcome result = run(ranks, arguments, true);
-  EXPECT_EQ(result.code, 2) << arguments << "\n" << result.output;
-  for (const char *word : words)
-    EXPECT_NE(result.output.find(word), std::string::npos) << arguments << "\nlacks: " << word << "\n" << result.output;
+  expect_refused(run(ranks, arguments, true), arguments, words);
 }
 
 /// Rows of every tile when N rows are cut into `ranks` even blocks, the first ones a row longer, and those into tiles.
@@ -124,9 +107,9 @@ void expect_arithmetic(const Json &line) {
   if (line["limit_seconds"].is_null()) return;
   const double limit = line["limit_seconds"];
   expect_near(line["fraction"], limit / seconds);
-  expect_near(line["fraction_best"], limit / line["seconds_best"].get<double>());
   expect_near(line["limit_pairs_per_second"], n * n / limit);
   if (line["mode"] == "scale") return;
+  expect_near(line["fraction_best"], limit / line["seconds_best"].get<double>());
   const Rates rates = rates_of(line["rates"]);
   const double workers = line["ranks"].get<double>() * line["threads"].get<double>();
   expect_near(limit, (counted.one * rates.seconds(one) + counted.both * rates.seconds(both)) / workers);
@@ -158,10 +141,11 @@ TEST(Bench, TileCountsEveryPairOfTilesOnce) {
 
 TEST(Bench, OneSidedWorkCountsEveryEntry) {
   for (const char *what : {"-sides own", "-row logsumexp", "-row logsumexp -sides own -columns 5 -precision fp32",
-                           "-row logsumexp -pair inner_exp:s=0.1"}) {
+                           "-row logsumexp -pair inner_exp:s=0.1", "-row logsumexp -pair inner_exp:s=100"}) {
     const Json line = line_of(0, std::string("tile -n 600 -d 4 ") + what);
     expect_arithmetic(line);
     EXPECT_EQ(line["sides"], "own");
+    EXPECT_EQ(line["options"]["sides"], "own");
     EXPECT_EQ(line["pairs"], 600 * 600);
   }
 }
@@ -179,6 +163,36 @@ TEST(Bench, RefStatesNoLimitAndCountsAsByHand) {
     EXPECT_TRUE(line[field].is_null()) << field;
 }
 
+/// Two tiles: two one-sided pairs of tiles and one for both sides. A pair of points with few features takes a
+/// subtraction and a multiply-add for each, with many a multiply-add for each and one sum of norms; then one
+/// exponential, and a multiply-add for each side. A multiply-add is 2 operations, an exponential 10.
+TEST(Bench, OperationsOfTheGaussianAreThoseCountedByHand) {
+  const Backend &simd = find_backend("simd");
+  const std::string common = "tile -backend simd -precision fp32 -n " + std::to_string(2 * simd.tile_rows);
+  const double pairs = static_cast<double>(simd.tile_rows) * simd.tile_rows;
+  const Json few = line_of(0, common + " -d 3");
+  const TileCost of_few = simd.cost(shape_of(few), Sides::both);
+  EXPECT_EQ(of_few.multiply_adds, 3 + 2);
+  EXPECT_EQ(of_few.adds, 3);
+  EXPECT_EQ(of_few.exponentials, 1);
+  EXPECT_EQ(of_few.products, 0);
+  EXPECT_EQ(few["flops"], pairs * (2 * (2 * 4 + 3 + 10) + (2 * 5 + 3 + 10)));
+  const Json many = line_of(0, common + " -d 17");
+  const TileCost of_many = simd.cost(shape_of(many), Sides::both);
+  EXPECT_EQ(of_many.multiply_adds, 17 + 2);
+  EXPECT_EQ(of_many.adds, 1);
+  EXPECT_EQ(of_many.exponentials, 1);
+  EXPECT_EQ(of_many.products, 0);
+  EXPECT_EQ(many["flops"], pairs * (2 * (2 * 18 + 1 + 10) + (2 * 19 + 1 + 10)));
+}
+
+/// Independent standard normal features: the median squared distance is taken as 2d.
+TEST(Bench, TheLengthScaleNeedsNoSample) {
+  EXPECT_EQ(line_of(0, "tile -n 300 -d 4")["pair"], "gaussian:beta=0.0625");
+  EXPECT_EQ(line_of(0, "tile -n 300 -d 8 -pair laplacian")["pair"], "laplacian:ell=4");
+  EXPECT_EQ(line_of(0, "tile -n 300 -d 8 -beta 0.5")["pair"], "gaussian:beta=0.5");
+}
+
 TEST(Bench, PassOnOneTwoAndThreeRanks) {
   for (const int ranks : {1, 2, 3})
     for (const char *what : {"-n 700 -d 3 -precision fp32", "-n 1000 -d 20 -columns 9 -threads 2"}) {
@@ -193,10 +207,11 @@ TEST(Bench, PassOnOneTwoAndThreeRanks) {
     }
 }
 
-/// In fp64 the formula counts what a pass needs and a little more; stacks and buffers of libraries come on top.
+/// In fp64 the formula counts what a pass needs and a little more; stacks and buffers of libraries, about 3 MB, come on
+/// top.
 TEST(Bench, MemoryOfAPassIsThatOfTheFormula) {
   for (const int ranks : {1, 2, 3}) {
-    const Json line = line_of(ranks, "pass -n 10000 -d 64 -threads 1");
+    const Json line = line_of(ranks, "pass -n 30000 -d 64 -threads 1");
     std::printf("%d ranks: %.1f MB measured, %.1f MB by formula\n", ranks, 1e-6 * line["memory_bytes"].get<double>(),
                 1e-6 * line["memory_formula_bytes"].get<double>());
     EXPECT_LT(line["memory_ratio"], 1.3);
@@ -237,6 +252,9 @@ TEST(Bench, ScaleIsMeasuredAgainstOneThread) {
     expect_near(line["limit_seconds"], single / workers);
     expect_near(line["speedup"], single / line["seconds"].get<double>());
     expect_near(line["fraction"], line["speedup"].get<double>() / workers);
+    EXPECT_LE(line["single_seconds_best"], single);
+    expect_near(line["fraction_best"],
+                line["single_seconds_best"].get<double>() / workers / line["seconds_best"].get<double>());
   }
 }
 
@@ -260,20 +278,42 @@ TEST(Bench, BadOptions) {
   expect_error(0, "tile -columns 0", {"-columns: 0", "[1, 64]"});
   expect_error(0, "tile -n 0", {"-n: 0"});
   expect_error(0, "tile -d x", {"-d: 'x'"});
+  expect_error(0, "tile -d 0", {"-d: 0", "[1, 1048576]"});
+  expect_error(2, "pass -d 1048577", {"-d: 1048577", "[1, 1048576]"});
   expect_error(0, "tile -repeats 0", {"-repeats: 0"});
   expect_error(0, "tile -seconds -1", {"-seconds: -1"});
+  expect_error(0, "tile -seconds nan", {"-seconds: nan", "finite"});
   expect_error(0, "tile -row max", {"-row: 'max'", "sum, logsumexp"});
   expect_error(0, "tile -sides left", {"-sides: 'left'", "both, own"});
   expect_error(0, "tile -row logsumexp -sides both", {"-row logsumexp", "-sides own"});
   expect_error(2, "pass -row logsumexp", {"-row belongs to mode tile"});
   expect_error(0, "tile -threads 2", {"-threads", "pass or scale"});
+  expect_error(0, "pass -threads 4294967297", {"-threads: 4294967297", "[0, 4096]"});
+  expect_error(0, "tile -route travel", {"-route belongs to the other modes"});
+  expect_error(0, "tile -exchange auto", {"-exchange belongs to the other modes"});
+  expect_error(0, "tile -transport self", {"-transport belongs to the other modes"});
+  expect_error(0, "tile -alpha 1", {"unused option -alpha"});
   expect_error(2, "tile", {"one rank", "2"});
   expect_error(0, "tile -backend gpu", {"gpu", "ref", "simd"});
+  expect_error(0, "tile -backend simd:avx9", {"simd:avx9", "auto, ref, ", "simd:scalar"});
   expect_error(0, "tile -precision half", {"half", "fp64, fp32"});
   expect_error(0, "tile -pair inner_exp", {"inner_exp:s=VALUE"});
   expect_error(0, "tile -points x.npy", {"unused option -points"});
   expect_error(0, "pass tile", {"'tile'"});
+  for (const char *mode : {"pass", "ring", "scale"})
+    expect_error(2, std::string(mode) + " -n 2000 -d 2 -pair inner_exp:s=100", {"inner_exp:s=100", "an s nearer to 0"});
   expect_error(2, "pass -n 100000000000", {"this run needs", "would fit"});
+  expect_error(2, "ring -n 100000000000", {"every exchange and route", "fewer points, or mode pass"});
+}
+
+/// An error that every rank has is said once, with one rank's name at most.
+TEST(Bench, ErrorsAreSaidOnce) {
+  for (const char *what : {"pass -n 2000 -pair inner_exp:s=100", "pass -pair inner_exp", "pass -backend gpu"}) {
+    const Outcome result = run(2, what, true);
+    EXPECT_EQ(result.output.find("error:"), result.output.rfind("error:")) << result.output;
+    EXPECT_EQ(result.output.find("rank 0: rank 0:"), std::string::npos) << result.output;
+    EXPECT_EQ(result.output.find("ABORT"), std::string::npos) << result.output;
+  }
 }
 
 }  // namespace

@@ -168,11 +168,7 @@ TEST_F(RunControl, AFullDisk) {
                              " -n 3 " + FLASHRING_DIFFMAP +
                              " -generate normal:n=20000,d=3 -beta 30 -nev 9 -eps_max_it 1 -output " + disk +
                              "/out 2>&1; ls " + disk + "/out'";
-  FILE *pipe = popen(script.c_str(), "r");
-  std::string output;
-  std::array<char, 4096> buffer{};
-  while (fgets(buffer.data(), buffer.size(), pipe) != nullptr) output += buffer.data();
-  pclose(pipe);
+  const std::string output = run_command(script).output;
   for (const char *words : {"error", "make room", "not written: results.h5"})
     EXPECT_NE(output.find(words), std::string::npos) << words << "\n" << output;
   for (const char *file : {"\nresults.h5", "\nreport.json", "unfinished\n"})

@@ -1,4 +1,4 @@
-// Diffusion maps end to end: golden values of the specification, invariances, signs, diagnoses.
+// Diffusion maps end to end: golden values, invariances, signs, diagnoses.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -189,6 +189,26 @@ TEST(DiffusionMap, DiagnosesInWords) {
   EXPECT_TRUE(says(plain, "effective neighbours"));
   EXPECT_FALSE(says(plain, "isolated"));
   EXPECT_FALSE(says(plain, "disconnected"));
+}
+
+// Points and their tiles, the widest block of columns, the basis, the pairs that come out, and two visiting blocks with
+// columns and sums. Beyond it are scalings, and copies while vectors leave the solver. (test_run_control holds the plan
+// against real runs.)
+TEST(DiffusionMap, PlansToTakeLittleMoreThanItsVectors) {
+  constexpr double pairs = 10;
+  constexpr double basis = 25;  // SLEPc's default for 10 pairs
+  for (const int d : {3, 64})
+    for (const char *precision : {"fp64", "fp32"}) {
+      OperatorOptions options;
+      options.set("pair", "gaussian:beta=1");
+      options.set("precision", precision);
+      options.set("exchange", "ring");
+      const RunPlan plan = plan_diffusion_map(world(), options, {1000000, d}, static_cast<int>(pairs));
+      const double rows = 1e6 / world().size();
+      double numbers = 2 * d + pairs + basis + pairs;
+      if (world().size() > 1) numbers += 2 * (d + 2 * pairs);
+      EXPECT_LE(plan.peak(), 1.3 * 8 * rows * numbers) << precision << " d=" << d;
+    }
 }
 
 }  // namespace

@@ -42,6 +42,23 @@ TEST_P(Bits, AreTheSameForAnyNumberOfThreads) {
   }
 }
 
+// With many tiles a thread takes several pairs at a time: a quarter of the shorter side's tiles over all threads, 4 at
+// most. 66 tiles are 4 pairs for up to 4 threads and 2 for 8. On one rank: others have fewer tiles.
+TEST(BitsOfBatches, AreTheSameForAnyNumberOfThreads) {
+  if (world().size() > 1) GTEST_SKIP() << "fewer tiles on a rank";
+  const std::size_t many = 4200;  // 65 full tiles of backend ref and a ragged one
+  const PointSet points = random_points(many, 1, 95);
+  const std::vector<double> x = random_numbers(2 * many, 96);
+  OperatorOptions options =
+      options_of({{"pair", "gaussian"}, {"beta", "2"}, {"precision", "fp64"}, {"backend", "ref"}});
+  KernelOperator one = make_operator(points, options);
+  const std::vector<double> y = apply(one, x, 2);
+  for (options.threads = 2; options.threads <= 8; ++options.threads) {
+    KernelOperator op = make_operator(points, options);
+    EXPECT_EQ(apply(op, x, 2), y) << options.threads << " threads";
+  }
+}
+
 /// The matrix of an operator, column by column.
 std::vector<double> matrix(KernelOperator &op, int columns) {
   std::vector<double> k;

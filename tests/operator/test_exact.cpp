@@ -1,4 +1,4 @@
-// The exact sets of the specification, section 10: the whole product against fast Fourier and Walsh-Hadamard
+// The sets with known eigenvalues of docs/mathematics.md: the whole product against fast Fourier and Walsh-Hadamard
 // transforms, and eigenvectors that are known in closed form, for alpha = 0, 1/2, 1 (which must not matter), fp64 and
 // fp32.
 #include <gtest/gtest.h>

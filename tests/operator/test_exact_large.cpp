@@ -1,4 +1,4 @@
-// The hypercube of the specification (E3) at sizes that one dense matrix would not reach: 2^13 points in fp64, 2^16 in
+// The hypercube (docs/mathematics.md, E3) at sizes that one dense matrix would not reach: 2^13 points in fp64, 2^16 in
 // fp32 (4.3e9 pairs), whole products against the Walsh-Hadamard transform.
 #include <gtest/gtest.h>
 

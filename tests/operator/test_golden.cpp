@@ -1,5 +1,5 @@
-// Golden numbers: the four points of the specification (section 10), random points for every pair function and alpha =
-// 0, 0.3, 1, and the digits, all from dense computations made apart (tests/golden/README.md).
+// Golden numbers: four points on a line, random points for every pair function and alpha = 0, 0.3, 1, and the digits,
+// all from dense computations made apart (tests/golden/README.md).
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -23,7 +23,7 @@ const FourPoints four_points[] = {{"0",
                                    {.881045906992, .477105651314, .097225116695},
                                    {-.790904809790, -.631356336462, -.252458415848, 1.728194075001}}};
 
-TEST(Golden, FourPointsOfTheSpecification) {
+TEST(Golden, FourPoints) {
   const PointSet points{1, {0, 1, 2, 4}};
   const double density[] = {1.742201405577, 2.224170315964, 1.877201226186, 1.146779742403};
   for (const FourPoints &known : four_points) {

@@ -1,4 +1,4 @@
-// What no motion of the points may change (specification, section 10, E7): rows that sum to 1, the stationary law,
+// What no motion of the points may change: rows that sum to 1, the stationary law,
 // permutations, translations of distance kernels, rotations.
 #include <gtest/gtest.h>
 

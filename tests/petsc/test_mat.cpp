@@ -22,7 +22,7 @@ constexpr double alpha = 0.3;
 // Every entry of the dense matrix and of the product is a sum of 83 terms below 1 with errors of some 1e-16.
 constexpr double tolerance = 1e-13;
 
-/// The dense matrix of a form, row-major, from the plain definition (section 2 of the specification).
+/// The dense matrix of a form, row-major, from the plain definition (docs/mathematics.md, "Operators").
 std::vector<double> dense(Form form) {
   const auto alone = make_self_communicator();
   const PointBlock points = generate_points(point_set, *alone);

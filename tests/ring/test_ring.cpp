@@ -181,6 +181,27 @@ TEST_P(RingSums, SameBitsForAnyThreadsAndAgain) {
   }
 }
 
+// Threads take several pairs at a time when a quarter of a visit's tile rows over the threads is more than one: 33
+// tiles of a rank make 4 pairs for 2 threads and 2 for 4; 17 tiles of each of two ranks make 2 for 2.
+TEST_P(RingSums, SameBitsWhenThreadsTakeSeveralPairs) {
+  Problem p = problem();
+  if (p.backend != "ref" || world().size() > 2) GTEST_SKIP() << "ref has the smallest tiles, and two ranks are enough";
+  const auto tile = static_cast<std::size_t>(find_backend(p.backend).tile_rows);
+  const bool alone = world().size() == 1;
+  p.columns = 1;
+  p.square = true;
+  p.sides = Sides::both;
+  p.own = random_points(32 * tile + 9, 1, 37);
+  const auto rows = RowPartition::contiguous(static_cast<std::int64_t>(p.own.count()), world().size());
+  const Sums one = run(p, rows, rows);
+  for (const int threads : alone ? std::vector{2, 4} : std::vector{2}) {
+    p.options.threads = threads;
+    const Sums sums = run(p, rows, rows);
+    EXPECT_EQ(sums.own, one.own) << threads << " threads";
+    EXPECT_EQ(sums.visiting, one.visiting) << threads << " threads";
+  }
+}
+
 std::string param_name(const ::testing::TestParamInfo<std::tuple<RowKind, Route, std::string>> &param) {
   return std::string(row_rule(std::get<0>(param.param)).name) +
          (std::get<1>(param.param) == Route::direct ? "_direct_" : "_travel_") + std::get<2>(param.param);

@@ -1,4 +1,4 @@
-// The dense operator: density, weights, degree and products of the specification's section 2 in long double, with
+// The dense operator: density, weights, degree and products of docs/mathematics.md, "Operators", in long double, with
 // bounds for what a computation in fp64 (set-up) and the working precision (products) may differ by.
 #pragma once
 
@@ -17,7 +17,7 @@ class DenseOperator {
                 const std::vector<double> &measure = {});
 
   std::size_t rows() const { return density_.size(); }
-  /// Vectors of section 2 with bounds for fp64. `log_shift`: k is divided by its exponential first.
+  /// Vectors of the operator with bounds for fp64. `log_shift`: k is divided by its exponential first.
   Bounded density(double log_shift = 0) const;
   Bounded weight(double log_shift = 0) const;
   Bounded degree(double log_shift = 0) const;

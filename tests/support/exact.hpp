@@ -1,5 +1,5 @@
-// Point sets whose kernel matrix a fast transform diagonalises (specification, section 10): tori of regular polygons
-// (Fourier) and hypercubes (Walsh-Hadamard). Everything in long double.
+// Point sets whose kernel matrix a fast transform diagonalises (docs/mathematics.md, E1 to E3): tori of regular
+// polygons (Fourier) and hypercubes (Walsh-Hadamard). Everything in long double.
 #pragma once
 
 #include <string>

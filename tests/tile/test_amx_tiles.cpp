@@ -1,6 +1,7 @@
 // Tiles of backend amx against the long double oracle, on the emulated unit everywhere and on the hardware where there
 // is one: pair functions x row rules x fp32, reduced x features x columns x sides, masks with 64-bit rows. (The tests
-// that run over all backends cover it too, with fp64 and fp32 and full tiles.)
+// that run over all backends cover it too: test_conformance and test_tile_calls with full tiles, the latter in all
+// precisions.)
 //
 // fp32 must hold the bounds of support/tolerance.hpp like any backend. For reduced the error of the unit's products
 // takes the place of roundings, as Backend::error states it for the two points.
@@ -64,9 +65,19 @@ struct Problem {
     evaluate(backend, shape, own, visiting, all_pairs(own, visiting, sides, masked));
   }
 
+  /// The last table is kept: points depend on the number of features alone, and lists change it last.
+  const PairTable &plain_table(const std::string &text) const {
+    static std::string last;
+    static PairTable kept;
+    const std::string now = text + " d=" + std::to_string(shape.features);
+    if (now != last) kept = make_table(oracle_pair(text), own_points, visiting_points);
+    last = now;
+    return kept;
+  }
+
   PairTable table(const std::string &text) const {
     const OraclePair pair = oracle_pair(text);
-    PairTable t = make_table(pair, own_points, visiting_points);
+    PairTable t = plain_table(text);
     if (shape.precision == Precision::reduced) {
       const std::vector<int> single_own(own_rows, 1);
       const std::vector<int> single_visiting(visiting_rows, 1);
@@ -156,6 +167,20 @@ TEST_P(Amx, Conformance) {
              });
   if (std::getenv("FLASHRING_TEST_RATIOS") != nullptr)
     std::printf("largest error in units of its bound: fp32 %.3f, reduced %.3f\n", worst[0], worst[1]);
+}
+
+// Columns below, at and above one width of the unit and above two; 9 features of a register's 32, and 16 registers and
+// one feature more.
+TEST_P(Amx, WidthsOfColumnsAndFeatures) {
+  for (const auto &[d, columns] : std::vector<std::pair<int, std::vector<int>>>{{9, {15, 16, 17, 33}}, {513, {1, 17}}})
+    for (const char *pair : {"gaussian", "inner_exp"})
+      for (const RowKind row : {RowKind::sum, RowKind::logsumexp})
+        for (const Precision precision : {Precision::fp32, Precision::reduced})
+          for (const int c : columns) {
+            const std::string text = spread_pair(pair, d);
+            SCOPED_TRACE(describe(text, row, precision, d, c));
+            Problem(name(), text, row, precision, d, c).check(text, false);
+          }
 }
 
 TEST_P(Amx, OtherShapesAreThoseOfSimd) {

@@ -100,11 +100,13 @@ class StatedErrors : public ::testing::TestWithParam<std::tuple<std::string, Pre
   }
 };
 
-// A bound that nothing comes near would say nothing, so some weight must be off by a 50th of it. Where all errors go
-// one way about a third is met: halves instead of whole roundings in each step. 50 leaves room for formulas whose own
-// roundings are few. ref computes in fp64 whatever the precision.
+// A bound that nothing comes near would say nothing, so some weight must be off by a 20th of it. Where all errors go
+// one way about a third is met: halves instead of whole roundings in each step. A 20th leaves room for formulas whose
+// own roundings are few. ref, whose inner products round least, meets a 40th, and computes in fp64 whatever the
+// precision.
 TEST_P(StatedErrors, HoldForEveryWeightAndAreMet) {
-  const bool met = std::get<0>(GetParam()) != "ref" || precision() == Precision::fp64;
+  const bool is_ref = std::get<0>(GetParam()) == "ref";
+  const bool met = !is_ref || precision() == Precision::fp64;
   for (const std::string &pair : all_pair_names())
     for (const int d : {1, 3, 8, 9, 17, 64, 193, 513}) {
       if (is_slow(pair, d)) continue;
@@ -112,7 +114,7 @@ TEST_P(StatedErrors, HoldForEveryWeightAndAreMet) {
       const double worst = largest_of_stated(backend(), shape(text, d), text, 64);
       EXPECT_LE(worst, 1) << text << " d=" << d;
       if (met) {
-        EXPECT_GE(worst, 1.0 / 50) << text << " d=" << d;
+        EXPECT_GE(worst, is_ref ? 1.0 / 40 : 1.0 / 20) << text << " d=" << d;
       }
       if (std::getenv("FLASHRING_TEST_RATIOS") != nullptr)
         std::printf("error in units of the stated one %.3f  %s %s %s d=%d\n", worst, std::get<0>(GetParam()).c_str(),
@@ -180,10 +182,13 @@ Real weight_error(const std::vector<T> &weights, const PairTable &table) {
   return worst;
 }
 
-/// Largest error of K x, (own), when each weight has `relative` beside its own error.
+/// Errors of K x by row, relative to sums of magnitudes: the largest, and their root mean square.
+struct SumErrors {
+  Real largest = 0, typical = 0;
+};
 template <class T>
-Real sum_of_errors(const std::vector<T> &weights, const PairTable &table, const std::vector<double> &x, Real relative) {
-  Real worst = 0;
+SumErrors errors_of_sums(const std::vector<T> &weights, const PairTable &table, const std::vector<double> &x) {
+  SumErrors errors;
   for (std::size_t i = 0; i < table.own; ++i) {
     Real error = 0;
     Real size = 0;
@@ -192,17 +197,20 @@ Real sum_of_errors(const std::vector<T> &weights, const PairTable &table, const 
       error += (weights[table.at(i, j)] - exact) * x[j];
       size += exact * std::abs(x[j]);
     }
-    worst = std::max(worst, std::abs(error) + relative * size);
+    errors.largest = std::max(errors.largest, std::abs(error) / size);
+    errors.typical += error / size * error / size / static_cast<Real>(table.own);
   }
-  return worst;
+  errors.typical = std::sqrt(errors.typical);
+  return errors;
 }
 
-// Weights: the plain computation takes the polynomial of degree 3 that comes to mind first. Sums: how far errors of
-// polynomials cancel in a sum is chance, so there the plain one has exact exponentials and the largest error of a
-// polynomial, 1e-4, on top.
+// The plain computation takes the polynomial of degree 3 that comes to mind first. How far errors cancel in one sum is
+// chance: sums of weights are compared by the root mean square over rows, single ones with exact exponentials and the
+// largest error of a polynomial, 1e-4, on top. ref computes in fp64 and is left out.
 TEST_P(Reduced, IsAtMostTwiceAsFarOffAsThePlainComputation) {
+  if (GetParam() == "ref") GTEST_SKIP() << "ref computes in fp64";
   for (const char *pair : {"gaussian", "matern32", "inner_exp"})
-    for (const int d : {9, 16, 64, 193}) {
+    for (const int d : {3, 9, 16, 64, 193}) {
       const std::string text = spread_pair(pair, d);
       SCOPED_TRACE(text);
       const Sets sets(backend(), random_points(own_rows, d, 1), random_points(visiting_rows, d, 2));
@@ -221,15 +229,16 @@ TEST_P(Reduced, IsAtMostTwiceAsFarOffAsThePlainComputation) {
       const Real ours = weight_error(weights, table);
       const Real of_plain = weight_error(plain, table);
       EXPECT_LE(ours, 2 * of_plain);
-      for (const bool positive : {true, false}) {
-        std::vector<double> x = random_numbers(visiting_rows, 7);
-        if (positive) x.assign(visiting_rows, 1.0);
-        EXPECT_LE(sum_of_errors(weights, table, x, 0), 2 * sum_of_errors(smooth, table, x, 1e-4L))
-            << (positive ? "sums of weights" : "sums with signs");
-      }
+      const std::vector<double> ones(visiting_rows, 1.0);
+      const std::vector<double> signs = random_numbers(visiting_rows, 7);
+      const Real sums = errors_of_sums(weights, table, ones).typical;
+      const Real of_plain_sums = errors_of_sums(plain, table, ones).typical;
+      EXPECT_LE(sums, 2 * of_plain_sums) << "sums of weights";
+      for (const std::vector<double> &x : {ones, signs})
+        EXPECT_LE(errors_of_sums(weights, table, x).largest, 2 * (errors_of_sums(smooth, table, x).largest + 1e-4L));
       if (std::getenv("FLASHRING_TEST_RATIOS") != nullptr)
-        std::printf("%s %s: error %.2Le, of the plain computation %.2Le\n", GetParam().c_str(), text.c_str(), ours,
-                    of_plain);
+        std::printf("%s %s d=%d: error %.2Le, of the plain computation %.2Le; of sums %.2Le, %.2Le\n",
+                    GetParam().c_str(), text.c_str(), d, ours, of_plain, sums, of_plain_sums);
     }
 }
 
@@ -269,6 +278,24 @@ TEST_P(Reduced, AndOtherPrecisionsAreSymmetric) {
         for (std::size_t i = 0; i < own_rows; ++i)
           for (std::size_t j = 0; j < visiting_rows; ++j)
             ASSERT_EQ(one[i * visiting_rows + j], back[j * own_rows + i]) << i << "," << j;
+      }
+}
+
+// Differences of equal points are exactly 0, and so is the root of 0: no weight of a point with itself is short of 1.
+// More features would sum norms, whose roundings leave a distance.
+TEST_P(Reduced, AndOtherPrecisionsGiveCoincidentPointsExactlyOne) {
+  for (const Precision precision : {Precision::fp64, Precision::fp32, Precision::reduced})
+    for (const char *pair : {"gaussian", "laplacian", "matern32", "matern52", "rational_quadratic"})
+      for (int d = 1; d <= 8; ++d) {
+        SCOPED_TRACE(std::string(pair) + " d=" + std::to_string(d) + " " + to_string(precision));
+        const TileShape shape{parse_pair(spread_pair(pair, d)), RowKind::sum, 0, precision, d, 1, {}};
+        const PointSet points = random_points(own_rows, d, 11);
+        const Sets sets(backend(), points, points);
+        for (const int columns : {1, 64}) {
+          const std::vector<double> k =
+              single_weights(backend(), shape, sets.own, sets.own_tiles, sets.visiting, sets.visiting_tiles, columns);
+          for (std::size_t i = 0; i < own_rows; ++i) ASSERT_EQ(k[i * own_rows + i], 1) << "row " << i;
+        }
       }
 }
 

@@ -1,5 +1,6 @@
 // What a tile call promises beside its sums: masks by 64-bit rows, states that are added to, padding that stays apart,
-// both sides at once, calls without work, centring, weights far below the smallest number, and the lanes in use.
+// both sides at once, calls without work, centring, weights far below the smallest number, and the lanes in use. With
+// few features and with many, where backends sum norms, 16-bit numbers or products of a matrix unit.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -7,48 +8,73 @@
 #include <limits>
 
 #include "flashring/check.hpp"
+#include "flashring/options.hpp"
 #include "support/scatter.hpp"
+#include "support/stated.hpp"
 #include "support/tiles.hpp"
 #include "support/tolerance.hpp"
 
 namespace flashring::test {
 namespace {
 
-constexpr int features = 5;
 constexpr int columns = 3;
 constexpr double infinity = std::numeric_limits<double>::infinity();
 
-/// Two sides with random points, columns and log weights for one backend, row rule and precision.
+/// What a test is run for.
+struct Case {
+  std::string backend;
+  RowKind row;
+  Precision precision;
+  int features;
+};
+
+/// Two sides with random points, columns and log weights for one case.
 struct Bench {
-  Bench(const std::string &name, RowKind row, Precision precision, const std::string &text = "gaussian:beta=0.7",
-        int c = columns, Mask mask = {}, std::int64_t own_first = 0, std::int64_t visiting_first = 0,
-        std::vector<double> mean = {}, double offset = 0)
-      : backend(find_backend(name)),
-        shape{parse_pair(text), row, 0, precision, features, c, mask},
+  Bench(const Case &of, const std::string &text = "gaussian:beta=0.7", int c = columns, Mask mask = {},
+        std::int64_t own_first = 0, std::int64_t visiting_first = 0, const std::vector<double> &mean = {},
+        double offset = 0)
+      : backend(find_backend(of.backend)),
+        shape{parse_pair(text), of.row, 0, of.precision, of.features, c, mask},
         own_counts{backend.tile_rows, 9},
         visiting_counts{std::min(backend.tile_rows, 41), 1},
-        own_points(shifted(count(own_counts), 21, offset)),
-        visiting_points(shifted(count(visiting_counts), 22, offset)),
+        own_points(shifted(count(own_counts), of.features, 21, offset)),
+        visiting_points(shifted(count(visiting_counts), of.features, 22, offset)),
         own(backend, shape, own_points, make_tile_list(own_first, own_counts), mean),
         visiting(backend, shape, visiting_points, make_tile_list(visiting_first, visiting_counts), mean),
-        table(make_table(oracle_pair(text), own_points, visiting_points, mean)) {
+        table(table_for(of, text, mean)) {
     own_values = random_numbers(own_points.count() * static_cast<std::size_t>(c), 23);
     visiting_values = random_numbers(visiting_points.count() * static_cast<std::size_t>(c), 24);
     own_weights = random_numbers(own_points.count(), 25);
     visiting_weights = random_numbers(visiting_points.count(), 26);
     own.set_columns(own_values);
     visiting.set_columns(visiting_values);
-    if (row_rule(row).scalars > 0) own.set_log_weights(own_weights);
-    if (row_rule(row).scalars > 0) visiting.set_log_weights(visiting_weights);
+    if (row_rule(of.row).scalars > 0) own.set_log_weights(own_weights);
+    if (row_rule(of.row).scalars > 0) visiting.set_log_weights(visiting_weights);
     hide(table, own.global_rows(), visiting.global_rows(), mask.causal, mask.exclude_self);
   }
 
+  /// Nothing hidden yet. The last table is kept: masks and first rows do not change it.
+  const PairTable &table_for(const Case &of, const std::string &text, const std::vector<double> &mean) const {
+    static std::string last;
+    static PairTable kept;
+    const std::string now = of.backend + row_rule(of.row).name + to_string(of.precision) +
+                            " d=" + std::to_string(of.features) + " columns=" + std::to_string(shape.columns) + text +
+                            (mean.empty() ? "" : " centred");
+    if (now == last) return kept;
+    kept = make_table(oracle_pair(text), own_points, visiting_points, mean);
+    if (of.precision == Precision::reduced)
+      kept = with_stated_errors(kept, oracle_pair(text), tile_norms(own_points, own.tiles(), mean),
+                                tile_norms(visiting_points, visiting.tiles(), mean), backend.error(shape),
+                                unit_roundoff(of.precision));
+    last = now;
+    return kept;
+  }
   static std::size_t count(const std::vector<int> &counts) {
     std::size_t sum = 0;
     for (const int rows : counts) sum += static_cast<std::size_t>(rows);
     return sum;
   }
-  static PointSet shifted(std::size_t rows, std::uint64_t seed, double offset) {
+  static PointSet shifted(std::size_t rows, int features, std::uint64_t seed, double offset) {
     PointSet points = random_points(rows, features, seed);
     for (double &x : points.rows) x += offset;
     return points;
@@ -78,22 +104,26 @@ struct Bench {
   std::vector<double> own_values, visiting_values, own_weights, visiting_weights;
 };
 
-class TileCalls : public ::testing::TestWithParam<std::tuple<std::string, RowKind, Precision>> {
+using Parameters = std::tuple<std::string, RowKind, Precision, int>;
+
+class TileCalls : public ::testing::TestWithParam<Parameters> {
  protected:
-  std::string name() const { return std::get<0>(GetParam()); }
-  RowKind row() const { return std::get<1>(GetParam()); }
-  Precision precision() const { return std::get<2>(GetParam()); }
+  static Case tested() {
+    const auto &[name, row, precision, features] = GetParam();
+    return {name, row, precision, features};
+  }
+  static RowKind row() { return std::get<1>(GetParam()); }
 };
 
 TEST_P(TileCalls, NoPairsNoChange) {
-  Bench bench(name(), row(), precision());
+  Bench bench(tested());
   const auto before = bench.own.state().copy();
   evaluate(bench.backend, bench.shape, bench.own, bench.visiting, {});
   EXPECT_EQ(bench.own.state().copy(), before);
 }
 
 TEST_P(TileCalls, BothSidesEqualOwnPlusVisiting) {
-  Bench bench(name(), row(), precision());
+  Bench bench(tested());
   bench.run(Sides::both);
   const std::vector<double> own = bench.own.finish();
   const std::vector<double> visiting = bench.visiting.finish();
@@ -113,7 +143,7 @@ TEST_P(TileCalls, BothSidesEqualOwnPlusVisiting) {
 }
 
 TEST_P(TileCalls, StatesAreAddedTo) {
-  Bench bench(name(), row(), precision());
+  Bench bench(tested());
   bench.run(Sides::both);
   const auto once = bench.own.state().copy();
   bench.reset();
@@ -137,7 +167,7 @@ TEST_P(TileCalls, StatesAreAddedTo) {
 }
 
 TEST_P(TileCalls, StatePaddingDoesNotMatter) {
-  Bench bench(name(), row(), precision());
+  Bench bench(tested());
   bench.run(Sides::both);
   const std::vector<double> own = bench.own.finish();
   const std::vector<double> visiting = bench.visiting.finish();
@@ -159,7 +189,7 @@ TEST_P(TileCalls, MasksCompareRowsOf64Bits) {
          {std::int64_t{0}, std::int64_t{-5}, std::int64_t{11}, std::int64_t{1} << 32, -(std::int64_t{1} << 32)}) {
       SCOPED_TRACE("causal " + std::to_string(mask.causal) + " exclude_self " + std::to_string(mask.exclude_self) +
                    " visiting rows start " + std::to_string(offset) + " after own rows");
-      Bench bench(name(), row(), precision(), "gaussian:beta=0.7", columns, mask, base, base + offset);
+      Bench bench(tested(), "gaussian:beta=0.7", columns, mask, base, base + offset);
       bench.run(Sides::both, true);
       EXPECT_EQ(outside(bench.own.finish(), bench.expected_own()), "");
       EXPECT_EQ(outside(bench.visiting.finish(), bench.expected_visiting()), "");
@@ -168,7 +198,7 @@ TEST_P(TileCalls, MasksCompareRowsOf64Bits) {
 
 TEST_P(TileCalls, MaskedSumOfOneColumn) {
   // One column has kernels of its own.
-  Bench bench(name(), row(), precision(), "gaussian:beta=0.7", 1, {true, false}, 0, 30);
+  Bench bench(tested(), "gaussian:beta=0.7", 1, {true, false}, 0, 30);
   bench.run(Sides::both, true);
   EXPECT_EQ(outside(bench.own.finish(), bench.expected_own()), "");
   EXPECT_EQ(outside(bench.visiting.finish(), bench.expected_visiting()), "");
@@ -176,15 +206,15 @@ TEST_P(TileCalls, MaskedSumOfOneColumn) {
 
 TEST_P(TileCalls, UnmaskedPairsAreNotTested) {
   // `masked` says where the mask cuts; other pairs count in full, whatever the mask says.
-  Bench bench(name(), row(), precision(), "gaussian:beta=0.7", columns, {true, false}, 0, 5000);
+  Bench bench(tested(), "gaussian:beta=0.7", columns, {true, false}, 0, 5000);
   std::fill(bench.table.visible.begin(), bench.table.visible.end(), 1);
   bench.run(Sides::own, false);
   EXPECT_EQ(outside(bench.own.finish(), bench.expected_own()), "");
 }
 
 TEST_P(TileCalls, CentredPointsFarFromTheOrigin) {
-  const std::vector<double> mean(features, 100.0);
-  Bench bench(name(), row(), precision(), "matern52:ell=0.9", columns, {}, 0, 0, mean, 100.0);
+  const std::vector<double> mean(static_cast<std::size_t>(tested().features), 100.0);
+  Bench bench(tested(), "matern52:ell=0.9", columns, {}, 0, 0, mean, 100.0);
   bench.run(Sides::both);
   EXPECT_EQ(outside(bench.own.finish(), bench.expected_own()), "");
   EXPECT_EQ(outside(bench.visiting.finish(), bench.expected_visiting()), "");
@@ -192,69 +222,60 @@ TEST_P(TileCalls, CentredPointsFarFromTheOrigin) {
 
 TEST_P(TileCalls, WeightsFarBelowTheSmallestNumber) {
   // beta r^2 is some thousands: sums vanish, log-sum-exp does not.
-  Bench bench(name(), row(), precision(), "gaussian:beta=3000");
+  Bench bench(tested(), "gaussian:beta=3000");
   bench.run(Sides::both);
   EXPECT_EQ(outside(bench.own.finish(), bench.expected_own()), "");
   EXPECT_EQ(outside(bench.visiting.finish(), bench.expected_visiting()), "");
 }
 
 TEST_P(TileCalls, NegativeInnerExp) {
-  Bench bench(name(), row(), precision(), "inner_exp:s=-0.8");
+  Bench bench(tested(), "inner_exp:s=-0.8");
   bench.run(Sides::both);
   EXPECT_EQ(outside(bench.own.finish(), bench.expected_own()), "");
   EXPECT_EQ(outside(bench.visiting.finish(), bench.expected_visiting()), "");
 }
 
-std::string param_name(const ::testing::TestParamInfo<std::tuple<std::string, RowKind, Precision>> &info) {
-  std::string name = std::get<0>(info.param) + "_" + row_rule(std::get<1>(info.param)).name +
-                     (std::get<2>(info.param) == Precision::fp64 ? "_fp64" : "_fp32");
-  for (char &letter : name)
-    if (letter == ':') letter = '_';
-  return name;
+std::string param_name(const ::testing::TestParamInfo<Parameters> &info) {
+  const auto &[name, row, precision, features] = info.param;
+  return test_name(name + "_" + row_rule(row).name + "_" + to_string(precision) + "_d" + std::to_string(features));
 }
+
+const auto all_precisions = ::testing::Values(Precision::fp64, Precision::fp32, Precision::reduced);
+const auto few_and_many = ::testing::Values(5, 20);
 
 INSTANTIATE_TEST_SUITE_P(Every, TileCalls,
                          ::testing::Combine(::testing::ValuesIn(backends_to_test()),
-                                            ::testing::Values(RowKind::sum, RowKind::logsumexp),
-                                            ::testing::Values(Precision::fp64, Precision::fp32)),
+                                            ::testing::Values(RowKind::sum, RowKind::logsumexp), all_precisions,
+                                            few_and_many),
                          param_name);
 
-class LogSumExpCalls : public ::testing::TestWithParam<std::string> {};
+class LogSumExpCalls : public TileCalls {};
 
 TEST_P(LogSumExpCalls, HiddenSourcesAndRowsThatSeeNothing) {
-  for (const Precision precision : {Precision::fp64, Precision::fp32}) {
-    Bench bench(GetParam(), RowKind::logsumexp, precision, "gaussian:beta=0.7", columns, {true, false}, 0, 4);
-    for (std::size_t j = 0; j < bench.visiting_weights.size(); j += 2) bench.visiting_weights[j] = -infinity;
-    bench.visiting.set_log_weights(bench.visiting_weights);
-    bench.run(Sides::own, true);
-    const std::vector<double> out = bench.own.finish();
-    EXPECT_EQ(outside(out, bench.expected_own()), "");
-    for (std::size_t i = 0; i < 5; ++i) {  // rows 0..4 see nothing: visiting row 4 is hidden by its weight
-      EXPECT_EQ(out[i], -infinity);
-      EXPECT_EQ(out[bench.own_points.count() + i], 0.0);
-    }
+  Bench bench(tested(), "gaussian:beta=0.7", columns, {true, false}, 0, 4);
+  for (std::size_t j = 0; j < bench.visiting_weights.size(); j += 2) bench.visiting_weights[j] = -infinity;
+  bench.visiting.set_log_weights(bench.visiting_weights);
+  bench.run(Sides::own, true);
+  const std::vector<double> out = bench.own.finish();
+  EXPECT_EQ(outside(out, bench.expected_own()), "");
+  for (std::size_t i = 0; i < 5; ++i) {  // rows 0..4 see nothing: visiting row 4 is hidden by its weight
+    EXPECT_EQ(out[i], -infinity);
+    EXPECT_EQ(out[bench.own_points.count() + i], 0.0);
   }
 }
 
 TEST_P(LogSumExpCalls, LogWeightsOfAnySize) {
-  for (const Precision precision : {Precision::fp64, Precision::fp32}) {
-    Bench bench(GetParam(), RowKind::logsumexp, precision);
-    for (std::size_t j = 0; j < bench.visiting_weights.size(); ++j)
-      bench.visiting_weights[j] = 1e4 * bench.visiting_weights[j];  // exp overflows and underflows
-    bench.visiting.set_log_weights(bench.visiting_weights);
-    bench.run(Sides::own);
-    EXPECT_EQ(outside(bench.own.finish(), bench.expected_own()), "");
-  }
+  Bench bench(tested());
+  for (double &g : bench.visiting_weights) g *= 1e4;  // exp overflows and underflows
+  bench.visiting.set_log_weights(bench.visiting_weights);
+  bench.run(Sides::own);
+  EXPECT_EQ(outside(bench.own.finish(), bench.expected_own()), "");
 }
 
-std::string backend_param_name(const ::testing::TestParamInfo<std::string> &param) {
-  std::string name = param.param;
-  for (char &letter : name)
-    if (letter == ':') letter = '_';
-  return name;
-}
-
-INSTANTIATE_TEST_SUITE_P(Every, LogSumExpCalls, ::testing::ValuesIn(backends_to_test()), backend_param_name);
+INSTANTIATE_TEST_SUITE_P(Every, LogSumExpCalls,
+                         ::testing::Combine(::testing::ValuesIn(backends_to_test()),
+                                            ::testing::Values(RowKind::logsumexp), all_precisions, few_and_many),
+                         param_name);
 
 TEST(Backends, UnknownNamesListTheKnown) {
   try {
@@ -274,15 +295,39 @@ TEST(Backends, VectorLanesFitTheMachine) {
   const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  const int lanes = avx512 ? 16 : avx2 ? 8 : 4;
-  EXPECT_EQ(find_backend("simd").lanes_fp32, lanes);
-  EXPECT_EQ(find_backend("simd").lanes_fp64, lanes / 2);
-  EXPECT_EQ(find_backend("auto").lanes_fp32, lanes) << "auto does not take the widest vectors";
-  if (avx2) {
+  const Backend &simd = find_backend("simd");
+  if (avx512 || avx2) {
+    EXPECT_EQ(simd.lanes_fp32, avx512 ? 16 : 8);
     EXPECT_EQ(find_backend("simd:avx2").lanes_fp32, 8);
+  } else {  // 128 bits, of the hardware or as an array, or plain numbers: Highway decides
+    EXPECT_TRUE(simd.lanes_fp32 == 4 || simd.lanes_fp32 == 1) << simd.lanes_fp32;
   }
+  EXPECT_EQ(simd.lanes_fp64, std::max(1, simd.lanes_fp32 / 2));
+  EXPECT_EQ(find_backend("auto").lanes_fp32, simd.lanes_fp32) << "auto does not take the widest vectors";
 }
 #endif
+
+// Operations of a pair of points, counted by hand from the loops of kernels/simd.
+TEST(Backends, CostOfSimdIsWhatItsLoopsDo) {
+  const auto expect = [](RowKind row, Precision precision, int features, Sides sides, const TileCost &by_hand) {
+    SCOPED_TRACE(std::string(row_rule(row).name) + " " + to_string(precision) + " d=" + std::to_string(features));
+    const TileCost cost =
+        find_backend("simd").cost({parse_pair("gaussian:beta=1"), row, 0, precision, features, 1, {}}, sides);
+    EXPECT_EQ(cost.multiply_adds, by_hand.multiply_adds);
+    EXPECT_EQ(cost.adds, by_hand.adds);
+    EXPECT_EQ(cost.exponentials, by_hand.exponentials);
+    EXPECT_EQ(cost.products, by_hand.products);
+  };
+  // 3 differences and their squares; 2^-q; one multiply-add for the column of either side.
+  expect(RowKind::sum, Precision::fp32, 3, Sides::both, {3 + 2, 3, 1, 0});
+  // The sum of two norms, 17 products on top; 2^-q; the column.
+  expect(RowKind::sum, Precision::fp32, 17, Sides::own, {17 + 1, 1, 1, 0});
+  // 9 words of two 16-bit products; integer to float, the sum of two norms, unit times product on top; 2^-q; the
+  // column.
+  expect(RowKind::sum, Precision::reduced, 17, Sides::own, {1 + 1, 2, 1, 18});
+  // 3 differences and their squares; log weight less reference, on the logarithm, 2^x, its sum; the column.
+  expect(RowKind::logsumexp, Precision::fp32, 3, Sides::own, {3 + 1, 3 + 3, 1, 0});
+}
 
 }  // namespace
 }  // namespace flashring::test

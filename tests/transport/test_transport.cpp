@@ -212,6 +212,15 @@ TEST(Communicator, AgreeTellsEveryRankWhoFailed) {
   }
 }
 
+TEST(Communicator, AgreeInsideAgreeNamesTheRankOnce) {
+  try {
+    world().agree([&] { make_self_communicator()->agree([] { throw Error("bad"); }); });
+    ADD_FAILURE() << "nothing was thrown";
+  } catch (const Error &error) {
+    EXPECT_STREQ(error.what(), "rank 0: bad");
+  }
+}
+
 TEST(Communicator, AgreeTakesOtherExceptions) {
   EXPECT_THROW(world().agree([] {
     if (world().rank() == world().size() - 1) throw std::runtime_error("");
