@@ -36,9 +36,14 @@ struct PassReport {
   PassReport &operator+=(const PassReport &other);
 };
 
+/// Tiles of a group whose payloads have that size: an even number, and few enough for two groups to stay in a core's
+/// cache (1 MB).
+int tiles_of_group(std::size_t payload_bytes);
+
 /// The tile pairs of one visit, in the fixed order in which sums are accepted. Made pair by pair: nothing of the size
-/// of the matrix is stored. Consecutive pairs are disjoint (a round-robin tournament, or the diagonals of a rectangle),
-/// so threads that work on them seldom wait for each other's sums.
+/// of the matrix is stored. All pairs of two groups of tiles follow each other, so that tiles are read from cache;
+/// among them consecutive pairs are disjoint (a round-robin tournament, or the diagonals of a rectangle), so that
+/// threads that work on them seldom wait for each other's sums.
 class PairList {
  public:
   enum class Pattern : std::uint8_t {
@@ -49,7 +54,8 @@ class PairList {
   };
   using Tiles = std::shared_ptr<const std::vector<TileInfo>>;
 
-  PairList(Pattern pattern, Sides sides, Mask mask, Tiles own, Tiles visiting);
+  /// `group`: tiles of a group, even.
+  PairList(Pattern pattern, Sides sides, Mask mask, Tiles own, Tiles visiting, int group);
 
   /// Forward iterator over the pairs that count: hidden ones are left out, cut ones are marked masked.
   class Iterator {
@@ -73,19 +79,23 @@ class PairList {
 
   /// Tiles of the visiting side.
   const std::vector<TileInfo> &visiting() const { return *visiting_; }
+  /// Consecutive pairs that share no tile row, within two groups.
+  int disjoint() const;
 
   Iterator begin() const { return {*this, 0}; }
   Iterator end() const { return {*this, candidates_}; }
 
  private:
   bool candidate(std::int64_t at, TilePair &pair) const;
-  bool square_candidate(std::int64_t at, TilePair &pair) const;
+  /// Pair `at` of a group with itself, by place in the group; false beyond the last one.
+  bool within_group(std::int64_t at, TilePair &pair) const;
   bool apply_mask(TilePair &pair) const;
 
   Pattern pattern_;
   Sides sides_;
   Mask mask_;
   Tiles own_, visiting_;
+  std::int64_t group_;
   std::int64_t candidates_ = 0;
 };
 
@@ -106,6 +116,7 @@ struct Schedule {
   Sides sides = Sides::own;
   bool square = false;
   Mask mask;
+  int group = 2;  ///< tiles of a group, see PairList
 
   /// Visits of every rank.
   int steps() const { return square ? own.ranks() / 2 + 1 : own.ranks(); }

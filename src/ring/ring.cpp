@@ -173,7 +173,10 @@ struct Ring::Pass {
 
   void run() {
     const bool square = &own == &sources && sides == Sides::both;
-    const Schedule schedule{own.partition(), sources.partition(), rank(), own.tile_rows(), sides, square, shape.mask};
+    const Schedule schedule{own.partition(), sources.partition(),
+                            rank(),          own.tile_rows(),
+                            sides,           square,
+                            shape.mask,      tiles_of_group(ring.backend_.payload_bytes(shape))};
     const int steps = schedule.steps();
     if (has_own(sides)) reset(own.state(), own.tiles().size());
     if (has_visiting(sides) && !square) reset(sources.state(), sources.tiles().size());

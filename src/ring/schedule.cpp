@@ -1,7 +1,9 @@
 // Which tile pairs are due at which visit, and in which order.
 //
-// Rectangle of m x n tiles: diagonals of the torus, so that min(m,n) consecutive pairs share no row and no column.
-// Square: the circle method for round-robin tournaments, n/2 disjoint pairs a round.
+// Groups of g tiles, g even: all pairs of two groups, then of the next two. Two groups: diagonals of the torus, so that
+// g consecutive pairs share no row and no column. One group with itself: the circle method for round-robin tournaments,
+// g/2 disjoint pairs a round. Pairs are numbered as if all groups were full and all pairs were due; the others are left
+// out.
 #include <algorithm>
 
 #include "flashring/check.hpp"
@@ -9,44 +11,59 @@
 
 namespace flashring {
 
-PairList::PairList(Pattern pattern, Sides sides, Mask mask, Tiles own, Tiles visiting)
-    : pattern_(pattern), sides_(sides), mask_(mask), own_(std::move(own)), visiting_(std::move(visiting)) {
-  const auto m = static_cast<std::int64_t>(own_->size());
-  const auto n = static_cast<std::int64_t>(visiting_->size());
-  const std::int64_t players = m + m % 2;  // an odd number of tiles plays against a bye
-  if (pattern_ == Pattern::square)
-    candidates_ = m + (players > 0 ? (players - 1) * (players / 2) : 0);
-  else
-    candidates_ = m * n;
+int tiles_of_group(std::size_t payload_bytes) {
+  constexpr std::size_t cache = std::size_t{1} << 20;
+  return static_cast<int>(std::clamp<std::size_t>(cache / 2 / payload_bytes, 8, 64)) / 2 * 2;
 }
 
-bool PairList::square_candidate(std::int64_t at, TilePair &pair) const {
-  const auto n = static_cast<std::int64_t>(own_->size());
-  if (at < n) {
-    pair = {static_cast<std::int32_t>(at), static_cast<std::int32_t>(at), Sides::own, false};
-    return true;
+PairList::PairList(Pattern pattern, Sides sides, Mask mask, Tiles own, Tiles visiting, int group)
+    : pattern_(pattern), sides_(sides), mask_(mask), own_(std::move(own)), visiting_(std::move(visiting)) {
+  FLASHRING_REQUIRE(group >= 2 && group % 2 == 0, "groups of ", group, " tiles");
+  const auto m = static_cast<std::int64_t>(own_->size());
+  const auto n = static_cast<std::int64_t>(visiting_->size());
+  group_ = std::min<std::int64_t>(group, std::max(m, n) + std::max(m, n) % 2);
+  if (m > 0 && n > 0) candidates_ = (m + group_ - 1) / group_ * ((n + group_ - 1) / group_) * group_ * group_;
+}
+
+int PairList::disjoint() const {
+  const auto fewest = static_cast<std::int64_t>(std::min(own_->size(), visiting_->size()));
+  return static_cast<int>(std::min(fewest, group_) / (pattern_ == Pattern::square ? 2 : 1));
+}
+
+bool PairList::within_group(std::int64_t at, TilePair &pair) const {
+  const std::int64_t circle = group_ - 1;
+  const std::int64_t round = (at - group_) / (group_ / 2);
+  const std::int64_t k = (at - group_) % (group_ / 2);
+  std::int64_t a = at;
+  std::int64_t b = at;
+  if (at >= group_) {
+    if (round >= circle) return false;
+    a = k == 0 ? circle : (round + k) % circle;
+    b = (round - k + circle) % circle;
   }
-  const std::int64_t players = n + n % 2;
-  const std::int64_t circle = players - 1;
-  const std::int64_t round = (at - n) / (players / 2);
-  const std::int64_t k = (at - n) % (players / 2);
-  const std::int64_t a = k == 0 ? circle : (round + k) % circle;
-  const std::int64_t b = (round - k + circle) % circle;
-  pair = {static_cast<std::int32_t>(std::min(a, b)), static_cast<std::int32_t>(std::max(a, b)), sides_, false};
-  return std::max(a, b) < n;
+  pair = {static_cast<std::int32_t>(std::min(a, b)), static_cast<std::int32_t>(std::max(a, b)),
+          a == b ? Sides::own : sides_, false};
+  return true;
 }
 
 bool PairList::candidate(std::int64_t at, TilePair &pair) const {
-  if (pattern_ == Pattern::square) return square_candidate(at, pair);
   const auto m = static_cast<std::int64_t>(own_->size());
   const auto n = static_cast<std::int64_t>(visiting_->size());
-  const std::int64_t shorter = std::min(m, n);
-  const std::int64_t k = at % shorter;
-  const std::int64_t shifted = (k + at / shorter) % std::max(m, n);
-  pair = {static_cast<std::int32_t>(m <= n ? k : shifted), static_cast<std::int32_t>(m <= n ? shifted : k), sides_,
-          false};
-  if (pattern_ == Pattern::rectangle) return true;
-  return ((pair.own + pair.visiting) % 2 == 0) == (pattern_ == Pattern::even_half);
+  const std::int64_t groups = (n + group_ - 1) / group_;
+  const std::int64_t own = at / (group_ * group_) / groups * group_;
+  const std::int64_t visiting = at / (group_ * group_) % groups * group_;
+  const std::int64_t place = at % (group_ * group_);
+  if (pattern_ == Pattern::square && visiting <= own) {
+    if (visiting < own || !within_group(place, pair)) return false;
+  } else {
+    const std::int64_t k = place % group_;
+    pair = {static_cast<std::int32_t>(k), static_cast<std::int32_t>((k + place / group_) % group_), sides_, false};
+  }
+  pair.own += static_cast<std::int32_t>(own);
+  pair.visiting += static_cast<std::int32_t>(visiting);
+  if (pair.own >= m || pair.visiting >= n) return false;
+  if (pattern_ == Pattern::even_half) return (pair.own + pair.visiting) % 2 == 0;
+  return pattern_ != Pattern::odd_half || (pair.own + pair.visiting) % 2 != 0;
 }
 
 bool PairList::apply_mask(TilePair &pair) const {
@@ -75,9 +92,10 @@ Visit Schedule::visit(int step) const {
   const bool shared = square && step > 0 && 2 * step == ranks;
   const Pattern half = rank < owner ? Pattern::even_half : Pattern::odd_half;
   const Pattern pattern = square && step == 0 ? Pattern::square : shared ? half : Pattern::rectangle;
-  return {owner, PairList(pattern, sides, mask,
-                          std::make_shared<const std::vector<TileInfo>>(make_tiles(own, rank, tile_rows)),
-                          std::make_shared<const std::vector<TileInfo>>(make_tiles(visiting, owner, tile_rows)))};
+  return {
+      owner,
+      PairList(pattern, sides, mask, std::make_shared<const std::vector<TileInfo>>(make_tiles(own, rank, tile_rows)),
+               std::make_shared<const std::vector<TileInfo>>(make_tiles(visiting, owner, tile_rows)), group)};
 }
 
 }  // namespace flashring

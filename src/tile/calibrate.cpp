@@ -64,7 +64,8 @@ double seconds_per_tile_pair(const Backend &backend, TileShape shape, int thread
   block.state().resize(static_cast<std::size_t>(tiles) * state);
   std::fill_n(block.state().data(), block.state().size(), std::byte{0});
   const auto all = std::make_shared<const std::vector<TileInfo>>(block.tiles().begin(), block.tiles().end());
-  const PairList pairs(PairList::Pattern::square, Sides::both, {}, all, all);
+  const PairList pairs(PairList::Pattern::square, Sides::both, {}, all, all,
+                       tiles_of_group(backend.payload_bytes(shape)));
   const TileSide side{block.tiles().data(),   block.payload().data(), nullptr, nullptr,
                       block.columns().data(), block.state().data()};
   const auto count = static_cast<std::size_t>(tiles);

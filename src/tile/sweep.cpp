@@ -54,9 +54,8 @@ class Sweep::Tickets {
         end_(work.pairs.end()),
         own_(work.own_tiles),
         visiting_(shared_ ? 0 : work.visiting_tiles) {
-    // As many as share no tile row when all threads have a batch, by half: min(m, n) or n/2 consecutive pairs do not.
-    const auto shorter = static_cast<int>(std::min({work.own_tiles, work.visiting_tiles, std::size_t{1} << 20}));
-    batch_ = std::clamp(shorter / (4 * threads), 1, Batch::most);
+    // Few enough for the batches of all threads to share no tile row, by half.
+    batch_ = std::clamp(work.pairs.disjoint() / (2 * threads), 1, Batch::most);
   }
 
   bool take(Batch &batch) {

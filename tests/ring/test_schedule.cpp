@@ -28,7 +28,7 @@ std::vector<Entry> all_entries(const RowPartition &own, const RowPartition &visi
   int visits = 0;
   for (int rank = 0; rank < own.ranks(); ++rank) {
     const std::vector<TileInfo> mine = make_tiles(own, rank, tile_rows);
-    const Schedule schedule{own, visiting, rank, tile_rows, sides, square, mask};
+    const Schedule schedule{own, visiting, rank, tile_rows, sides, square, mask, 4};
     EXPECT_EQ(schedule.visit(0).owner, rank) << "a rank starts with its own block";
     if (rank == 0) visits = schedule.steps();
     EXPECT_EQ(schedule.steps(), visits) << "ranks must take as many steps as each other";
@@ -115,6 +115,46 @@ TEST(Schedule, RectangleEvaluatesEachPairOnce) {
       }
       expect_once(evaluated, tiles_of_all(own), tiles_of_all(visiting));
     }
+}
+
+// What makes tiles come from cache: g^2 consecutive pairs of full groups touch 2 g tiles. And what keeps threads apart:
+// g pairs from the beginning of a diagonal share no tile.
+TEST(Schedule, PairsOfTwoGroupsFollowEachOther) {
+  constexpr int group = 4;
+  const auto tiles = [](int count) {
+    std::vector<TileInfo> list;
+    for (int t = 0; t < count; ++t) list.push_back({GlobalRow{std::int64_t{t} * tile_rows}, tile_rows});
+    return std::make_shared<const std::vector<TileInfo>>(std::move(list));
+  };
+  const PairList pairs(PairList::Pattern::rectangle, Sides::both, {}, tiles(12), tiles(20), group);
+  EXPECT_EQ(pairs.disjoint(), group);
+  std::vector<TilePair> all;
+  for (auto at = pairs.begin(); at != pairs.end(); ++at) all.push_back(*at);
+  ASSERT_EQ(all.size(), 12U * 20U);
+  const auto distinct = [&](std::size_t first, std::size_t count, auto tile) {
+    std::map<int, int> seen;
+    for (std::size_t at = first; at < first + count; ++at) ++seen[tile(all[at])];
+    return seen.size();
+  };
+  const auto own = [](const TilePair &pair) { return pair.own; };
+  const auto visiting = [](const TilePair &pair) { return pair.visiting; };
+  for (std::size_t first = 0; first < all.size(); first += group * group) {
+    EXPECT_EQ(distinct(first, group * group, own), group);
+    EXPECT_EQ(distinct(first, group * group, visiting), group);
+    for (std::size_t round = first; round < first + group * group; round += group) {
+      EXPECT_EQ(distinct(round, group, own), group);
+      EXPECT_EQ(distinct(round, group, visiting), group);
+    }
+  }
+}
+
+TEST(Schedule, GroupsFitTheCache) {
+  for (const std::size_t bytes : {std::size_t{1}, std::size_t{5000}, std::size_t{20000}, std::size_t{1} << 30}) {
+    const int group = tiles_of_group(bytes);
+    EXPECT_EQ(group % 2, 0);
+    EXPECT_TRUE(group >= 8 && group <= 64);
+    EXPECT_TRUE(group == 8 || 2 * static_cast<std::size_t>(group) * bytes <= 1U << 20U) << bytes;
+  }
 }
 
 TEST(Schedule, FewerRowsThanRanks) {
