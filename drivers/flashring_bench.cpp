@@ -105,10 +105,7 @@ BenchSettings get_settings(DriverOptions &options, int ranks) {
 void settle_length(BenchSettings &settings) {
   OperatorOptions &op = settings.op;
   if (!op.median) return;
-  FLASHRING_CHECK(op.pair.kind != PairKind::inner_exp,
-                  "-pair inner_exp has no length scale that a median could set; give -pair inner_exp:s=VALUE");
-  const double squared_distance = 2.0 * settings.shape.features;
-  op.pair.parameters[0] = op.pair.kind == PairKind::gaussian ? 1 / (2 * squared_distance) : std::sqrt(squared_distance);
+  set_length_scale(op.pair, 2.0 * settings.shape.features);
   op.median = false;
 }
 

@@ -66,6 +66,12 @@ std::vector<std::string_view> pair_names();
 PairFunction parse_pair(std::string_view text);
 std::string to_string(const PairFunction &pair);
 
+/// Sets the first parameter as -beta median does: beta = 1/(2 median) of gaussian, ell = sqrt(median) of the others.
+/// Throws Error for inner_exp, which has no length scale.
+void set_length_scale(PairFunction &pair, double median_squared_distance);
+/// That Error alone.
+void check_length_scale(const PairFunction &pair);
+
 /// Number that every feature is multiplied with before packing, so that the formula reads a pure number: 1/length for
 /// distances.
 double feature_scale(const PairFunction &pair);

@@ -10,7 +10,6 @@
 #include "base/threads.hpp"
 #include "flashring/check.hpp"
 #include "flashring/plan.hpp"
-#include "tile/calibrate.hpp"
 
 namespace flashring {
 namespace {
@@ -65,10 +64,7 @@ void KernelOperator::make_summation() {
 
 void KernelOperator::resolve_bandwidth() {
   if (!options_.median) return;
-  communicator_.agree([&] {
-    FLASHRING_CHECK(options_.pair.kind != PairKind::inner_exp,
-                    "-pair inner_exp has no length scale that a median could set; give -pair inner_exp:s=VALUE");
-  });
+  communicator_.agree([&] { check_length_scale(options_.pair); });
   const MedianBandwidth found = median_bandwidth(communicator_, points_, options_.seed);
   set_length_scale(options_.pair, found.median_squared_distance);
 }

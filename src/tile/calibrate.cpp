@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <vector>
 
 #include "flashring/check.hpp"
@@ -37,11 +36,6 @@ PointBlock normal_points(std::int64_t rows, int features) {
 }
 
 }  // namespace
-
-void set_length_scale(PairFunction &pair, double median_squared_distance) {
-  pair.parameters[0] =
-      pair.kind == PairKind::gaussian ? 1 / (2 * median_squared_distance) : std::sqrt(median_squared_distance);
-}
 
 double seconds_per_tile_pair(const Backend &backend, TileShape shape, int threads) {
   FLASHRING_REQUIRE(shape.row == RowKind::sum, "row rule ", row_rule(shape.row).name);  // its identity is 0

@@ -16,7 +16,4 @@ double seconds_per_tile_pair(const Backend &backend, TileShape shape, int thread
 double seconds_per_pass(const Communicator &communicator, const Backend &backend, const TileShape &shape, int threads,
                         double tiles);
 
-/// Sets the first parameter as -beta median does.
-void set_length_scale(PairFunction &pair, double median_squared_distance);
-
 }  // namespace flashring

@@ -103,6 +103,17 @@ std::string to_string(const PairFunction &pair) {
   return text;
 }
 
+void check_length_scale(const PairFunction &pair) {
+  FLASHRING_CHECK(pair.kind != PairKind::inner_exp,
+                  "-pair inner_exp has no length scale that a median could set; give -pair inner_exp:s=VALUE");
+}
+
+void set_length_scale(PairFunction &pair, double median_squared_distance) {
+  check_length_scale(pair);
+  pair.parameters[0] =
+      pair.kind == PairKind::gaussian ? 1 / (2 * median_squared_distance) : std::sqrt(median_squared_distance);
+}
+
 double feature_scale(const PairFunction &pair) { return find(pair.kind).feature_scale(pair.parameters.data()); }
 
 double weight(const PairFunction &pair, double q) {

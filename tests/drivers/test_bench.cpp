@@ -163,27 +163,26 @@ TEST(Bench, RefStatesNoLimitAndCountsAsByHand) {
     EXPECT_TRUE(line[field].is_null()) << field;
 }
 
-/// Two tiles: two one-sided pairs of tiles and one for both sides. A pair of points with few features takes a
-/// subtraction and a multiply-add for each, with many a multiply-add for each and one sum of norms; then one
-/// exponential, and a multiply-add for each side. A multiply-add is 2 operations, an exponential 10.
-TEST(Bench, OperationsOfTheGaussianAreThoseCountedByHand) {
+/// Operations of a pair of points that serves both sides, and of a pass over two tiles: two one-sided pairs of tiles
+/// and one for both sides. Each has one exponential; a multiply-add is 2 operations, an exponential 10.
+void expect_operations(int features, double multiply_adds, double adds) {
   const Backend &simd = find_backend("simd");
-  const std::string common = "tile -backend simd -precision fp32 -n " + std::to_string(2 * simd.tile_rows);
+  const Json line = line_of(0, "tile -backend simd -precision fp32 -n " + std::to_string(2 * simd.tile_rows) + " -d " +
+                                   std::to_string(features));
+  const TileCost cost = simd.cost(shape_of(line), Sides::both);
+  EXPECT_EQ(cost.multiply_adds, multiply_adds);
+  EXPECT_EQ(cost.adds, adds);
+  EXPECT_EQ(cost.exponentials, 1);
+  EXPECT_EQ(cost.products, 0);
   const double pairs = static_cast<double>(simd.tile_rows) * simd.tile_rows;
-  const Json few = line_of(0, common + " -d 3");
-  const TileCost of_few = simd.cost(shape_of(few), Sides::both);
-  EXPECT_EQ(of_few.multiply_adds, 3 + 2);
-  EXPECT_EQ(of_few.adds, 3);
-  EXPECT_EQ(of_few.exponentials, 1);
-  EXPECT_EQ(of_few.products, 0);
-  EXPECT_EQ(few["flops"], pairs * (2 * (2 * 4 + 3 + 10) + (2 * 5 + 3 + 10)));
-  const Json many = line_of(0, common + " -d 17");
-  const TileCost of_many = simd.cost(shape_of(many), Sides::both);
-  EXPECT_EQ(of_many.multiply_adds, 17 + 2);
-  EXPECT_EQ(of_many.adds, 1);
-  EXPECT_EQ(of_many.exponentials, 1);
-  EXPECT_EQ(of_many.products, 0);
-  EXPECT_EQ(many["flops"], pairs * (2 * (2 * 18 + 1 + 10) + (2 * 19 + 1 + 10)));
+  EXPECT_EQ(line["flops"], pairs * (2 * (2 * (multiply_adds - 1) + adds + 10) + (2 * multiply_adds + adds + 10)));
+}
+
+/// A pair of points with few features takes a subtraction and a multiply-add for each, with many a multiply-add for
+/// each and one sum of norms; and a multiply-add for each side.
+TEST(Bench, OperationsOfTheGaussianAreThoseCountedByHand) {
+  expect_operations(3, 3 + 2, 3);
+  expect_operations(17, 17 + 2, 1);
 }
 
 /// Independent standard normal features: the median squared distance is taken as 2d.
