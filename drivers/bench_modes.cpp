@@ -80,17 +80,15 @@ struct Bench {
   BenchLine line;
 };
 
-/// The operator of the generated points.
-std::unique_ptr<KernelOperator> make_operator(const Communicator &communicator, const OperatorOptions &op,
-                                              PointShape shape) {
-  const std::string set = detail::concatenate("normal:n=", shape.rows, ",d=", shape.features, ",seed=", op.seed);
-  return std::make_unique<KernelOperator>(communicator, op, generate_points(set, communicator));
+PointBlock make_points(const Communicator &communicator, const OperatorOptions &op, PointShape shape) {
+  return generate_points(detail::concatenate("normal:n=", shape.rows, ",d=", shape.features, ",seed=", op.seed),
+                         communicator);
 }
 
-/// The same for products, whose entries must be numbers.
+/// The operator of the generated points, for products, whose entries must be numbers.
 std::unique_ptr<KernelOperator> make_product(const Communicator &communicator, const OperatorOptions &op,
                                              PointShape shape) {
-  std::unique_ptr<KernelOperator> made = make_operator(communicator, op, shape);
+  auto made = std::make_unique<KernelOperator>(communicator, op, make_points(communicator, op, shape));
   communicator.agree([&] {
     FLASHRING_CHECK(made->log_shift() < 700, "-pair ", to_string(op.pair), ": entries reach exp(", made->log_shift(),
                     "), beyond the largest number; give an s nearer to 0");
@@ -101,10 +99,10 @@ std::unique_ptr<KernelOperator> make_product(const Communicator &communicator, c
 }  // namespace
 
 BenchLine bench_tile(const Communicator &communicator, const DriverOptions &options, const BenchSettings &settings) {
-  const std::unique_ptr<KernelOperator> op =
-      make_operator(communicator, settings.op, settings.shape);  // resolves the pair
-  Bench bench(communicator, options, settings, op->options());
-  TileBlock block(bench.backend, bench.shape, op->points(), op->mean());
+  const PointBlock points = make_points(communicator, settings.op, settings.shape);
+  const KernelOperator op(communicator, settings.op, points);  // resolves the pair
+  Bench bench(communicator, options, settings, op.options());
+  TileBlock block(bench.backend, bench.shape, points, op.mean());
   const Vectors vectors(communicator, settings);
   block.set_columns(vectors.x.data(), vectors.rows, vectors.columns, {});
   if (row_rule(settings.row).scalars > 0)  // log weights

@@ -55,13 +55,12 @@ int get_pairs(const DriverOptions &options, std::int64_t rows) {
   return static_cast<int>(pairs);
 }
 
-void print_results(const Communicator &communicator, const KernelOperator &op, const DiffusionMap &map,
-                   const Report &report) {
+void print_results(const Communicator &communicator, const DiffusionMap &map, const Report &report) {
   if (communicator.rank() != 0) return;
   const Results &r = map.results;
   std::printf("%lld points, %d features; %s, alpha %g; %s on %s (%s), %d ranks of %d threads\n",
-              static_cast<long long>(r.rows), r.features, report.pair.c_str(), op.options().alpha,
-              report.precision.c_str(), report.backend.c_str(), report.target.c_str(), report.ranks, report.threads);
+              static_cast<long long>(r.rows), r.features, report.pair.c_str(), r.alpha, report.precision.c_str(),
+              report.backend.c_str(), report.target.c_str(), report.ranks, report.threads);
   std::printf("\n  k  eigenvalue          residual   residual/gap\n");
   for (std::size_t k = 0; k < r.eigenvalues.size(); ++k)
     std::printf("%3zu  %.15f  %.2e   %.2e\n", k, r.eigenvalues[k], r.residuals[k], r.residual_over_gap[k]);
@@ -95,7 +94,7 @@ Settings get_settings(const Communicator &communicator, DriverOptions &options) 
 /// What the run takes of memory and time, printed.
 int dry_run(const Communicator &communicator, const Settings &settings, const RunPlan &plan) {
   const int pairs = settings.request.eigen.pairs;
-  const PassTime time = measure_pass(communicator, settings.op, plan.shape, std::min(pairs, max_columns));
+  const PassTime time = measure_pass(communicator, settings.op, plan.shape, std::min(pairs, residual_columns));
   if (communicator.rank() == 0)
     std::fputs(plan_text(plan, time, pairs, to_string(settings.op.precision)).c_str(), stdout);
   return exit_converged;
@@ -114,9 +113,9 @@ DiffusionMap solve(const Communicator &communicator, const DriverOptions &option
   return diffusion_map(A, op, request);
 }
 
-void write_results(const Communicator &communicator, OutputFolder &folder, const KernelOperator &op,
-                   const DiffusionMap &map, const Report &report, const std::vector<std::string> &labels) {
-  const std::vector<std::string> findings = folder.write(map.results, report, op.points(), labels);
+void write_results(const Communicator &communicator, OutputFolder &folder, const DiffusionMap &map,
+                   const Report &report, const std::vector<std::string> &labels) {
+  const std::vector<std::string> findings = folder.write(map.results, report, labels);
   if (communicator.rank() != 0) return;
   for (const std::string &finding : findings) std::printf("note: %s\n", finding.c_str());
   std::printf("written to %s/:", folder.path().c_str());
@@ -134,9 +133,11 @@ int compute(const Communicator &communicator, const DriverOptions &options, Sett
   if (!options.value("labels").empty())
     labels = read_labels(options.value("labels"), settings.shape.rows, communicator);
   const double read_done = seconds_now();
+  folder.write_points(input.points);
+  const double points_written = seconds_now();
 
   const MPI_Comm comm = mpi_comm(communicator);
-  const std::shared_ptr<KernelOperator> op = make_operator(comm, settings.op, std::move(input.points));
+  std::shared_ptr<KernelOperator> op = make_operator(comm, settings.op, std::move(input.points));
   if (!settings.input.weights.empty()) op->update_measure(input.weights);
   op->set_stop(StopSignals::asked);
   Mat A = nullptr;
@@ -147,13 +148,14 @@ int compute(const Communicator &communicator, const DriverOptions &options, Sett
   check_petsc(MatDestroy(&A), "MatDestroy");
 
   Report report = make_report(communicator, options, *op);
+  op.reset();  // its memory is free while files are written
   report.status = map.complete ? "converged" : map.status;
   report.seconds_read = read_done - start;
-  report.seconds_setup = setup_done - read_done;
+  report.seconds_setup = setup_done - points_written;
   report.seconds_solve = solve_done - setup_done;
-  report.seconds_total = seconds_now() - start;
-  print_results(communicator, *op, map, report);
-  write_results(communicator, folder, *op, map, report, labels);
+  report.seconds_total = seconds_now() - start - (points_written - read_done);  // the folder adds its own seconds
+  print_results(communicator, map, report);
+  write_results(communicator, folder, map, report, labels);
   if (map.interrupted) return exit_interrupted;
   return map.complete ? exit_converged : exit_not_converged;
 }

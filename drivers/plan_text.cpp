@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "driver.hpp"
+#include "flashring/diffusion_map.hpp"
 
 namespace flashring {
 namespace {
@@ -46,7 +47,8 @@ std::string plan_text(const RunPlan &plan, const PassTime &time, int pairs, cons
   append(text, "pairs per pass: %.3g, of which %.3g are evaluated (symmetry)\n", n * n, n * (n + 1) / 2);
   append(text, "seconds per pass: %.3g in %s; set-up 2 passes of %.3g in fp64; residuals %.3g\n", time.working,
          precision, time.fp64, time.block);
-  const double fixed = 2 * time.fp64 + std::max(1, (pairs + max_columns - 1) / max_columns) * time.block;
+  const int blocks = (pairs + residual_columns - 1) / residual_columns;
+  const double fixed = 2 * time.fp64 + blocks * time.block;
   for (const Spectrum &spectrum : spectra) {
     const double passes = std::min(n, std::max(pairs + 15.0, spectrum.passes_per_pair * pairs));
     append(text, "expected total: %.3g s with %.0f passes of krylovschur (%s spectrum)\n",

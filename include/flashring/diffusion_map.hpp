@@ -33,14 +33,17 @@ struct DiffusionMap {
 /// asked for the end before one pair had converged.
 DiffusionMap diffusion_map(Mat A, KernelOperator &op, const DiffusionMapRequest &request);
 
-/// What such a map will take of memory, for the size of basis that SLEPc's options ask of krylovschur. Phases: solving,
-/// measuring. Collective. Throws Error.
+/// What such a map will take of memory, for the size of basis that SLEPc's options ask of krylovschur. Phases: reading,
+/// solving, measuring. Collective. Throws Error.
 RunPlan plan_diffusion_map(const Communicator &communicator, const OperatorOptions &options, PointShape shape,
                            int pairs);
 
 /// Sign rule: the entry of largest magnitude of every column is positive; among entries within `tie` (relative) of it
 /// the one of lowest global row decides. columns: (local_rows, K), tie: (K). Collective.
 void fix_signs(const KernelOperator &op, std::span<const double> tie, std::vector<double> &columns);
+
+/// Columns of a pass that measures residuals: few, so that this takes no more memory than solving did.
+inline constexpr int residual_columns = 8;
 
 /// Residuals |M v - lambda v| of unit vectors in fp64, (K). Collective.
 std::vector<double> residuals(KernelOperator &op, std::span<const double> values, const std::vector<double> &vectors);

@@ -28,14 +28,18 @@ struct Counters {
 /// Set-up costs two fp64 passes, made when first needed. All vectors here are the rows of this rank, in user order.
 class KernelOperator {
  public:
-  /// Resolves the median bandwidth and the global shift of inner_exp. Collective. The communicator must outlive it.
+  /// Resolves the median bandwidth and the global shift of inner_exp, packs the points and gives them up: from here on
+  /// they are what the tiles hold. Collective. The communicator must outlive the operator.
   KernelOperator(const Communicator &communicator, OperatorOptions options, PointBlock points);
   ~KernelOperator();
 
-  std::int64_t rows() const { return points_.partition().rows(); }
-  std::int64_t local_rows() const { return points_.local_rows(); }
+  std::int64_t rows() const { return partition_.rows(); }
+  std::int64_t local_rows() const { return partition_.local_rows(communicator_.rank()); }
+  int features() const { return features_; }
+  const RowPartition &partition() const { return partition_; }
+  /// Of a row of this rank.
+  GlobalRow global_row(LocalRow row) const { return partition_.global_row(communicator_.rank(), row); }
   const Communicator &communicator() const { return communicator_; }
-  const PointBlock &points() const { return points_; }
   /// Options as used: bandwidth and exchange resolved, threads chosen.
   const OperatorOptions &options() const { return options_; }
   /// Why the exchange is the one it is, in words.
@@ -55,15 +59,16 @@ class KernelOperator {
   std::span<const double> density();
   std::span<const double> weight();
   std::span<const double> degree();
+  /// The measure, (local_rows), or empty where none was given: ones.
   std::span<const double> measure() const { return measure_; }
-  /// A measure was given; otherwise it is all ones.
   bool weighted() const { return weighted_; }
   /// ln of the factor divided out of K before it is formed; 0 for distance kernels.
   double log_shift() const { return log_shift_; }
   /// k(x_i,x_i) * exp(-log_shift()), (local_rows).
   std::vector<double> self_weights() const;
 
-  /// New coordinates (local_rows, features): same shape, mean and set-up renewed; the bandwidth stays. Collective.
+  /// New coordinates (local_rows, features) in the units of the first ones: same shape, mean and set-up renewed; the
+  /// bandwidth stays. After an Error the old points are still there. Collective.
   void update_points(std::span<const double> rows);
   /// New measure (local_rows), positive: set-up renewed. Collective.
   void update_measure(std::span<const double> measure);
@@ -77,23 +82,30 @@ class KernelOperator {
   double cost(int columns);
 
  private:
-  void resolve_bandwidth();
-  void check_single_range() const;
-  void resolve_shift();
+  void resolve_bandwidth(const PointBlock &points);
+  void check_single_range(const PointBlock &points, std::span<const double> mean) const;
+  void resolve_shift(const PointBlock &points);
   void resolve_exchange();
-  void make_summation();
+  void make_summation(PointBlock points);
+  void check_range(std::span<const double> values, double least, const char *name, const std::string &remedy) const;
+  double measure_of(std::size_t row) const { return weighted_ ? measure_[row] : 1; }
   void set_up();
   void apply_scaled(const SumRequest &request);
   void apply_form(const double *x, std::int64_t ldx, double *y, std::int64_t ldy, int columns, bool transpose,
                   Precision precision);
-  std::vector<double> pass_of_ones(std::span<const double> x);
+  std::vector<double> pass_of_one_column(std::span<const double> x);
+  std::span<const double> right_scale() const { return options_.form == Form::markov ? right_ : left_; }
 
   const Communicator &communicator_;
   OperatorOptions options_;
-  PointBlock points_;
-  std::vector<double> mean_;     // (features), empty where the pair function is not translation invariant
-  std::vector<double> measure_;  // (local_rows)
-  std::vector<double> density_, weight_, degree_, left_, right_;  // (local_rows)
+  RowPartition partition_;
+  int features_;
+  std::vector<double> feature_scales_;             // (features), or empty
+  std::vector<double> mean_;                       // (features), empty where the pair is not translation invariant
+  std::vector<double> squared_norms_;              // (local_rows) of inner_exp, else empty
+  std::vector<double> measure_;                    // (local_rows), or empty: ones
+  std::vector<double> density_, weight_, degree_;  // (local_rows)
+  std::vector<double> left_, right_;               // (local_rows), right_ empty where it is left_
   double log_shift_ = 0;
   bool ready_ = false;
   bool weighted_ = false;

@@ -28,10 +28,13 @@ struct MemoryPart {
 
 double sum_of(const std::vector<MemoryPart> &parts);
 
-/// Memory of a KernelOperator with its points, when passes carry up to `columns` columns, in fp64 or less. `exchange`:
+/// Memory of a KernelOperator while its passes are in options.precision and carry up to `columns` columns. `exchange`:
 /// "ring" or "resident".
 std::vector<MemoryPart> operator_memory(const OperatorOptions &options, PointShape shape, int ranks, int columns,
                                         const std::string &exchange);
+
+/// Memory before the points are in tiles: they and what the median bandwidth takes, where it is asked for.
+std::vector<MemoryPart> input_memory(const OperatorOptions &options, PointShape shape, int ranks);
 
 /// Seconds of one pass, from some milliseconds of the very tiles.
 struct PassTime {

@@ -1,4 +1,5 @@
-// PointBlock: the points of this rank. Readers and generators make one; the operator packs it for its backend.
+// PointBlock: the points of this rank. Readers and generators make one; the operator packs it for its backend and gives
+// it up.
 #pragma once
 
 #include <memory>
@@ -33,15 +34,13 @@ class PointBlock {
   std::span<const double> rows() const { return rows_; }  // (local_rows, features)
   const double *row(LocalRow row) const { return rows_.data() + row.value * features_; }
 
-  /// Multiplies feature k by scales[k], here and in every later update: `rows()` are always the scaled ones. Throws
-  /// Error unless there is one positive finite scale per feature.
+  /// Multiplies feature k by scales[k]: `rows()` are the scaled ones. Throws Error unless there is one positive finite
+  /// scale per feature.
   void set_feature_scales(std::vector<double> scales);
   std::span<const double> feature_scales() const { return feature_scales_; }  // (features), or empty
 
-  /// New coordinates in place, same shape and the same checks, in the units of the first ones.
-  void update(std::span<const double> rows);  // (local_rows, features)
-  /// The checks alone.
-  void check(std::span<const double> rows) const;  // (local_rows, features)
+  /// Gives the memory of rows [begin, end) back to the system: nobody reads them any more.
+  void release(LocalRow begin, LocalRow end);
 
  private:
   friend PointBlock redistribute(const Communicator &communicator, PointBlock points, RowPartition partition);
@@ -73,6 +72,9 @@ PointBlock generate_points(std::string_view text, const Communicator &communicat
 /// Size of such a set, without making it.
 PointShape generated_shape(std::string_view text);
 
+/// Points that the median bandwidth looks at, at most.
+inline constexpr std::int64_t median_sample = 2048;
+
 /// Median bandwidth of a sample: 1/(2 median) of the positive squared distances over pairs i<j; all points up to
 /// `most` of them, otherwise a counter-based random sample of that size. Collective; the same on every rank and, up to
 /// nothing, for any number of ranks. Unit 1/length^2. Throws Error when all sampled points coincide.
@@ -81,6 +83,6 @@ struct MedianBandwidth {
   std::int64_t sample = 0;             ///< points looked at
 };
 MedianBandwidth median_bandwidth(const Communicator &communicator, const PointBlock &points, std::uint64_t seed,
-                                 std::int64_t most = 2048);
+                                 std::int64_t most = median_sample);
 
 }  // namespace flashring

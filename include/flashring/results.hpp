@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,7 +22,7 @@ struct Results {
   std::vector<double> eigenvalues;         // (K)
   std::vector<double> residuals;           // (K)
   std::vector<double> residual_over_gap;   // (K)
-  std::vector<double> right, left;         // (local_rows, K)
+  std::vector<double> right;               // (local_rows, K); left vectors are pi psi_k
   std::vector<double> pi, degree, weight;  // (local_rows)
   std::vector<double> mean;                // (features), or empty
   std::vector<double> measure;             // (local_rows) weights of the points, or empty: ones
@@ -39,32 +40,53 @@ struct Report {
   double pairs_per_second = 0;            ///< effective: N^2 per pass
   double evaluated_pairs_per_second = 0;  ///< pairs really computed
   double ring_wait_fraction = 0;
-  /// seconds_total without the writing: OutputFolder::write measures itself, fills seconds_write and adds it.
+  /// seconds_total without the writing: OutputFolder measures that of points and results, fills seconds_write, adds it.
   double seconds_read = 0, seconds_setup = 0, seconds_solve = 0, seconds_write = 0, seconds_total = 0;
   std::vector<double> peak_bytes_per_rank;  // (ranks)
 };
 
-/// The folder of a run. Made (and checked) before the computation, filled afterwards. All collective.
+/// What is remembered of points that are on the disk.
+struct WrittenPoints {
+  RowPartition partition;
+  int features = 0;
+  std::string unit;  ///< of coordinates, in words
+};
+
+/// The folder of a run: made (and checked) before the computation, given the points then, and the results afterwards.
+/// All collective but the destructor.
 class OutputFolder {
  public:
   /// Throws Error, on every rank, when the path cannot be made, lies below a regular file, cannot be written to, is not
   /// seen by every rank, or holds another run (report.json or results.h5) and overwrite is false. The communicator must
   /// outlive the object.
   OutputFolder(const Communicator &communicator, std::string path, bool overwrite);
+  OutputFolder(const OutputFolder &) = delete;  // two objects would remove the same files
+  OutputFolder &operator=(const OutputFolder &) = delete;
+  /// A run that ends without results removes its unfinished files (rank 0).
+  ~OutputFolder();
 
-  /// results.h5, embedding.npy, spectrum.png, map.png and report.json, specified in docs/files.md. Each is written
-  /// under a temporary name; when all are complete they replace what was there, report.json last: it marks the run as
-  /// complete. After an Error the folder holds what it held before. `labels`: one per row over all ranks, or empty.
-  /// Returns findings in words, which are in the report's diagnoses too: a picture that could not be drawn (gnuplot
-  /// missing) is one of them, not an Error. The same on every rank.
-  std::vector<std::string> write(const Results &results, Report report, const PointBlock &points,
-                                 const std::vector<std::string> &labels);
+  /// Begins results.h5, under a temporary name, with the points and their feature scales. Written before the
+  /// computation, so that a full disk is noticed first and the memory of the points can be given up: nothing of them is
+  /// kept here. Replaces what a killed run left unfinished. After an Error the folder holds what it held before.
+  void write_points(const PointBlock &points);
+
+  /// After write_points, once: the rest of results.h5, embedding.npy, spectrum.png, map.png and report.json, specified
+  /// in docs/files.md. Each is written under a temporary name; when all are complete they replace what was there,
+  /// report.json last: it marks the run as complete. After an Error the folder holds what it held before, and the
+  /// points must be written again. `labels`: one per row over all ranks, or empty. Returns findings in words, which are
+  /// in the report's diagnoses too: a picture that could not be drawn (gnuplot missing) is one of them, not an Error.
+  /// The same on every rank.
+  std::vector<std::string> write(const Results &results, Report report, const std::vector<std::string> &labels);
 
   const std::string &path() const { return path_; }
 
  private:
+  void discard();
+
   const Communicator &communicator_;
   std::string path_;
+  std::optional<WrittenPoints> points_;  // while there are unfinished files of this object
+  double points_seconds_ = 0;
 };
 
 }  // namespace flashring

@@ -33,8 +33,8 @@ class Summation {
   virtual double cost(int columns, Precision precision) = 0;
   /// Bound on |error of y_i| / (sum_j |k_ij x_j|) beyond rounding: 0 where every pair is evaluated.
   virtual double bound() const = 0;
-  /// New coordinates of the same shape.
-  virtual void update_points(const PointBlock &points, std::span<const double> mean) = 0;
+  /// New coordinates of the same shape, with new parameters of the pair function.
+  virtual void update_points(const PairFunction &pair, PointBlock points, std::span<const double> mean) = 0;
 };
 
 struct TilesOptions {
@@ -44,9 +44,9 @@ struct TilesOptions {
   bool resident = false;  ///< keep the points of other ranks here instead of passing them on
 };
 
-/// Every pair by tiles round the ring. The communicator and the points must outlive the object. Collective.
+/// Every pair by tiles round the ring. The communicator must outlive the object. Collective.
 std::unique_ptr<Summation> make_tiles_summation(const Communicator &communicator, const TilesOptions &options,
-                                                const PairFunction &pair, const PointBlock &points,
+                                                const PairFunction &pair, PointBlock points,
                                                 std::span<const double> mean);
 
 }  // namespace flashring

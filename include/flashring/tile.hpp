@@ -155,6 +155,9 @@ struct Backend {
   std::size_t (*payload_bytes)(const TileShape &shape);
   /// Writes the whole payload of one tile; rows from input.count on are such that they disturb no sum.
   void (*pack)(const TileShape &shape, const PackInput &input, std::byte *payload);
+  /// The packed values of the first `rows` rows of a tile in fp64, (rows, features) row-major, up to a rounding: `pack`
+  /// takes them, with no mean and scale 1, to the same points in any precision.
+  void (*unpack)(const TileShape &shape, const std::byte *payload, std::int64_t rows, double *values);
   /// Of one call, whatever its number of pairs.
   std::size_t (*scratch_bytes)(const TileShape &shape);
   void (*evaluate)(const TileCall &call);

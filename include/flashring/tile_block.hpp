@@ -55,15 +55,20 @@ std::vector<TileInfo> make_tiles(const RowPartition &partition, int rank, int ti
 /// Their number, without making them.
 std::int64_t count_tiles(const RowPartition &partition, int rank, int tile_rows);
 
-/// The arrays of tile.hpp for the rows of one rank.
+/// The arrays of tile.hpp for the rows of one rank. The points live here, once: as they were packed. Where that is fp64
+/// another precision is packed from there, and given up when it is no longer used.
 class TileBlock {
  public:
   TileBlock() = default;
-  /// Packs the points. `mean` may be empty (no centring). The block remembers shape.precision.
+  /// Packs the points in shape.precision. `mean` may be empty (no centring).
   TileBlock(const Backend &backend, const TileShape &shape, const PointBlock &points, std::span<const double> mean);
+  /// The same for points that nobody needs any more: their memory goes as tiles come.
+  TileBlock(const Backend &backend, const TileShape &shape, PointBlock &&points, std::span<const double> mean);
 
-  /// The same rows again, after they moved or in another precision; columns must be set anew.
-  void pack(const TileShape &shape, const PointBlock &points, std::span<const double> mean);
+  /// The same rows after they moved, packed in shape.precision; columns must be set anew.
+  void replace_points(const TileShape &shape, PointBlock &&points, std::span<const double> mean);
+  /// Passes are in shape.precision from here on; columns must be set anew. The block was packed in it, or in fp64.
+  void set_precision(const TileShape &shape);
 
   const RowPartition &partition() const { return partition_; }
   std::span<const TileInfo> tiles() const { return tiles_; }
@@ -80,7 +85,7 @@ class TileBlock {
   /// State back in user order: out is (local_rows, outputs) column-major with leading dimension ld.
   void finish(RowKind row, int columns, double *out, std::int64_t ld) const;
 
-  AlignedBuffer &payload() { return payload_; }
+  AlignedBuffer &payload() { return precision_ == packed_ ? points_ : other_; }
   /// Payloads of other ranks' tiles that stay here (Ring::make_resident), by owner; empty where blocks travel.
   std::vector<AlignedBuffer> &resident() { return resident_; }
   AlignedBuffer &pass_scalars() { return pass_scalars_; }
@@ -88,15 +93,21 @@ class TileBlock {
   AlignedBuffer &state() { return state_; }
 
  private:
+  TileBlock(const Backend &backend, const RowPartition &partition, int rank);
+  /// Packs every tile; `done(begin, end)` is told the rows that are, many at a time.
+  template <class Done>
+  void pack(const TileShape &shape, const PointBlock &points, std::span<const double> mean, Done done);
   template <class T>
   void fill_columns(const double *x, std::int64_t ld, int columns, std::span<const double> scale);
 
   const Backend *backend_ = nullptr;
   RowPartition partition_;
-  Precision precision_ = Precision::fp64;
+  Precision packed_ = Precision::fp64;     // of points_
+  Precision precision_ = Precision::fp64;  // of the passes
   std::int64_t local_rows_ = 0;
   std::vector<TileInfo> tiles_;
-  AlignedBuffer payload_;  // (tiles, payload_bytes)
+  AlignedBuffer points_;  // (tiles, payload_bytes)
+  AlignedBuffer other_;   // (tiles, payload_bytes) in precision_, empty where that is packed_
   std::vector<AlignedBuffer> resident_;
   AlignedBuffer pass_scalars_;  // (tiles, n_p, T)
   AlignedBuffer columns_;       // (tiles, c, T)

@@ -167,6 +167,10 @@ void pack(const TileShape &shape, const PackInput &input, std::byte *payload) {
     }
 }
 
+void unpack(const TileShape &shape, const std::byte *payload, std::int64_t rows, double *values) {
+  std::memcpy(values, payload, static_cast<std::size_t>(rows * shape.features) * sizeof(double));
+}
+
 std::size_t scratch_bytes(const TileShape & /*shape*/) { return 0; }
 
 TileCost cost(const TileShape &shape, Sides sides) {
@@ -181,8 +185,8 @@ Rates rates(const TileShape & /*shape*/) { return {}; }
 /// each of d sums by u of q (half of that for inner products).
 TileError error(const TileShape &shape) { return {(22 + 2.0 * shape.features) * 0x1p-53, 8 * 0x1p-53}; }
 
-constexpr Backend table = {"ref", "scalar",      1,        1,    tile_rows, supports, payload_bytes,
-                           pack,  scratch_bytes, evaluate, cost, rates,     error};
+constexpr Backend table = {"ref",  "scalar",      1,        1,    tile_rows, supports, payload_bytes, pack,
+                           unpack, scratch_bytes, evaluate, cost, rates,     error};
 
 }  // namespace
 

@@ -2,10 +2,13 @@
 
 std::size_t payload_bytes(const TileShape &shape) { return payload_values(shape) * column_bytes(shape.precision); }
 
+/// Factor of features beside the caller's.
+double own_scale(const TileShape &shape) { return sum_of(shape) == Sum::norms ? std::sqrt(2.0) : 1; }
+
 /// Features of the tile's rows as the formula wants them, one after the other.
 template <class Take>
 void for_each_feature(const TileShape &shape, const PackInput &input, Take take) {
-  const double scale = sum_of(shape) == Sum::norms ? input.scale * std::sqrt(2.0) : input.scale;
+  const double scale = input.scale * own_scale(shape);
   for (std::int64_t i = 0; i < input.count; ++i)
     for (int k = 0; k < shape.features; ++k)
       take(i, k, (input.rows[i * shape.features + k] - (input.mean != nullptr ? input.mean[k] : 0)) * scale);
@@ -66,4 +69,13 @@ void pack(const TileShape &shape, const PackInput &input, std::byte *payload) {
     pack_short(shape, input, payload);
   else
     pack_as<float>(shape, input, payload);
+}
+
+void unpack(const TileShape &shape, const std::byte *payload, std::int64_t rows, double *values) {
+  const double *x = reinterpret_cast<const double *>(payload);  // (T / group, d, group)
+  constexpr std::int64_t group = group_rows<double>;
+  const double scale = own_scale(shape);
+  for (std::int64_t i = 0; i < rows; ++i)
+    for (int k = 0; k < shape.features; ++k)
+      values[i * shape.features + k] = x[(i / group * shape.features + k) * group + i % group] / scale;
 }

@@ -69,6 +69,7 @@ const Backend *make_table() {
                                 supports,
                                 payload_bytes,
                                 pack,
+                                unpack,
                                 scratch_bytes,
                                 evaluate<fused>,
                                 cost,

@@ -9,22 +9,28 @@ namespace {
 constexpr std::int64_t metadata_bytes = std::int64_t{1} << 20U;  // dozens of datasets and attributes take a tenth
 
 /// Limits of file size, full disks and quotas, found by doing.
-void probe_room(const std::string &file, std::int64_t values) {
-  FileHandle handle(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC);
-  handle.resize(values + metadata_bytes);
-  handle.write(std::vector<std::byte>(metadata_bytes, std::byte{1}), 0);
+void probe_room(const std::string &file, int flags, std::int64_t values) {
+  FileHandle handle(file, flags | O_WRONLY | O_CLOEXEC);
+  const std::int64_t end = handle.size();
+  handle.resize(end + values + metadata_bytes);
+  handle.write(std::vector<std::byte>(metadata_bytes, std::byte{1}), end);
   handle.sync();
+  handle.resize(end);
   handle.close();
 }
 
 }  // namespace
 
-Hdf5File::Hdf5File(std::string file, std::int64_t values) : file_(std::move(file)) {
-  probe_room(file_, values);
-  handle_ = H5Fcreate(file_.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
-  if (handle_ >= 0) return;
-  const std::string reason = hdf5_reason();
-  throw Error(detail::concatenate(file_, ": the file cannot be made (", reason, "); check the folder and free space"));
+Hdf5File::Hdf5File(std::string file, Start start, std::int64_t values) : file_(std::move(file)) {
+  if (start == Start::make) {
+    probe_room(file_, O_CREAT | O_TRUNC, values);
+    handle_ = H5Fcreate(file_.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    check(handle_ >= 0, "the file cannot be made");
+  } else {
+    probe_room(file_, 0, values);
+    handle_ = H5Fopen(file_.c_str(), H5F_ACC_RDWR, H5P_DEFAULT);
+    check(handle_ >= 0, "the file cannot be opened again");
+  }
 }
 
 Hdf5File::~Hdf5File() {

@@ -1,4 +1,4 @@
-// Hdf5File: a new HDF5 file, made by one process: metadata, small arrays, and places for large ones.
+// Hdf5File: an HDF5 file that one process makes or adds to: metadata, small arrays, and places for large ones.
 #pragma once
 
 #include <hdf5.h>
@@ -12,16 +12,17 @@
 
 namespace flashring {
 
-/// Not collective: rank 0 makes the file and closes it; then every rank writes its rows of the large arrays at their
-/// place, as into any file. MPI-IO is not used: Open MPI's collective writes wait for ever when one writer meets a full
-/// disk.
-/// Arrays are little-endian f8 in C order. Every failure is an Error that names the file, what failed and HDF5's
-/// reason; HDF5's own printing of errors is off while an object lives.
+/// Not collective: rank 0 makes the file, or opens it again to add to it, and closes it; then every rank writes its
+/// rows of the large arrays at their place, as into any file. MPI-IO is not used: Open MPI's collective writes wait for
+/// ever when one writer meets a full disk. Arrays are little-endian f8 in C order. Every failure is an Error that names
+/// the file, what failed and HDF5's reason; HDF5's own printing of errors is off while an object lives.
 class Hdf5File {
  public:
-  /// Replaces an existing file. `values`: bytes that the arrays will take. First the file is really extended to that
-  /// size and the room for metadata filled: HDF5 (1.10) that meets a full disk crashes at the end of the program.
-  Hdf5File(std::string file, std::int64_t values);
+  /// make: replaces an existing file. add: opens a file that an Hdf5File made and closed.
+  enum class Start { make, add };
+  /// `values`: bytes that the new arrays will take. First the file is really extended by that size and the room for
+  /// metadata filled, then cut back: HDF5 (1.10) that meets a full disk crashes at the end of the program.
+  Hdf5File(std::string file, Start start, std::int64_t values);
   Hdf5File(const Hdf5File &) = delete;
   Hdf5File &operator=(const Hdf5File &) = delete;
   ~Hdf5File();

@@ -1,5 +1,6 @@
 // The folder of a run. Checks come before the computation, because an error after hours of it would lose the results.
-// Files are complete under temporary names before the first of them takes its place, so a failure changes nothing.
+// The points are written before it too: their memory is given up then. Files are complete under temporary names before
+// the first of them takes its place, so a failure changes nothing.
 #include <fmt/format.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -26,6 +27,10 @@ namespace fs = std::filesystem;
 
 constexpr const char *unfinished = ".unfinished";  // ends the name of a file that is not complete
 constexpr const char *outputs[] = {"results.h5", "embedding.npy", "spectrum.png", "map.png", "report.json"};
+
+std::string unfinished_name(const fs::path &path, const char *name) {
+  return (path / (std::string(name) + unfinished)).string();
+}
 
 /// The first part of the path that exists and is no folder.
 void check_parents(const fs::path &path) {
@@ -86,31 +91,39 @@ void check_seen(const std::string &path) {
 }
 
 /// Said before gigabytes are written in vain; what the file system does not tell (a quota) is found while writing.
-void check_space(const std::string &path, const Results &results) {
-  const double per_row =
-      4.0 * results.pairs + results.features + 4.0;  // right, left, embedding twice, points, 4 vectors
-  const double numbers = static_cast<double>(results.rows) * per_row;
-  const double needed = 8.0 * numbers + 4e6;  // and 4 MB for pictures, report and metadata
+void check_space(const std::string &path, const char *what, double needed) {
   struct statvfs space {};
   if (::statvfs(path.c_str(), &space) != 0) return;
   const double free = static_cast<double>(space.f_bavail) * static_cast<double>(space.f_frsize);
-  FLASHRING_CHECK(
-      free >= needed, "output folder ", path,
-      fmt::format(": the results need {:.0f} MB and {:.0f} MB are free; make room", needed / 1e6, free / 1e6));
+  FLASHRING_CHECK(free >= needed, "output folder ", path,
+                  fmt::format(": {} {:.0f} MB and {:.0f} MB are free; make room or choose another folder", what,
+                              needed / 1e6, free / 1e6));
+}
+
+void check_space_of_points(const std::string &path, const PointBlock &points) {
+  const double numbers = static_cast<double>(points.partition().rows()) * points.features();
+  check_space(path, "the points need", 8.0 * numbers + 2e6);  // and 2 MB for the metadata of results.h5
+}
+
+/// The points are on the disk already.
+void check_space_of_results(const std::string &path, const Results &results) {
+  const double per_row = 4.0 * results.pairs + 4.0;  // right, left, embedding twice, 4 vectors
+  const double numbers = static_cast<double>(results.rows) * per_row;
+  check_space(path, "the results need", 8.0 * numbers + 4e6);  // and 4 MB for pictures, report and metadata
 }
 
 /// A broken promise of the caller is found here, not inside a collective transfer. `measured`: some rank has weights.
-void check_shapes(const Results &results, const PointBlock &points, const std::vector<std::string> &labels,
+void check_shapes(const Results &results, const WrittenPoints &points, int rank, const std::vector<std::string> &labels,
                   bool measured) {
-  const auto rows = static_cast<std::size_t>(points.local_rows());
+  const auto rows = static_cast<std::size_t>(points.partition.local_rows(rank));
   const auto pairs = static_cast<std::size_t>(results.pairs);
-  FLASHRING_REQUIRE(results.rows == points.partition().rows() && results.features == points.features(), "results of ",
+  FLASHRING_REQUIRE(results.rows == points.partition.rows() && results.features == points.features, "results of ",
                     results.rows, " x ", results.features, " points");
   FLASHRING_REQUIRE(results.eigenvalues.size() == pairs && results.residuals.size() == pairs &&
                         results.residual_over_gap.size() == pairs,
                     pairs, " eigenpairs");
-  FLASHRING_REQUIRE(results.right.size() == rows * pairs && results.left.size() == rows * pairs, results.right.size(),
-                    " and ", results.left.size(), " numbers for ", rows, " rows of ", pairs, " eigenvectors");
+  FLASHRING_REQUIRE(results.right.size() == rows * pairs, results.right.size(), " numbers for ", rows, " rows of ",
+                    pairs, " eigenvectors");
   FLASHRING_REQUIRE(results.pi.size() == rows && results.degree.size() == rows && results.weight.size() == rows,
                     "vectors over ", rows, " rows");
   FLASHRING_REQUIRE(results.measure.size() == (measured ? rows : 0), results.measure.size(), " weights of ", rows,
@@ -144,7 +157,7 @@ void commit(const fs::path &path) {
   std::error_code ignored;
   fs::remove(path / "report.json", ignored);
   for (const char *name : outputs) {
-    const fs::path from = path / (std::string(name) + unfinished);
+    const fs::path from = unfinished_name(path, name);
     if (fs::exists(from, ignored)) {
       move_into_place(from, path / name);
     } else {
@@ -155,7 +168,7 @@ void commit(const fs::path &path) {
 
 void remove_unfinished(const fs::path &path) {
   std::error_code ignored;
-  for (const char *name : outputs) fs::remove(path / (std::string(name) + unfinished), ignored);
+  for (const char *name : outputs) fs::remove(unfinished_name(path, name), ignored);
 }
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
@@ -163,18 +176,18 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 }
 
 /// Everything but the report, under temporary names. Returns findings.
-std::vector<std::string> write_arrays(const Communicator &communicator, const fs::path &path, const Results &results,
-                                      const Report &report, const PointBlock &points,
+std::vector<std::string> write_arrays(const Communicator &communicator, const std::string &path, const Results &results,
+                                      const Report &report, const WrittenPoints &points,
                                       const std::vector<std::string> &labels) {
-  const auto temporary = [&](const char *name) { return (path / (std::string(name) + unfinished)).string(); };
+  const auto temporary = [&](const char *name) { return unfinished_name(path, name); };
+  const RowPartition &partition = points.partition;
   std::vector<std::string> findings;
   const std::vector<double> scale = embedding_scale(results, findings);
-  write_results_file(communicator, temporary("results.h5"), results, report, points, scale);
-  write_npy(communicator, temporary("embedding.npy"), embedding_of(results, points.local_rows(), scale),
-            points.partition());
+  add_results(communicator, temporary("results.h5"), results, report, points, scale);
+  const RowMatrix embedding = embedding_of(results, partition.local_rows(communicator.rank()), scale);
+  write_npy(communicator, temporary("embedding.npy"), embedding, partition);
   const std::string spectrum = draw_spectrum(communicator, temporary("spectrum.png"), results, report);
-  const std::string map =
-      draw_map(communicator, temporary("map.png"), results, report, scale, points.partition(), labels);
+  const std::string map = draw_map(communicator, temporary("map.png"), results, report, scale, partition, labels);
   if (!spectrum.empty()) findings.push_back("pictures: " + spectrum);
   if (!map.empty() && map != spectrum) findings.push_back("pictures: " + map);
   return findings;
@@ -190,28 +203,56 @@ OutputFolder::OutputFolder(const Communicator &communicator, std::string path, b
   communicator_.agree([&] { check_seen(path_); });
 }
 
-std::vector<std::string> OutputFolder::write(const Results &results, Report report, const PointBlock &points,
+OutputFolder::~OutputFolder() {
+  if (points_) discard();
+}
+
+void OutputFolder::discard() {
+  if (communicator_.rank() == 0) remove_unfinished(path_);
+  points_.reset();
+}
+
+void OutputFolder::write_points(const PointBlock &points) {
+  const auto start = std::chrono::steady_clock::now();
+  discard();  // what a killed process left too: its picture would be taken for one of this run
+  communicator_.agree([&] {
+    if (communicator_.rank() == 0) check_space_of_points(path_, points);
+  });
+  points_ = WrittenPoints{points.partition(), points.features(), coordinate_unit(points)};
+  try {
+    write_points_file(communicator_, unfinished_name(path_, "results.h5"), points);
+  } catch (...) {
+    discard();
+    throw;
+  }
+  points_seconds_ = seconds_since(start);
+}
+
+std::vector<std::string> OutputFolder::write(const Results &results, Report report,
                                              const std::vector<std::string> &labels) {
   const auto start = std::chrono::steady_clock::now();
   const bool first = communicator_.rank() == 0;
   const bool measured = communicator_.max(results.measure.empty() ? 0.0 : 1.0) > 0;
-  communicator_.agree([&] { check_shapes(results, points, labels, measured); });
+  communicator_.agree([&] {
+    FLASHRING_REQUIRE(points_.has_value(), "write_points comes before write");
+    check_shapes(results, *points_, communicator_.rank(), labels, measured);
+  });
   try {
     communicator_.agree([&] {
-      if (first) check_space(path_, results);
+      if (first) check_space_of_results(path_, results);
     });
-    std::vector<std::string> findings = write_arrays(communicator_, path_, results, report, points, labels);
+    std::vector<std::string> findings = write_arrays(communicator_, path_, results, report, *points_, labels);
     communicator_.agree([&] {
       if (!first) return;
-      report.seconds_write = seconds_since(start);
+      report.seconds_write = points_seconds_ + seconds_since(start);
       report.seconds_total += report.seconds_write;
-      const fs::path temporary = fs::path(path_) / (std::string("report.json") + unfinished);
-      write_text(temporary, report_json(results, report, findings));
+      write_text(unfinished_name(path_, "report.json"), report_json(results, report, findings));
       commit(path_);
     });
+    points_.reset();
     return findings;
   } catch (const Error &error) {
-    if (first) remove_unfinished(path_);
+    discard();
     throw Error(detail::concatenate(error.what(), "; not written: ", fmt::format("{}", fmt::join(outputs, ", "))),
                 error.common());
   }

@@ -1,6 +1,7 @@
 #include "io/results_file.hpp"
 
 #include <cmath>
+#include <functional>
 
 #include "flashring/check.hpp"
 #include "io/hdf5_file.hpp"
@@ -45,59 +46,88 @@ struct RowArray {
   bool one_axis = false;  ///< (N) instead of (N, columns)
 };
 
-/// Of coordinates.
-std::string units(const PointBlock &points) {
-  return points.feature_scales().empty() ? "as given" : "as given, times feature_scales";
-}
-
 /// `measured`: points have weights, on this rank or on another one.
-std::vector<RowArray> row_arrays(const Results &results, const PointBlock &points, const std::vector<double> &scale,
+std::vector<RowArray> row_arrays(const Results &results, std::int64_t rows, const std::vector<double> &scale,
                                  bool measured) {
-  const std::int64_t rows = points.local_rows();
-  const auto column = [&](const std::vector<double> &values) { return RowMatrix{values, rows, 1, false, {}}; };
-  const auto columns = [&](const std::vector<double> &v) { return RowMatrix{v, rows, results.pairs, false, {}}; };
-  const RowMatrix coordinates{points.rows(), rows, points.features(), true, {}};
+  const auto column = [&](const std::vector<double> &values) { return RowMatrix{values, rows, 1, false, {}, {}}; };
+  const RowMatrix right{results.right, rows, results.pairs, false, {}, {}};
+  const RowMatrix left{results.right, rows, results.pairs, false, {}, results.pi};
   std::vector<RowArray> arrays = {
-      {"/right", "1", "right eigenvectors psi_k in columns, orthonormal under pi", columns(results.right)},
-      {"/left", "1", "left eigenvectors phi_k = pi psi_k in columns", columns(results.left)},
+      {"/right", "1", "right eigenvectors psi_k in columns, orthonormal under pi", right},
+      {"/left", "1", "left eigenvectors phi_k = pi psi_k in columns", left},
       {"/embedding", "1", "diffusion coordinates lambda_k^t psi_k, k = 1 ... K-1, in columns",
        embedding_of(results, rows, scale)},
       {"/pi", "1", "stationary law of P, sums to 1", column(results.pi), true},
       {"/degree", "1", "degree d_alpha = w (K w)", column(results.degree), true},
       {"/weight", "1", "weight w = D^(-alpha), D = K 1", column(results.weight), true},
-      {"/points", units(points), "the points of the run, one row each", coordinates},
   };
   if (measured) arrays.push_back({"/measure", "1", "weights of the points, as given", column(results.measure), true});
   return arrays;
 }
 
-/// The file without the rows. Returns where each array over rows begins.
-std::vector<std::int64_t> make_file(const std::string &file, const Results &results, const Report &report,
-                                    const PointBlock &points, const std::vector<RowArray> &arrays) {
-  const std::span<const double> scales = points.feature_scales();
-  std::int64_t numbers =
-      3 * std::int64_t{results.pairs} + static_cast<std::int64_t>(results.mean.size() + scales.size());
-  for (const RowArray &array : arrays) numbers += results.rows * array.matrix.columns;
-  Hdf5File output(file, 8 * numbers);
-  write_provenance(output, results, report);
-  write_spectrum(output, results);
-  if (!results.mean.empty()) {
-    output.write_vector("/mean", results.mean);
-    describe(output, "/mean", units(points), "mean of every feature, subtracted before products");
-  }
-  if (!scales.empty()) {
-    output.write_vector("/feature_scales", scales);
-    describe(output, "/feature_scales", "1", "factor of every feature: points = given coordinates times these");
-  }
+std::int64_t bytes_of(const std::vector<RowArray> &arrays, std::int64_t rows) {
+  std::int64_t numbers = 0;
+  for (const RowArray &array : arrays) numbers += rows * array.matrix.columns;
+  return 8 * numbers;
+}
+
+/// Returns where each array begins.
+std::vector<std::int64_t> reserve_arrays(Hdf5File &output, const std::vector<RowArray> &arrays, std::int64_t rows) {
   std::vector<std::int64_t> offsets;
   for (const RowArray &array : arrays) {
-    std::vector<hsize_t> extents = {static_cast<hsize_t>(results.rows)};
+    std::vector<hsize_t> extents = {static_cast<hsize_t>(rows)};
     if (!array.one_axis) extents.push_back(static_cast<hsize_t>(array.matrix.columns));
     offsets.push_back(output.reserve(array.name, extents));
     describe(output, array.name, array.unit, array.description);
   }
+  return offsets;
+}
+
+/// The points' file without their rows.
+std::vector<std::int64_t> make_file(const std::string &file, const PointBlock &points,
+                                    const std::vector<RowArray> &arrays) {
+  const std::int64_t rows = points.partition().rows();
+  const std::span<const double> scales = points.feature_scales();
+  Hdf5File output(file, Hdf5File::Start::make, bytes_of(arrays, rows) + std::int64_t{8} * std::ssize(scales));
+  if (!scales.empty()) {
+    output.write_vector("/feature_scales", scales);
+    describe(output, "/feature_scales", "1", "factor of every feature: points = given coordinates times these");
+  }
+  std::vector<std::int64_t> offsets = reserve_arrays(output, arrays, rows);
   output.close();
   return offsets;
+}
+
+/// All that the points' file lacks, without the rows.
+std::vector<std::int64_t> complete_file(const std::string &file, const Results &results, const Report &report,
+                                        const std::string &unit, const std::vector<RowArray> &arrays) {
+  const std::int64_t small = 3 * std::int64_t{results.pairs} + std::ssize(results.mean);
+  Hdf5File output(file, Hdf5File::Start::add, bytes_of(arrays, results.rows) + 8 * small);
+  write_provenance(output, results, report);
+  write_spectrum(output, results);
+  if (!results.mean.empty()) {
+    output.write_vector("/mean", results.mean);
+    describe(output, "/mean", unit, "mean of every feature, subtracted before products");
+  }
+  std::vector<std::int64_t> offsets = reserve_arrays(output, arrays, results.rows);
+  output.close();
+  return offsets;
+}
+
+/// Rank 0 prepares the file and returns where each array begins; then every rank writes its rows.
+void write_arrays(const Communicator &communicator, const std::string &file, const std::vector<RowArray> &arrays,
+                  const RowPartition &partition, const std::function<std::vector<std::int64_t>()> &prepare) {
+  std::vector<std::int64_t> offsets(arrays.size());
+  communicator.agree([&] {
+    if (communicator.rank() == 0) offsets = prepare();
+  });
+  communicator.broadcast(std::as_writable_bytes(std::span(offsets)), 0);
+  communicator.agree([&] {
+    for (std::size_t a = 0; a < arrays.size(); ++a) {
+      const RowMatrix &matrix = arrays[a].matrix;
+      write_rows(file, offsets[a], matrix, row_pieces(partition, communicator.rank(), matrix.columns));
+    }
+  });
 }
 
 }  // namespace
@@ -118,24 +148,27 @@ RowMatrix embedding_of(const Results &results, std::int64_t local_rows, const st
   const std::span<const double> all(results.right);
   // Without any eigenpair there is no column of psi_0 to leave out.
   const std::size_t skipped = results.pairs > 0 ? static_cast<std::size_t>(local_rows) : 0;
-  return {all.subspan(skipped), local_rows, static_cast<int>(scale.size()), false, scale};
+  return {all.subspan(skipped), local_rows, static_cast<int>(scale.size()), false, scale, {}};
 }
 
-void write_results_file(const Communicator &communicator, const std::string &file, const Results &results,
-                        const Report &report, const PointBlock &points, const std::vector<double> &scale) {
+std::string coordinate_unit(const PointBlock &points) {
+  return points.feature_scales().empty() ? "as given" : "as given, times feature_scales";
+}
+
+void write_points_file(const Communicator &communicator, const std::string &file, const PointBlock &points) {
+  const RowMatrix coordinates{points.rows(), points.local_rows(), points.features(), true, {}, {}};
+  const std::vector<RowArray> arrays = {
+      {"/points", coordinate_unit(points), "the points of the run, one row each", coordinates}};
+  write_arrays(communicator, file, arrays, points.partition(), [&] { return make_file(file, points, arrays); });
+}
+
+void add_results(const Communicator &communicator, const std::string &file, const Results &results,
+                 const Report &report, const WrittenPoints &points, const std::vector<double> &scale) {
   const bool measured = communicator.max(results.measure.empty() ? 0.0 : 1.0) > 0;  // a rank may hold no rows
-  const std::vector<RowArray> arrays = row_arrays(results, points, scale, measured);
-  std::vector<std::int64_t> offsets(arrays.size());
-  communicator.agree([&] {
-    if (communicator.rank() == 0) offsets = make_file(file, results, report, points, arrays);
-  });
-  communicator.broadcast(std::as_writable_bytes(std::span(offsets)), 0);
-  communicator.agree([&] {
-    for (std::size_t a = 0; a < arrays.size(); ++a) {
-      const RowMatrix &matrix = arrays[a].matrix;
-      write_rows(file, offsets[a], matrix, row_pieces(points.partition(), communicator.rank(), matrix.columns));
-    }
-  });
+  const std::int64_t local_rows = points.partition.local_rows(communicator.rank());
+  const std::vector<RowArray> arrays = row_arrays(results, local_rows, scale, measured);
+  write_arrays(communicator, file, arrays, points.partition,
+               [&] { return complete_file(file, results, report, points.unit, arrays); });
 }
 
 }  // namespace flashring

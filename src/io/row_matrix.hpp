@@ -15,8 +15,9 @@ struct RowMatrix {
   std::span<const double> values;  // (local_rows, columns)
   std::int64_t local_rows = 0;
   int columns = 1;
-  bool row_major = false;         ///< as stored in memory; files are always row-major
-  std::span<const double> scale;  // (columns), or empty: factor of each column
+  bool row_major = false;             ///< as stored in memory; files are always row-major
+  std::span<const double> scale;      // (columns), or empty: factor of each column
+  std::span<const double> row_scale;  // (local_rows), or empty: factor of each row
 };
 
 /// Rows [begin, begin + count) of a matrix, row-major and scaled. out: (count, columns).
@@ -24,8 +25,10 @@ inline void copy_rows(const RowMatrix &matrix, std::int64_t begin, std::int64_t 
   for (std::int64_t i = begin; i < begin + count; ++i)
     for (std::int64_t c = 0; c < matrix.columns; ++c) {
       const std::int64_t at = matrix.row_major ? i * matrix.columns + c : c * matrix.local_rows + i;
-      const double factor = matrix.scale.empty() ? 1.0 : matrix.scale[static_cast<std::size_t>(c)];
-      *out++ = factor * matrix.values[static_cast<std::size_t>(at)];
+      double value = matrix.values[static_cast<std::size_t>(at)];
+      if (!matrix.scale.empty()) value *= matrix.scale[static_cast<std::size_t>(c)];
+      if (!matrix.row_scale.empty()) value *= matrix.row_scale[static_cast<std::size_t>(i)];
+      *out++ = value;
     }
 }
 

@@ -29,12 +29,12 @@ PetscErrorCode check_pair(FlashringMap map, PetscInt k) {
 }
 
 /// One column of an array of the last solution.
-PetscErrorCode copy_column(FlashringMap map, const std::vector<double> &columns, PetscInt k, PetscReal out[]) {
+PetscErrorCode copy_right(FlashringMap map, PetscInt k, PetscReal out[]) {
   const Results &results = map->map.results;
   PetscFunctionBegin;
   PetscCall(check_pair(map, k));
   const std::size_t rows = results.pi.size();
-  std::copy_n(columns.begin() + static_cast<std::ptrdiff_t>(rows * static_cast<std::size_t>(k)), rows, out);
+  std::copy_n(results.right.begin() + static_cast<std::ptrdiff_t>(rows * static_cast<std::size_t>(k)), rows, out);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -126,13 +126,14 @@ PetscErrorCode FlashringMapGetEigenvalue(FlashringMap map, PetscInt k, PetscReal
 
 PetscErrorCode FlashringMapGetRight(FlashringMap map, PetscInt k, PetscReal out[]) {
   PetscFunctionBegin;
-  PetscCall(flashring::copy_column(map, map->map.results.right, k, out));
+  PetscCall(flashring::copy_right(map, k, out));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
 PetscErrorCode FlashringMapGetLeft(FlashringMap map, PetscInt k, PetscReal out[]) {
   PetscFunctionBegin;
-  PetscCall(flashring::copy_column(map, map->map.results.left, k, out));
+  PetscCall(flashring::copy_right(map, k, out));
+  for (const double mass : map->map.results.pi) *out++ *= mass;
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

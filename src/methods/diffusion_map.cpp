@@ -9,7 +9,9 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
+#include "base/pages.hpp"
 #include "flashring/check.hpp"
 
 namespace flashring {
@@ -32,16 +34,13 @@ std::vector<double> gaps(const std::vector<double> &values, double next) {
 void back_transform(KernelOperator &op, std::span<const double> tie, Results &results) {
   const auto n = static_cast<std::size_t>(op.local_rows());
   const std::span<const double> degree = op.degree();
-  const std::span<const double> measure = op.measure();
-  double total = 0;
-  for (std::size_t i = 0; i < n; ++i) total += measure[i] * degree[i];
-  total = op.communicator().sum(total);
-  results.pi.resize(n);
-  for (std::size_t i = 0; i < n; ++i) results.pi[i] = measure[i] * degree[i] / total;
+  results.pi.assign(degree.begin(), degree.end());
+  if (op.weighted())
+    for (std::size_t i = 0; i < n; ++i) results.pi[i] *= op.measure()[i];
+  const double total = op.communicator().sum(std::accumulate(results.pi.begin(), results.pi.end(), 0.0));
+  for (double &mass : results.pi) mass /= total;
   for (std::size_t at = 0; at < results.right.size(); ++at) results.right[at] /= std::sqrt(results.pi[at % n]);
   fix_signs(op, tie, results.right);
-  results.left.resize(results.right.size());
-  for (std::size_t at = 0; at < results.left.size(); ++at) results.left[at] = results.pi[at % n] * results.right[at];
   results.degree.assign(degree.begin(), degree.end());
   results.weight.assign(op.weight().begin(), op.weight().end());
 }
@@ -72,8 +71,7 @@ void fix_signs(const KernelOperator &op, std::span<const double> tie, std::vecto
     for (std::size_t i = 0; i < n; ++i) {
       const double value = columns[k * n + i];
       if (std::abs(value) < (1 - tie[k]) * largest[k]) continue;
-      const std::int64_t row =
-          op.points().partition().global_row(op.points().rank(), LocalRow{static_cast<std::int64_t>(i)}).value;
+      const std::int64_t row = op.global_row(LocalRow{static_cast<std::int64_t>(i)}).value;
       deciding[k] = std::max(deciding[k], 2 * (0x1p51 - static_cast<double>(row)) + (value > 0 ? 1 : 0));
     }
   op.communicator().max(std::span<double>(deciding));
@@ -85,7 +83,8 @@ void fix_signs(const KernelOperator &op, std::span<const double> tie, std::vecto
 DiffusionMap diffusion_map(Mat A, KernelOperator &op, const DiffusionMapRequest &request) {
   FLASHRING_REQUIRE(op.options().form == Form::symmetric, "a diffusion map needs form symmetric");
   EigenPairs pairs = eigensolve(A, request.eigen);
-  op.set_stop({});  // what has converged is measured and written, whatever comes
+  release_free_memory();  // that of the solver
+  op.set_stop({});        // what has converged is measured and written, whatever comes
   DiffusionMap map;
   map.complete = pairs.complete;
   map.interrupted = pairs.interrupted;
@@ -96,7 +95,7 @@ DiffusionMap diffusion_map(Mat A, KernelOperator &op, const DiffusionMapRequest 
   if (pairs.interrupted && pairs.values.empty()) throw Interrupted(pairs.status);
   Results &results = map.results;
   results.rows = op.rows();
-  results.features = op.points().features();
+  results.features = op.features();
   results.pairs = static_cast<int>(pairs.values.size());
   results.time = request.time;
   results.alpha = op.options().alpha;

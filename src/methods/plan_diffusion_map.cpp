@@ -1,5 +1,6 @@
-// Memory of a diffusion map: the operator, the solver's basis, the vectors that come out. Two stretches compete for the
-// peak: the solver with its basis, and the residual pass, whose columns and sums go round all at once.
+// Memory of a diffusion map: the points, the operator, the solver's basis, the vectors that come out. Three stretches
+// compete for the peak: choosing the bandwidth, the solver with its basis, and the residual passes with the vectors
+// that came out.
 #include <petscmat.h>
 
 #include <algorithm>
@@ -36,16 +37,20 @@ RunPlan plan_diffusion_map(const Communicator &communicator, const OperatorOptio
   const int ranks = plan.ranks;
   const std::int64_t rows = (shape.rows + ranks - 1) / ranks;  // of the rank that has most
   const double vector = 8 * static_cast<double>(rows);
-  const int block = std::min(pairs, max_columns);
+  const int block = std::min(pairs, residual_columns);
+  OperatorOptions in_fp64 = options;
+  in_fp64.precision = Precision::fp64;
   const auto basis = static_cast<double>(basis_size(shape.rows, pairs));
-  // One vector beyond the basis, a start vector, one to work with, and the two of a product.
+  // One vector beyond the basis, a start vector and one to work with.
   PlanPhase solving{"solving", operator_memory(options, shape, ranks, 1, plan.exchange.exchange)};
-  solving.memory.push_back({"basis of the solver", (basis + 5) * vector});
-  solving.memory.push_back({"eigenvectors", pairs * vector});
-  // The vectors, and their products or, later, the left ones.
-  PlanPhase measuring{"measuring residuals", operator_memory(options, shape, ranks, block, plan.exchange.exchange)};
-  measuring.memory.push_back({"eigenvectors and products", (2.0 * pairs + 1) * vector});
-  plan.phases = {solving, measuring};
+  solving.memory.push_back({"basis of the solver", (basis + 3) * vector});
+  PlanPhase measuring{"measuring residuals", operator_memory(in_fp64, shape, ranks, block, plan.exchange.exchange)};
+  measuring.memory.push_back({"eigenvectors", pairs * vector});
+  // The products or, later, pi, degree, weight and one to diagnose with.
+  measuring.memory.push_back({"products", std::max(block, 4) * vector});
+  // Code and tables of MPI, HDF5, OpenMP and BLAS that the program as started had not touched: measured, whatever N.
+  for (PlanPhase *phase : {&solving, &measuring}) phase->memory.push_back({"libraries at work", 8e6});
+  plan.phases = {{"reading", input_memory(options, shape, ranks)}, solving, measuring};
   return plan;
 }
 

@@ -7,23 +7,13 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/pages.hpp"
 #include "base/threads.hpp"
 #include "flashring/check.hpp"
 #include "flashring/plan.hpp"
 
 namespace flashring {
 namespace {
-
-/// Throws when an entry is not above `least` and finite; `remedy` says what to do about it.
-void check_range(std::span<const double> values, double least, const PointBlock &points, const char *name,
-                 const std::string &remedy) {
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    if (values[i] > least && std::isfinite(values[i])) continue;
-    const GlobalRow row = points.partition().global_row(points.rank(), LocalRow{static_cast<std::int64_t>(i)});
-    throw Error(detail::concatenate(name, " of row ", row.value, " is ", values[i], ", outside (", least,
-                                    ", infinity): ", remedy));
-  }
-}
 
 constexpr const char *rescale =
     "its weights are out of the range of numbers; rescale the points, take another kernel parameter";
@@ -42,66 +32,82 @@ double squared_norm(const PointBlock &points, std::int64_t row, std::span<const 
 }  // namespace
 
 KernelOperator::KernelOperator(const Communicator &communicator, OperatorOptions options, PointBlock points)
-    : communicator_(communicator), options_(std::move(options)), points_(std::move(points)) {
+    : communicator_(communicator),
+      options_(std::move(options)),
+      partition_(points.partition()),
+      features_(points.features()),
+      feature_scales_(points.feature_scales().begin(), points.feature_scales().end()) {
   communicator_.agree([&] { FLASHRING_CHECK(rows() >= 1, "there are no points (N = 0); at least one row is needed"); });
   options_.threads = choose_threads(options_.threads, communicator_);
-  measure_.assign(static_cast<std::size_t>(local_rows()), 1.0);
-  if (traits(options_.pair.kind).invariance == Invariance::translation) mean_ = global_mean(communicator_, points_);
-  resolve_bandwidth();
-  check_single_range();
-  resolve_shift();
+  if (traits(options_.pair.kind).invariance == Invariance::translation) mean_ = global_mean(communicator_, points);
+  resolve_bandwidth(points);
+  check_single_range(points, mean_);
+  resolve_shift(points);
   resolve_exchange();
-  make_summation();
+  make_summation(std::move(points));
+  release_free_memory();  // that of the points, and of reading them
 }
 
 KernelOperator::~KernelOperator() = default;
 
-void KernelOperator::make_summation() {
+void KernelOperator::make_summation(PointBlock points) {
   const RingOptions ring{options_.threads, options_.route == "travel" ? Route::travel : Route::direct};
   const TilesOptions tiles{options_.backend, options_.transport, ring, options_.exchange == "resident"};
-  summation_ = make_tiles_summation(communicator_, tiles, options_.pair, points_, mean_);
+  summation_ = make_tiles_summation(communicator_, tiles, options_.pair, std::move(points), mean_);
 }
 
-void KernelOperator::resolve_bandwidth() {
+void KernelOperator::resolve_bandwidth(const PointBlock &points) {
   if (!options_.median) return;
   communicator_.agree([&] { check_length_scale(options_.pair); });
-  const MedianBandwidth found = median_bandwidth(communicator_, points_, options_.seed);
+  const MedianBandwidth found = median_bandwidth(communicator_, points, options_.seed);
   set_length_scale(options_.pair, found.median_squared_distance);
 }
 
-void KernelOperator::check_single_range() const {
+void KernelOperator::check_single_range(const PointBlock &points, std::span<const double> mean) const {
   if (options_.precision == Precision::fp64) return;
   constexpr double most = 1e18;  // squared distances are below 4e36, the largest fp32 number is 3e38
   const double scale = feature_scale(options_.pair);
   communicator_.agree([&] {
     for (std::int64_t i = 0; i < local_rows(); ++i) {
-      const double length = scale * std::sqrt(squared_norm(points_, i, mean_));
-      FLASHRING_CHECK(length <= most, "row ", points_.partition().global_row(points_.rank(), LocalRow{i}).value, " is ",
-                      length, " length scales away from the mean, more than ", most, ", where -precision ",
+      const double length = scale * std::sqrt(squared_norm(points, i, mean));
+      FLASHRING_CHECK(length <= most, "row ", global_row(LocalRow{i}).value, " is ", length,
+                      " length scales away from the mean, more than ", most, ", where -precision ",
                       to_string(options_.precision), " ends; ", rescale, ", or use -precision fp64");
     }
   });
 }
 
-void KernelOperator::resolve_shift() {
+void KernelOperator::resolve_shift(const PointBlock &points) {
   if (options_.pair.kind != PairKind::inner_exp) return;
-  double largest = 0;  // of |x|^2: |<x,y>| is at most that
-  for (std::int64_t i = 0; i < local_rows(); ++i) largest = std::max(largest, squared_norm(points_, i));
+  squared_norms_.resize(static_cast<std::size_t>(local_rows()));
+  double largest = 0;  // |<x,y>| is at most that
+  for (std::int64_t i = 0; i < local_rows(); ++i) {
+    const double norm = squared_norm(points, i);
+    squared_norms_[static_cast<std::size_t>(i)] = norm;
+    largest = std::max(largest, norm);
+  }
   log_shift_ = std::abs(options_.pair.parameters[0]) * communicator_.max(largest);
   options_.pair.parameters[1] = log_shift_;
 }
 
 void KernelOperator::resolve_exchange() {
-  const ExchangeChoice choice = choose_exchange(communicator_, options_, {rows(), points_.features()});
+  const ExchangeChoice choice = choose_exchange(communicator_, options_, {rows(), features_});
   options_.exchange = choice.exchange;
   exchange_reason_ = choice.reason;
 }
 
+void KernelOperator::check_range(std::span<const double> values, double least, const char *name,
+                                 const std::string &remedy) const {
+  for (std::size_t i = 0; i < values.size(); ++i)
+    FLASHRING_CHECK(values[i] > least && std::isfinite(values[i]), name, " of row ",
+                    global_row(LocalRow{static_cast<std::int64_t>(i)}).value, " is ", values[i], ", outside (", least,
+                    ", infinity): ", remedy);
+}
+
 std::vector<double> KernelOperator::self_weights() const {
   std::vector<double> values(static_cast<std::size_t>(local_rows()), 1.0);
-  if (options_.pair.kind != PairKind::inner_exp) return values;
-  for (std::int64_t i = 0; i < local_rows(); ++i)
-    values[static_cast<std::size_t>(i)] = ::flashring::weight(options_.pair, squared_norm(points_, i));
+  for (std::size_t i = 0; i < squared_norms_.size(); ++i)
+    values[i] = ::flashring::weight(options_.pair, squared_norms_[i]);
   return values;
 }
 
@@ -112,7 +118,7 @@ void KernelOperator::apply_scaled(const SumRequest &request) {
   counters_.column_passes += request.columns;
 }
 
-std::vector<double> KernelOperator::pass_of_ones(std::span<const double> x) {
+std::vector<double> KernelOperator::pass_of_one_column(std::span<const double> x) {
   std::vector<double> y(static_cast<std::size_t>(local_rows()));
   apply_scaled({x.data(), local_rows(), y.data(), local_rows(), 1, Precision::fp64, {}, {}});
   ++counters_.calls;
@@ -121,27 +127,26 @@ std::vector<double> KernelOperator::pass_of_ones(std::span<const double> x) {
 
 void KernelOperator::set_up() {
   if (ready_) return;
-  const std::size_t n = measure_.size();
-  density_ = pass_of_ones(measure_);
+  const auto n = static_cast<std::size_t>(local_rows());
+  std::vector<double> weighted(n);
+  for (std::size_t i = 0; i < n; ++i) weighted[i] = measure_of(i);
+  density_ = pass_of_one_column(weighted);
   // Working passes with fp32 sums keep nothing of rows whose weights are all near its smallest number.
   const double least = options_.precision != Precision::fp64 ? 1e-30 : 0;
   communicator_.agree([&] {
-    check_range(density_, least, points_, "density", std::string(rescale) + (least > 0 ? " or -precision fp64" : ""));
+    check_range(density_, least, "density", std::string(rescale) + (least > 0 ? " or -precision fp64" : ""));
   });
   weight_.resize(n);
   for (std::size_t i = 0; i < n; ++i) weight_[i] = std::pow(density_[i], -options_.alpha);
-  std::vector<double> weighted(n);
-  for (std::size_t i = 0; i < n; ++i) weighted[i] = weight_[i] * measure_[i];
-  degree_ = pass_of_ones(weighted);
+  for (std::size_t i = 0; i < n; ++i) weighted[i] *= weight_[i];
+  degree_ = pass_of_one_column(weighted);
   for (std::size_t i = 0; i < n; ++i) degree_[i] *= weight_[i];
-  communicator_.agree([&] { check_range(degree_, 0, points_, "degree", rescale); });
+  communicator_.agree([&] { check_range(degree_, 0, "degree", rescale); });
+  const bool markov = options_.form == Form::markov;
   left_.resize(n);
-  right_.resize(n);
-  for (std::size_t i = 0; i < n; ++i) {
-    const double r = weight_[i] * std::sqrt(measure_[i] / degree_[i]);
-    left_[i] = options_.form == Form::markov ? weight_[i] / degree_[i] : r;
-    right_[i] = options_.form == Form::markov ? weighted[i] : r;
-  }
+  for (std::size_t i = 0; i < n; ++i)
+    left_[i] = markov ? weight_[i] / degree_[i] : weight_[i] * std::sqrt(measure_of(i) / degree_[i]);
+  if (markov) right_ = std::move(weighted);
   ready_ = true;
 }
 
@@ -176,8 +181,8 @@ void KernelOperator::apply_form(const double *x, std::int64_t ldx, double *y, st
     unshift.assign(static_cast<std::size_t>(local_rows()), std::exp(log_shift_));
   }
   const bool scaled = options_.form != Form::kernel;
-  const std::span<const double> left = scaled ? (transpose ? right_ : left_) : unshift;
-  const std::span<const double> right = scaled ? (transpose ? left_ : right_) : std::span<const double>();
+  const std::span<const double> left = scaled ? (transpose ? right_scale() : left_) : unshift;
+  const std::span<const double> right = scaled ? (transpose ? left_ : right_scale()) : std::span<const double>();
   for (int c = 0; c < columns; c += max_columns)
     apply_scaled({x + c * ldx, ldx, y + c * ldy, ldy, std::min(max_columns, columns - c), precision, left, right});
 }
@@ -196,27 +201,29 @@ void KernelOperator::diagonal(std::span<double> out) {
   const bool scaled = options_.form != Form::kernel;
   if (scaled) set_up();
   for (std::size_t i = 0; i < self.size(); ++i)
-    out[i] = self[i] * (scaled ? left_[i] * right_[i] : std::exp(log_shift_));
+    out[i] = self[i] * (scaled ? left_[i] * right_scale()[i] : std::exp(log_shift_));
 }
 
 void KernelOperator::update_points(std::span<const double> rows) {
-  communicator_.agree([&] { points_.check(rows); });  // before any rank changes anything
-  points_.update(rows);
-  if (!mean_.empty()) mean_ = global_mean(communicator_, points_);
-  check_single_range();
-  resolve_shift();
-  if (options_.pair.kind == PairKind::inner_exp)
-    make_summation();  // the shift is part of the pair function
-  else
-    summation_->update_points(points_, mean_);
+  PointBlock points;
+  communicator_.agree([&] {
+    points = PointBlock(partition_, communicator_.rank(), features_, {rows.begin(), rows.end()});
+    if (!feature_scales_.empty()) points.set_feature_scales(feature_scales_);
+  });
+  std::vector<double> mean;
+  if (!mean_.empty()) mean = global_mean(communicator_, points);
+  check_single_range(points, mean);
+  mean_ = std::move(mean);
+  resolve_shift(points);
+  summation_->update_points(options_.pair, std::move(points), mean_);
   ready_ = false;
 }
 
 void KernelOperator::update_measure(std::span<const double> measure) {
   communicator_.agree([&] {
-    FLASHRING_CHECK(measure.size() == measure_.size(), "new measure: ", measure.size(), " values given for ",
-                    measure_.size(), " rows of this rank");
-    check_range(measure, 0, points_, "measure", "give every row a positive finite weight");
+    FLASHRING_CHECK(static_cast<std::int64_t>(measure.size()) == local_rows(), "new measure: ", measure.size(),
+                    " values given for ", local_rows(), " rows of this rank");
+    check_range(measure, 0, "measure", "give every row a positive finite weight");
   });
   measure_.assign(measure.begin(), measure.end());
   weighted_ = true;

@@ -32,15 +32,17 @@ TileShape tile_shape(const OperatorOptions &options, int features, Precision pre
   return {options.pair, RowKind::sum, 0, precision, features, columns, {}};
 }
 
-/// Packed points of one rank, in one precision at a time: fp64 takes most, and set-up and residuals use it.
-double payload_bytes(const Backend &backend, const OperatorOptions &options, int features, double tiles) {
-  return tiles * static_cast<double>(backend.payload_bytes(tile_shape(options, features, Precision::fp64, 1)));
+/// Packed points of one rank.
+double payload_bytes(const Backend &backend, const OperatorOptions &options, int features, Precision precision,
+                     double tiles) {
+  return tiles * static_cast<double>(backend.payload_bytes(tile_shape(options, features, precision, 1)));
 }
 
+/// Set-up and residuals want room for fp64, whatever the other passes are in.
 double visitors_bytes(const OperatorOptions &options, PointShape shape, int ranks) {
   const Backend &backend = find_backend(options.backend);
   const RankSize size(backend, shape, ranks);
-  return (size.steps - 1) * payload_bytes(backend, options, shape.features, size.tiles);
+  return (size.steps - 1) * payload_bytes(backend, options, shape.features, Precision::fp64, size.tiles);
 }
 
 }  // namespace
@@ -69,18 +71,31 @@ std::vector<MemoryPart> operator_memory(const OperatorOptions &options, PointSha
                                         const std::string &exchange) {
   const Backend &backend = find_backend(options.backend);
   const RankSize size(backend, shape, ranks);
-  const double d = shape.features;
   const double column_numbers = size.padded * columns * 8;  // of columns in fp64; sums are always fp64
   const int slots = std::min(2, size.steps - 1);
   // Visiting columns and two partial states in turn, and one state that arrives.
   const double moving = slots * 2 * column_numbers + (slots > 0 ? column_numbers : 0);
-  const double payload = payload_bytes(backend, options, shape.features, size.tiles);
-  return {{"points", size.rows * d * 8},
-          {"points in tiles", payload},
+  const double payload = payload_bytes(backend, options, shape.features, Precision::fp64, size.tiles);
+  const Precision working = options.precision;
+  const double lower =
+      working == Precision::fp64 ? 0 : payload_bytes(backend, options, shape.features, working, size.tiles);
+  return {{"points in tiles", payload},
+          {"points in tiles of the working precision", lower},
           {"points of other ranks", exchange == "resident" ? visitors_bytes(options, shape, ranks) : slots * payload},
           {"columns and sums", 2 * column_numbers},
           {"columns and sums on their way", moving},
-          {"weights, density, degree, scalings", size.rows * 6 * 8}};
+          {"weights, density, degree, scalings", size.rows * 5 * 8}};
+}
+
+std::vector<MemoryPart> input_memory(const OperatorOptions &options, PointShape shape, int ranks) {
+  const double rows = std::ceil(static_cast<double>(shape.rows) / ranks);
+  std::vector<MemoryPart> parts{{"points", rows * shape.features * 8}};
+  if (!options.median) return parts;
+  const double sample = std::min<double>(static_cast<double>(shape.rows), median_sample);
+  // Keys and their order; the sample as it is sent and as it arrives; its distances.
+  parts.push_back(
+      {"sample for the bandwidth", rows * 24 + 2 * sample * (shape.features + 1) * 8 + sample * sample * 4});
+  return parts;
 }
 
 PassTime measure_pass(const Communicator &communicator, const OperatorOptions &options, PointShape shape, int columns) {

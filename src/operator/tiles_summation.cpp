@@ -31,16 +31,16 @@ std::unique_ptr<Transport> common_transport(const Communicator &communicator, co
 class TilesSummation final : public Summation {
  public:
   TilesSummation(const Communicator &communicator, const TilesOptions &options, const PairFunction &pair,
-                 const PointBlock &points, std::span<const double> mean)
+                 PointBlock &&points, std::span<const double> mean)
       : communicator_(communicator),
         backend_(common_backend(communicator, options.backend)),
         transport_(common_transport(communicator, options.transport)),
         ring_(communicator, *transport_, backend_, options.ring),
         threads_(std::max(1, options.ring.threads)),
         resident_(options.resident && communicator.size() > 1),
-        pair_(pair) {
-    update_points(points, mean);
-  }
+        pair_(pair),
+        features_(points.features()),
+        block_(backend_, shape(Precision::fp64, 1), std::move(points), mean) {}
 
   const char *name() const override { return "tiles"; }
   bool supports(const PairFunction & /*pair*/, int features) const override { return features >= 1; }
@@ -48,11 +48,11 @@ class TilesSummation final : public Summation {
 
   PassReport apply(const SumRequest &request) override {
     FLASHRING_REQUIRE(request.columns >= 1 && request.columns <= max_columns, request.columns, " columns");
-    TileBlock &block = block_of(request.precision);
-    block.set_columns(request.x, request.ldx, request.columns, request.right);
-    const PassReport report = ring_.run(shape(request.precision, request.columns), Sides::both, block, block);
-    block.finish(RowKind::sum, request.columns, request.y, request.ldy);
-    const std::int64_t rows = block.local_rows();
+    set_precision(request.precision);
+    block_.set_columns(request.x, request.ldx, request.columns, request.right);
+    const PassReport report = ring_.run(shape(request.precision, request.columns), Sides::both, block_, block_);
+    block_.finish(RowKind::sum, request.columns, request.y, request.ldy);
+    const std::int64_t rows = block_.local_rows();
     if (!request.left.empty())
       for (int c = 0; c < request.columns; ++c)
         for (std::int64_t i = 0; i < rows; ++i)
@@ -64,34 +64,27 @@ class TilesSummation final : public Summation {
     const auto key = std::make_pair(columns, precision);
     const auto known = costs_.find(key);
     if (known != costs_.end()) return known->second;
-    const double tiles =
-        communicator_.sum(static_cast<double>(count_tiles(points_->partition(), points_->rank(), backend_.tile_rows)));
+    const double tiles = communicator_.sum(static_cast<double>(block_.tiles().size()));
     return costs_[key] = seconds_per_pass(communicator_, backend_, shape(precision, columns), threads_, tiles);
   }
 
-  void update_points(const PointBlock &points, std::span<const double> mean) override {
-    points_ = &points;
-    mean_.assign(mean.begin(), mean.end());
-    if (block_ != nullptr) pack(block_->precision());
+  void update_points(const PairFunction &pair, PointBlock points, std::span<const double> mean) override {
+    pair_ = pair;
+    block_.replace_points(shape(Precision::fp64, 1), std::move(points), mean);
+    current_ = false;
   }
 
  private:
   TileShape shape(Precision precision, int columns) const {
-    return {pair_, RowKind::sum, 0, precision, points_->features(), columns, {}};
+    return {pair_, RowKind::sum, 0, precision, features_, columns, {}};
   }
 
-  void pack(Precision precision) {
-    if (block_ == nullptr)
-      block_ = std::make_unique<TileBlock>(backend_, shape(precision, 1), *points_, mean_);
-    else
-      block_->pack(shape(precision, 1), *points_, mean_);
-    if (resident_) ring_.make_resident(shape(precision, 1), *block_);
-  }
-
-  /// One precision at a time, in the same memory: packing again takes N d operations beside the N^2 d of a pass.
-  TileBlock &block_of(Precision precision) {
-    if (block_ == nullptr || block_->precision() != precision) pack(precision);
-    return *block_;
+  /// Packing takes N d operations beside the N^2 d of a pass.
+  void set_precision(Precision precision) {
+    current_ = current_ && precision == block_.precision();
+    block_.set_precision(shape(precision, 1));
+    if (resident_ && !current_) ring_.make_resident(shape(precision, 1), block_);
+    current_ = true;
   }
 
   const Communicator &communicator_;
@@ -100,19 +93,19 @@ class TilesSummation final : public Summation {
   Ring ring_;
   int threads_;
   bool resident_;
+  bool current_ = false;  // resident payloads are those of the points and the precision
   PairFunction pair_;
-  const PointBlock *points_ = nullptr;
-  std::vector<double> mean_;
-  std::unique_ptr<TileBlock> block_;                   // in the precision of the last pass
+  int features_;
+  TileBlock block_;                                    // packed in fp64
   std::map<std::pair<int, Precision>, double> costs_;  // seconds by columns and precision, as measured
 };
 
 }  // namespace
 
 std::unique_ptr<Summation> make_tiles_summation(const Communicator &communicator, const TilesOptions &options,
-                                                const PairFunction &pair, const PointBlock &points,
+                                                const PairFunction &pair, PointBlock points,
                                                 std::span<const double> mean) {
-  return std::make_unique<TilesSummation>(communicator, options, pair, points, mean);
+  return std::make_unique<TilesSummation>(communicator, options, pair, std::move(points), mean);
 }
 
 }  // namespace flashring

@@ -60,11 +60,13 @@ bool is_input(const char *name) {
                      [&](const Option &option) { return std::strcmp(option.name, name) == 0; });
 }
 
-std::span<const double> vector_of(KernelOperator &op, FlashringVector which) {
-  if (which == FLASHRING_DENSITY) return op.density();
-  if (which == FLASHRING_WEIGHT) return op.weight();
-  if (which == FLASHRING_DEGREE) return op.degree();
-  return op.measure();
+void copy_vector(KernelOperator &op, FlashringVector which, PetscReal *out) {
+  const auto copy = [out](std::span<const double> values) { std::copy(values.begin(), values.end(), out); };
+  if (which == FLASHRING_DENSITY) return copy(op.density());
+  if (which == FLASHRING_WEIGHT) return copy(op.weight());
+  if (which == FLASHRING_DEGREE) return copy(op.degree());
+  if (op.weighted()) return copy(op.measure());
+  std::fill_n(out, op.local_rows(), 1.0);
 }
 
 }  // namespace
@@ -120,7 +122,7 @@ PetscErrorCode MatFlashringSetPoints(Mat A, PetscInt features, const PetscReal c
     PetscFunctionReturn(PETSC_SUCCESS);
   }
   FLASHRING_GUARD(comm, {
-    const int present = context->op->points().features();
+    const int present = context->op->features();
     context->op->communicator().agree([&] {
       FLASHRING_CHECK(features == present, "points have ", features, " features and had ", present,
                       " before; the shape must stay, make another matrix");
@@ -152,10 +154,7 @@ PetscErrorCode MatFlashringGetVector(Mat A, FlashringVector which, PetscReal out
   KernelOperator *op = nullptr;
   PetscFunctionBegin;
   PetscCall(flashring::operator_of(A, &op));
-  FLASHRING_GUARD(PetscObjectComm((PetscObject)A), {
-    const std::span<const double> values = flashring::vector_of(*op, which);
-    std::copy(values.begin(), values.end(), out);
-  });
+  FLASHRING_GUARD(PetscObjectComm((PetscObject)A), flashring::copy_vector(*op, which, out));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

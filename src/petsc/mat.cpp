@@ -48,7 +48,7 @@ PetscErrorCode mat_create(MPI_Comm comm, std::shared_ptr<KernelOperator> op, Mat
   PetscCheck(op->rows() <= PETSC_MAX_INT && op->local_rows() <= PETSC_MAX_INT, comm, PETSC_ERR_ARG_OUTOFRANGE,
              "%lld rows do not fit PetscInt (at most %lld); use a PETSc with 64-bit indices", (long long)op->rows(),
              (long long)PETSC_MAX_INT);
-  const RowPartition &partition = op->points().partition();
+  const RowPartition &partition = op->partition();
   std::int64_t next = 0;
   for (int r = 0; r < partition.ranks(); ++r)
     for (const RowRange &range : partition.ranges(r)) {

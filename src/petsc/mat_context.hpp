@@ -12,6 +12,11 @@
 #include "flashring/petsc_mat.hpp"
 
 // One source for PETSc 3.18 to 3.25.
+#if PETSC_VERSION_GE(3, 20, 0)
+#define FLASHRING_BASIS_STRIDE(basis, rows, stride) BVGetLeadingDimension(basis, stride)
+#else
+#define FLASHRING_BASIS_STRIDE(basis, rows, stride) (*(stride) = (rows), PETSC_SUCCESS)
+#endif
 #if PETSC_VERSION_GE(3, 23, 0)
 using FlashringOptionItems = PetscOptionItems;
 #else

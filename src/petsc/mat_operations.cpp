@@ -39,13 +39,8 @@ PetscErrorCode apply(Mat A, const PetscScalar *x, PetscInt ldx, PetscScalar *y, 
     for (std::int64_t c = 0; c < columns; ++c)
       for (std::int64_t i = 0; i < rows; ++i)
         y[c * ldy + i] = context->scale * y[c * ldy + i] + context->shift * x[c * ldx + i];
-  const TileShape shape{op.options().pair,
-                        RowKind::sum,
-                        0,
-                        op.options().precision,
-                        op.points().features(),
-                        static_cast<int>(columns),
-                        {}};
+  const TileShape shape{
+      op.options().pair, RowKind::sum, 0, op.options().precision, op.features(), static_cast<int>(columns), {}};
   const double flops = find_backend(op.options().backend).cost(shape, Sides::both).flops();
   PetscCall(PetscLogFlops((flops - 1) * pairs));  // one flop a pair stands under the inner event
   PetscCall(PetscLogEventEnd(pass_event(), A, 0, 0, 0));
@@ -186,7 +181,7 @@ PetscErrorCode view(Mat A, PetscViewer viewer) {
                                    to_string(options.form), options.alpha));
   PetscCall(PetscViewerASCIIPrintf(
       viewer, "  %lld points with %d features, precision %s, backend %s (%s), threads %d\n", (long long)op.rows(),
-      op.points().features(), to_string(options.precision), backend.name, backend.target, options.threads));
+      op.features(), to_string(options.precision), backend.name, backend.target, options.threads));
   PetscCall(
       PetscViewerASCIIPrintf(viewer, "  exchange %s (%s)\n", options.exchange.c_str(), op.exchange_reason().c_str()));
   PetscCall(PetscViewerASCIIPrintf(viewer, "  scale %g, shift %g\n", (double)context->scale, (double)context->shift));

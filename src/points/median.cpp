@@ -47,6 +47,16 @@ std::vector<double> chosen_points(const Communicator &communicator, const PointB
   return chosen;
 }
 
+/// Those of all ranks, (sample, 1 + features).
+std::vector<double> chosen_everywhere(const Communicator &communicator, const PointBlock &points, std::uint64_t seed,
+                                      std::int64_t most) {
+  const std::vector<std::byte> bytes =
+      communicator.gather(std::as_bytes(std::span<const double>(chosen_points(communicator, points, seed, most))));
+  std::vector<double> all(bytes.size() / sizeof(double));
+  if (!all.empty()) std::memcpy(all.data(), bytes.data(), bytes.size());
+  return all;
+}
+
 double squared_distance(const double *x, const double *y, std::size_t d) {
   double sum = 0;
   for (std::size_t k = 0; k < d; ++k) sum += (x[k] - y[k]) * (x[k] - y[k]);
@@ -58,10 +68,7 @@ double squared_distance(const double *x, const double *y, std::size_t d) {
 MedianBandwidth median_bandwidth(const Communicator &communicator, const PointBlock &points, std::uint64_t seed,
                                  std::int64_t most) {
   const auto d = static_cast<std::size_t>(points.features());
-  const std::vector<double> mine = chosen_points(communicator, points, seed, most);
-  const std::vector<std::byte> bytes = communicator.gather(std::as_bytes(std::span<const double>(mine)));
-  std::vector<double> all(bytes.size() / sizeof(double));
-  if (!all.empty()) std::memcpy(all.data(), bytes.data(), bytes.size());
+  const std::vector<double> all = chosen_everywhere(communicator, points, seed, most);
   const std::size_t count = all.size() / (d + 1);
 
   std::vector<double> squared;

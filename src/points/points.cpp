@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "base/pages.hpp"
 #include "flashring/check.hpp"
 
 namespace flashring {
@@ -37,16 +38,10 @@ void PointBlock::set_feature_scales(std::vector<double> scales) {
   feature_scales_ = std::move(product);
 }
 
-void PointBlock::update(std::span<const double> rows) {
-  check(rows);  // first: after an error the old points are still there
-  rows_.assign(rows.begin(), rows.end());
-  if (!feature_scales_.empty()) scale_features(rows_, feature_scales_);
-}
-
-void PointBlock::check(std::span<const double> rows) const {
-  FLASHRING_CHECK(rows.size() == rows_.size(), "new coordinates: ", rows.size(), " numbers given for ", local_rows(),
-                  " rows of ", features_, " features; the shape must stay");
-  check_finite(rows, feature_scales_);
+void PointBlock::release(LocalRow begin, LocalRow end) {
+  const auto row = static_cast<std::size_t>(features_);
+  release_pages(rows_.data() + static_cast<std::size_t>(begin.value) * row,
+                static_cast<std::size_t>(end.value - begin.value) * row * sizeof(double));
 }
 
 void PointBlock::check_finite(std::span<const double> rows, std::span<const double> scales) const {

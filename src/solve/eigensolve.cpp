@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <string_view>
 
+#include "base/pages.hpp"
 #include "flashring/check.hpp"
 #include "flashring/petsc_mat.hpp"
 #include "flashring/random.hpp"
@@ -27,19 +29,11 @@ struct DestroyVec {
 };
 using OwnedVec = std::unique_ptr<std::remove_pointer_t<Vec>, DestroyVec>;
 
-/// What the monitor remembers and passes on. Converged pairs are copied at every step: after an interruption SLEPc's
-/// own are out of reach. The copies cost K N numbers, nothing beside a pass.
+/// What the monitor remembers and passes on.
 struct Watch {
   const EigenRequest *request = nullptr;
   EigenPairs found;
 };
-
-void append_column(Vec v, PetscInt rows, std::vector<double> &columns) {
-  const PetscScalar *array = nullptr;
-  check_petsc(VecGetArrayRead(v, &array), "VecGetArrayRead");
-  columns.insert(columns.end(), array, array + rows);
-  check_petsc(VecRestoreArrayRead(v, &array), "VecRestoreArrayRead");
-}
 
 double untransformed(EPS eps, PetscScalar value) {
   ST st = nullptr;
@@ -47,24 +41,6 @@ double untransformed(EPS eps, PetscScalar value) {
   check_petsc(EPSGetST(eps, &st), "EPSGetST");
   check_petsc(STBackTransform(st, 1, &value, &none), "STBackTransform");
   return value;
-}
-
-/// The first `count` columns of the basis are the converged vectors of a symmetric problem.
-void remember_pairs(EPS eps, PetscInt count, const PetscScalar *values, EigenPairs &found) {
-  BV basis = nullptr;
-  PetscInt rows = 0;
-  check_petsc(EPSGetBV(eps, &basis), "EPSGetBV");
-  check_petsc(BVGetSizes(basis, &rows, nullptr, nullptr), "BVGetSizes");
-  found.values.clear();
-  found.vectors.clear();
-  found.vectors.reserve(static_cast<std::size_t>(count) * static_cast<std::size_t>(rows));
-  for (PetscInt k = 0; k < count; ++k) {
-    Vec column = nullptr;
-    found.values.push_back(untransformed(eps, values[k]));
-    check_petsc(BVGetColumn(basis, k, &column), "BVGetColumn");
-    append_column(column, rows, found.vectors);
-    check_petsc(BVRestoreColumn(basis, k, &column), "BVRestoreColumn");
-  }
 }
 
 PetscErrorCode monitor(EPS eps, PetscInt /*its*/, PetscInt converged, PetscScalar *values, PetscScalar * /*imag*/,
@@ -75,7 +51,9 @@ PetscErrorCode monitor(EPS eps, PetscInt /*its*/, PetscInt converged, PetscScala
   PetscFunctionBegin;
   FLASHRING_GUARD(PetscObjectComm((PetscObject)eps), {
     if (estimates > wanted) watch->found.next_value = untransformed(eps, values[wanted]);
-    remember_pairs(eps, std::min<PetscInt>(converged, wanted), values, watch->found);
+    watch->found.values.clear();
+    for (PetscInt k = 0; k < std::min<PetscInt>(converged, wanted); ++k)
+      watch->found.values.push_back(untransformed(eps, values[k]));
     if (watch->request->progress) watch->request->progress({static_cast<int>(converged), wanted, open_error});
   });
   PetscFunctionReturn(PETSC_SUCCESS);
@@ -160,22 +138,78 @@ OwnedEps make_solver(Mat A, const EigenRequest &request, Watch &watch) {
   return owned;
 }
 
+/// Columns of a basis as they lie in memory.
+struct BasisColumns {
+  explicit BasisColumns(EPS eps) {
+    PetscInt constraints = 0;
+    PetscInt columns = 0;
+    PetscInt ld = 0;
+    check_petsc(EPSGetBV(eps, &basis), "EPSGetBV");
+    check_petsc(BVGetNumConstraints(basis, &constraints), "BVGetNumConstraints");
+    check_petsc(BVGetSizes(basis, &rows, nullptr, &columns), "BVGetSizes");
+    check_petsc(FLASHRING_BASIS_STRIDE(basis, rows, &ld), "BVGetLeadingDimension");
+    stride = ld;
+    first = stride * constraints;
+    end = first + stride * columns;
+  }
+  BV basis = nullptr;
+  PetscInt rows = 0;
+  std::ptrdiff_t stride = 0, first = 0, end = 0;  // from column to column; of the first one, and beyond the last
+};
+
+/// After an interruption the first columns are the pairs that the monitor counted last. Single columns are out of reach
+/// then, since the product that did not end still holds two; the array is not.
+void take_interrupted(EPS eps, EigenPairs &found) {
+  const BasisColumns columns(eps);
+  const PetscScalar *array = nullptr;
+  check_petsc(BVGetArrayRead(columns.basis, &array), "BVGetArrayRead");
+  for (std::size_t k = 0; k < found.values.size(); ++k) {
+    const PetscScalar *column = array + columns.first + static_cast<std::ptrdiff_t>(k) * columns.stride;
+    found.vectors.insert(found.vectors.end(), column, column + columns.rows);
+  }
+  check_petsc(BVRestoreArrayRead(columns.basis, &array), "BVRestoreArrayRead");
+}
+
+/// Gives the columns of a basis from `kept` on back to the system, where it is one array: nobody reads them any more.
+void release_rest(EPS eps, PetscInt kept) {
+  const BasisColumns columns(eps);
+  BVType type = nullptr;
+  PetscScalar *array = nullptr;
+  check_petsc(BVGetType(columns.basis, &type), "BVGetType");
+  if (std::string_view(type) == BVVECS) return;
+  const std::ptrdiff_t begin = columns.first + kept * columns.stride;
+  check_petsc(BVGetArray(columns.basis, &array), "BVGetArray");
+  release_pages(array + begin, static_cast<std::size_t>(columns.end - begin) * sizeof(PetscScalar));
+  check_petsc(BVRestoreArray(columns.basis, &array), "BVRestoreArray");
+}
+
+void append_column(Vec v, std::vector<double> &columns) {
+  const PetscScalar *array = nullptr;
+  PetscInt rows = 0;
+  check_petsc(VecGetLocalSize(v, &rows), "VecGetLocalSize");
+  check_petsc(VecGetArrayRead(v, &array), "VecGetArrayRead");
+  columns.insert(columns.end(), array, array + rows);
+  check_petsc(VecRestoreArrayRead(v, &array), "VecRestoreArrayRead");
+}
+
 void take_pairs(EPS eps, Mat A, const EigenRequest &request, EigenPairs &found) {
   PetscInt converged = 0;
-  PetscInt local = 0;
+  PetscInt rows = 0;
+  Vec v = nullptr;
   check_petsc(EPSGetConverged(eps, &converged), "EPSGetConverged");
-  check_petsc(MatGetLocalSize(A, &local, nullptr), "MatGetLocalSize");
+  check_petsc(MatCreateVecs(A, &v, nullptr), "MatCreateVecs");
+  const OwnedVec owned(v);
+  check_petsc(VecGetLocalSize(v, &rows), "VecGetLocalSize");
   const int count = static_cast<int>(std::min<PetscInt>(converged, request.pairs));
-  OwnedVec v = random_vector(A, request.seed, 0);
   found.values.clear();
-  found.vectors.clear();
-  found.vectors.reserve(static_cast<std::size_t>(count) * static_cast<std::size_t>(local));
+  found.vectors.reserve(static_cast<std::size_t>(count) * static_cast<std::size_t>(rows));
   for (int k = 0; k < count; ++k) {
     PetscScalar value = 0;
-    check_petsc(EPSGetEigenpair(eps, k, &value, nullptr, v.get(), nullptr), "EPSGetEigenpair");
-    check_petsc(VecNormalize(v.get(), nullptr), "VecNormalize");
+    check_petsc(EPSGetEigenpair(eps, k, &value, nullptr, v, nullptr), "EPSGetEigenpair");
+    if (k == 0) release_rest(eps, converged);  // all vectors are there, and their copies shall take no more memory
+    check_petsc(VecNormalize(v, nullptr), "VecNormalize");
     found.values.push_back(value);
-    append_column(v.get(), local, found.vectors);
+    append_column(v, found.vectors);
   }
   if (converged > request.pairs) {
     PetscScalar next = 0;
@@ -221,6 +255,7 @@ EigenPairs eigensolve(Mat A, const EigenRequest &request) {
     if (found.values.empty()) throw;
     found.interrupted = true;
     found.status = "interrupted by the user";
+    take_interrupted(eps.get(), found);
   }
   PetscInt iterations = 0;
   check_petsc(EPSGetIterationNumber(eps.get(), &iterations), "EPSGetIterationNumber");

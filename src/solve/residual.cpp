@@ -1,4 +1,5 @@
-// Residuals in fp64: one pass per 64 pairs.
+// Residuals in fp64.
+#include <algorithm>
 #include <cmath>
 
 #include "flashring/diffusion_map.hpp"
@@ -6,17 +7,21 @@
 namespace flashring {
 
 std::vector<double> residuals(KernelOperator &op, std::span<const double> values, const std::vector<double> &vectors) {
-  const std::int64_t n = op.local_rows();
-  const int count = static_cast<int>(values.size());
-  std::vector<double> product(vectors.size());  // (local_rows, K)
-  if (count > 0) op.apply_fp64(vectors.data(), n, product.data(), n, count);
-  std::vector<double> squares(values.size(), 0.0);
-  for (std::size_t k = 0; k < values.size(); ++k)
-    for (std::int64_t i = 0; i < n; ++i) {
-      const std::size_t at = k * static_cast<std::size_t>(n) + static_cast<std::size_t>(i);
-      const double r = product[at] - values[k] * vectors[at];
+  const auto n = static_cast<std::size_t>(op.local_rows());
+  const std::size_t count = values.size();
+  const std::size_t block = std::min<std::size_t>(count, residual_columns);
+  std::vector<double> product(n * block);  // (local_rows, block)
+  std::vector<double> squares(count, 0.0);
+  for (std::size_t first = 0; first < count; first += block) {
+    const std::size_t columns = std::min(block, count - first);
+    op.apply_fp64(vectors.data() + first * n, op.local_rows(), product.data(), op.local_rows(),
+                  static_cast<int>(columns));
+    for (std::size_t at = 0; at < columns * n; ++at) {
+      const std::size_t k = first + at / n;
+      const double r = product[at] - values[k] * vectors[first * n + at];
       squares[k] += r * r;
     }
+  }
   op.communicator().sum(std::span<double>(squares));
   for (double &square : squares) square = std::sqrt(square);
   return squares;

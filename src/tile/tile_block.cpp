@@ -4,16 +4,21 @@
 #include <cstring>
 #include <new>
 
-#include "base/huge_pages.hpp"
+#include "base/pages.hpp"
 #include "flashring/check.hpp"
 
 namespace flashring {
 namespace {
 
-/// Two cache lines, so that the adjacent-line prefetcher never mixes two buffers; a huge page where there are some of
-/// them: a pass runs over all tiles again and again, more pages than a processor remembers.
-constexpr std::align_val_t alignment(std::size_t bytes) {
-  return std::align_val_t(bytes >= 4 * huge_page ? huge_page : 128);
+/// Two cache lines, so that the adjacent-line prefetcher never mixes two buffers.
+constexpr std::align_val_t alignment{128};
+
+/// Large buffers have pages of their own: huge ones, since a pass runs over all tiles again and again, more pages than
+/// a processor remembers; and they go back to the system when they go.
+constexpr bool is_large(std::size_t bytes) { return bytes >= std::size_t{1} << 20; }
+
+std::byte *allocate(std::size_t bytes) {
+  return is_large(bytes) ? map_pages(bytes) : static_cast<std::byte *>(::operator new(bytes, alignment, std::nothrow));
 }
 
 /// Calls `visit(tile, local row of its first row)` for every tile; tiles follow the local rows.
@@ -28,22 +33,19 @@ void for_each_tile(std::span<const TileInfo> tiles, Visit visit) {
 
 }  // namespace
 
-void detail::FreeAligned::operator()(std::byte *p) const { ::operator delete(p, alignment(bytes)); }
+void detail::FreeAligned::operator()(std::byte *p) const {
+  is_large(bytes) ? unmap_pages(p, bytes) : ::operator delete(p, alignment);
+}
 
 void AlignedBuffer::resize(std::size_t bytes) {
   if (bytes > capacity_) {
     data_.reset();
     capacity_ = 0;
     size_ = 0;
-    try {
-      auto *data = static_cast<std::byte *>(::operator new(bytes, alignment(bytes)));
-      data_ = {data, detail::FreeAligned{bytes}};
-      if (alignment(bytes) == std::align_val_t(huge_page)) prefer_huge_pages(data, bytes);
-    } catch (const std::bad_alloc &) {
-      throw Error(detail::concatenate("out of memory: ", bytes,
-                                      " bytes for tiles and their sums cannot be had; use more ",
-                                      "ranks, -exchange ring or fewer columns, and see what -dry_run says"));
-    }
+    data_ = {allocate(bytes), detail::FreeAligned{bytes}};
+    FLASHRING_CHECK(data_ != nullptr, "out of memory: ", bytes,
+                    " bytes for tiles and their sums cannot be had; use more ranks, -exchange ring or fewer columns, "
+                    "and see what -dry_run says");
     capacity_ = bytes;
   }
   size_ = bytes;
@@ -64,27 +66,68 @@ std::int64_t count_tiles(const RowPartition &partition, int rank, int tile_rows)
   return tiles;
 }
 
+TileBlock::TileBlock(const Backend &backend, const RowPartition &partition, int rank)
+    : backend_(&backend),
+      partition_(partition),
+      local_rows_(partition.local_rows(rank)),
+      tiles_(make_tiles(partition, rank, backend.tile_rows)) {}
+
 TileBlock::TileBlock(const Backend &backend, const TileShape &shape, const PointBlock &points,
                      std::span<const double> mean)
-    : backend_(&backend),
-      partition_(points.partition()),
-      local_rows_(points.local_rows()),
-      tiles_(make_tiles(points.partition(), points.rank(), backend.tile_rows)) {
-  pack(shape, points, mean);
+    : TileBlock(backend, points.partition(), points.rank()) {
+  pack(shape, points, mean, [](LocalRow /*begin*/, LocalRow /*end*/) {});
 }
 
-void TileBlock::pack(const TileShape &shape, const PointBlock &points, std::span<const double> mean) {
+TileBlock::TileBlock(const Backend &backend, const TileShape &shape, PointBlock &&points, std::span<const double> mean)
+    : TileBlock(backend, points.partition(), points.rank()) {
+  replace_points(shape, std::move(points), mean);
+}
+
+void TileBlock::replace_points(const TileShape &shape, PointBlock &&points, std::span<const double> mean) {
+  PointBlock given = std::move(points);
+  pack(shape, given, mean, [&given](LocalRow begin, LocalRow end) { given.release(begin, end); });
+}
+
+template <class Done>
+void TileBlock::pack(const TileShape &shape, const PointBlock &points, std::span<const double> mean, Done done) {
   FLASHRING_REQUIRE(mean.empty() || static_cast<int>(mean.size()) == points.features(), "mean of ", mean.size());
   FLASHRING_REQUIRE(points.local_rows() == local_rows_, points.local_rows(), " points for tiles of ", local_rows_);
-  precision_ = shape.precision;
+  const std::int64_t many = std::max(1, (1 << 18) / points.features());  // rows: a call to the system for 2 MB
+  packed_ = precision_ = shape.precision;
+  other_ = {};
+  for (AlignedBuffer &block : resident_) block.resize(0);  // they held what was packed before
   const std::size_t bytes = backend_->payload_bytes(shape);
   const double scale = feature_scale(shape.pair);
-  payload_.resize(bytes * tiles_.size());
-  for (AlignedBuffer &block : resident_) block.resize(0);  // they held what was packed before
+  points_.resize(bytes * tiles_.size());
+  std::int64_t begin = 0;
   for_each_tile(tiles_, [&](std::size_t t, std::int64_t local) {
     const PackInput input{points.row(LocalRow{local}), tiles_[t].rows, mean.empty() ? nullptr : mean.data(), scale};
-    backend_->pack(shape, input, payload_.data() + t * bytes);
+    backend_->pack(shape, input, points_.data() + t * bytes);
+    const std::int64_t end = local + tiles_[t].rows;
+    if (end - begin < many) return;
+    done(LocalRow{begin}, LocalRow{end});
+    begin = end;
   });
+}
+
+void TileBlock::set_precision(const TileShape &shape) {
+  if (shape.precision == precision_) return;
+  FLASHRING_REQUIRE(shape.precision == packed_ || packed_ == Precision::fp64,
+                    "the points were packed in another precision");
+  precision_ = shape.precision;
+  for (AlignedBuffer &block : resident_) block.resize(0);
+  other_ = {};
+  if (precision_ == packed_) return;
+  TileShape from = shape;
+  from.precision = packed_;
+  const std::size_t from_bytes = backend_->payload_bytes(from);
+  const std::size_t bytes = backend_->payload_bytes(shape);
+  other_.resize(bytes * tiles_.size());
+  std::vector<double> rows(static_cast<std::size_t>(tile_rows()) * static_cast<std::size_t>(shape.features));
+  for (std::size_t t = 0; t < tiles_.size(); ++t) {
+    backend_->unpack(from, points_.data() + t * from_bytes, tiles_[t].rows, rows.data());
+    backend_->pack(shape, {rows.data(), tiles_[t].rows, nullptr, 1}, other_.data() + t * bytes);
+  }
 }
 
 template <class T>

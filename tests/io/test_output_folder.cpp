@@ -7,7 +7,6 @@
 #include <cmath>
 #include <csignal>
 #include <cstdlib>
-#include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -26,59 +25,17 @@ namespace {
 namespace fs = std::filesystem;
 using namespace test;
 
-void expect_rows(const fs::path &file, const std::string &name, Array array, const std::vector<hsize_t> &extents) {
-  SCOPED_TRACE(name);
-  const Dataset dataset = read_dataset(file, name);
-  ASSERT_EQ(dataset.extents, extents);
-  EXPECT_TRUE(dataset.little_endian_double);
-  const auto columns = static_cast<std::int64_t>(extents.size() == 2 ? extents[1] : 1);
-  std::int64_t wrong = 0;
-  for (std::int64_t at = 0; at < static_cast<std::int64_t>(dataset.values.size()); ++at)
-    wrong += dataset.values[static_cast<std::size_t>(at)] != exact(array, at / columns, at % columns) ? 1 : 0;
-  EXPECT_EQ(wrong, 0);
-}
-
-/// All arrays over rows, on rank 0 alone: another process than the one that wrote most of them.
-void expect_arrays(const fs::path &folder, const SampleRun &run) {
-  if (world().rank() != 0) return;
-  const auto n = static_cast<hsize_t>(run.results.rows);
-  const auto d = static_cast<hsize_t>(run.results.features);
-  const auto pairs = static_cast<hsize_t>(run.results.pairs);
-  const fs::path file = folder / "results.h5";
-  expect_rows(file, "/points", points_array, {n, d});
-  expect_rows(file, "/right", right_array, {n, pairs});
-  expect_rows(file, "/left", left_array, {n, pairs});
-  expect_rows(file, "/pi", pi_array, {n});
-  expect_rows(file, "/degree", degree_array, {n});
-  expect_rows(file, "/weight", weight_array, {n});
-  EXPECT_EQ(read_dataset(file, "/eigenvalues").values, run.results.eigenvalues);
-  EXPECT_EQ(read_dataset(file, "/residuals").values, run.results.residuals);
-  EXPECT_EQ(read_dataset(file, "/residual_over_gap").values, run.results.residual_over_gap);
-  EXPECT_EQ(read_dataset(file, "/mean").values, run.results.mean);
-}
-
-void expect_embedding(const fs::path &folder, const SampleRun &run) {
-  if (world().rank() != 0) return;
-  const auto n = static_cast<hsize_t>(run.results.rows);
-  const auto columns = static_cast<hsize_t>(std::max(0, run.results.pairs - 1));
-  const Dataset embedding = read_dataset(folder / "results.h5", "/embedding");
-  ASSERT_EQ(embedding.extents, (std::vector<hsize_t>{n, columns}));
-  std::vector<double> expected;
-  for (hsize_t i = 0; i < n; ++i)
-    for (hsize_t c = 0; c < columns; ++c) {
-      const double power = std::pow(0.25, static_cast<double>(c + 1));  // 0.5^k squared: exact
-      expected.push_back(power * exact(right_array, static_cast<std::int64_t>(i), static_cast<std::int64_t>(c + 1)));
-    }
-  EXPECT_EQ(embedding.values, expected);
-  const std::string npy = read_file(folder / "embedding.npy");
-  const std::string shape = "(" + std::to_string(n) + ", " + std::to_string(columns) + ")";
-  ASSERT_EQ(npy.size(), 128 + 8 * expected.size());
-  EXPECT_EQ(npy.substr(0, 8), std::string("\x93NUMPY\x01\x00", 8));
-  EXPECT_EQ(static_cast<unsigned char>(npy[8]) + 256 * npy[9], 118);
-  EXPECT_NE(npy.find("{'descr': '<f8', 'fortran_order': False, 'shape': " + shape + ", }"), std::string::npos);
-  EXPECT_EQ(npy[127], '\n');
-  if (expected.empty()) return;
-  EXPECT_EQ(std::memcmp(npy.data() + 128, expected.data(), 8 * expected.size()), 0);
+/// Sorted.
+std::vector<std::string> dataset_names(const std::string &path) {
+  std::vector<std::string> names;
+  const hid_t file = H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
+  const auto add = [](hid_t, const char *name, const H5L_info_t *, void *list) -> herr_t {
+    static_cast<std::vector<std::string> *>(list)->emplace_back(name);
+    return 0;
+  };
+  H5Literate(file, H5_INDEX_NAME, H5_ITER_INC, nullptr, add, &names);
+  H5Fclose(file);
+  return names;
 }
 
 bool has_gnuplot() { return std::system("command -v gnuplot >/dev/null 2>&1") == 0; }
@@ -92,7 +49,7 @@ TEST(OutputFolder, WritesEveryArrayInTheUsersOrder) {
                                         RowPartition::from_counts(last_only), RowPartition::zigzag(17, ranks)}) {
     const std::string folder = scratch_folder("output_arrays");
     const SampleRun run = make_run(partition, 3, 4);
-    OutputFolder(world(), folder, false).write(run.results, run.report, run.points, {});
+    write_run(folder, run);
     expect_arrays(folder, run);
     expect_embedding(folder, run);
   }
@@ -106,7 +63,7 @@ TEST(OutputFolder, WritesBeyondTheBuffer) {
        {RowPartition::contiguous(2500, world().size()), RowPartition::from_counts(counts)}) {
     const std::string folder = scratch_folder("output_long");
     const SampleRun run = make_run(partition, 1000, 2);
-    OutputFolder(world(), folder, false).write(run.results, run.report, run.points, {});
+    write_run(folder, run);
     expect_arrays(folder, run);
   }
 }
@@ -119,7 +76,7 @@ TEST(OutputFolder, WritesMeasureAndFeatureScales) {
     SampleRun run = make_run(partition, 3, 4);
     run.results.measure = local_array(partition, measure_array, 1, false);
     run.points.set_feature_scales({0.5, 1, 2});
-    OutputFolder(world(), folder, false).write(run.results, run.report, run.points, {});
+    write_run(folder, run);
     if (world().rank() != 0) continue;
     const fs::path file = fs::path(folder) / "results.h5";
     const auto n = static_cast<hsize_t>(partition.rows());
@@ -140,11 +97,11 @@ TEST(OutputFolder, WritesMeasureAndFeatureScales) {
 TEST(OutputFolder, PlainRunsHaveNeitherMeasureNorFeatureScales) {
   const std::string folder = scratch_folder("output_plain");
   const SampleRun run = small_run();
-  OutputFolder(world(), folder, false).write(run.results, run.report, run.points, {});
+  write_run(folder, run);
   if (world().rank() != 0) return;
-  const hid_t file = H5Fopen((folder + "/results.h5").c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
-  for (const char *name : {"measure", "feature_scales"}) EXPECT_EQ(H5Lexists(file, name, H5P_DEFAULT), 0) << name;
-  H5Fclose(file);
+  EXPECT_EQ(dataset_names(folder + "/results.h5"),
+            (std::vector<std::string>{"degree", "eigenvalues", "embedding", "left", "mean", "pi", "points",
+                                      "residual_over_gap", "residuals", "right", "weight"}));
   EXPECT_EQ(read_text_attribute(folder + "/results.h5", "/points", "unit"), "as given");
 }
 
@@ -152,7 +109,7 @@ TEST(OutputFolder, WritesRunsWithoutConvergedPairs) {
   for (const int pairs : {0, 1}) {
     const std::string folder = scratch_folder("output_no_pairs");
     const SampleRun run = make_run(RowPartition::contiguous(5, world().size()), 2, pairs);
-    const auto findings = OutputFolder(world(), folder, false).write(run.results, run.report, run.points, {});
+    const auto findings = write_run(folder, run);
     expect_arrays(folder, run);
     expect_embedding(folder, run);
     ASSERT_FALSE(findings.empty());
@@ -165,7 +122,7 @@ TEST(OutputFolder, WritesRunsWithoutConvergedPairs) {
 TEST(OutputFolder, SaysWhereResultsComeFrom) {
   const std::string folder = scratch_folder("output_attributes");
   const SampleRun run = small_run();
-  OutputFolder(world(), folder, false).write(run.results, run.report, run.points, {});
+  write_run(folder, run);
   if (world().rank() != 0) return;
   const fs::path file = fs::path(folder) / "results.h5";
   EXPECT_EQ(read_text_attribute(file, "/", "version"), "9.8.7");
@@ -189,36 +146,14 @@ TEST(OutputFolder, SaysWhereResultsComeFrom) {
 TEST(OutputFolder, ReportHasItsKeysInOrder) {
   const std::string folder = scratch_folder("output_report");
   const SampleRun run = small_run();
-  const auto findings = OutputFolder(world(), folder, false).write(run.results, run.report, run.points, {});
+  const auto findings = write_run(folder, run);
   const auto json = nlohmann::ordered_json::parse(read_file(fs::path(folder) / "report.json"));
-  std::vector<std::string> keys;
-  for (const auto &item : json.items()) keys.push_back(item.key());
-  const std::vector<std::string> expected = {"version",
-                                             "git",
-                                             "status",
-                                             "options",
-                                             "ranks",
-                                             "threads",
-                                             "backend",
-                                             "target",
-                                             "precision",
-                                             "exchange",
-                                             "pair",
-                                             "N",
-                                             "d",
-                                             "calls",
-                                             "passes",
-                                             "column_passes",
-                                             "pairs_per_second",
-                                             "evaluated_pairs_per_second",
-                                             "ring_wait_fraction",
-                                             "seconds",
-                                             "peak_bytes_per_rank",
-                                             "eigenvalues",
-                                             "residuals",
-                                             "residual_over_gap",
-                                             "diagnoses"};
-  EXPECT_EQ(keys, expected);
+  std::string keys;
+  for (const auto &item : json.items()) keys += item.key() + " ";
+  EXPECT_EQ(keys,
+            "version git status options ranks threads backend target precision exchange pair N d calls "
+            "passes column_passes pairs_per_second evaluated_pairs_per_second ring_wait_fraction seconds "
+            "peak_bytes_per_rank eigenvalues residuals residual_over_gap diagnoses ");
   EXPECT_EQ(json["options"]["points"], "my points.npy");
   EXPECT_EQ(json["N"], 7);
   EXPECT_EQ(json["passes"], 12);
@@ -238,7 +173,7 @@ TEST(OutputFolder, OddValuesDoNotLoseTheResults) {
   run.report.options[0].second = "caf\xE9.npy";
   run.results.eigenvalues[3] = -0.125;
   run.results.time = 0.5;
-  const auto findings = OutputFolder(world(), folder, false).write(run.results, run.report, run.points, {});
+  const auto findings = write_run(folder, run);
   ASSERT_FALSE(findings.empty());
   EXPECT_NE(findings[0].find("eigenvalue 3 is -0.125 and has no power t = 0.5"), std::string::npos) << findings[0];
   EXPECT_EQ(nlohmann::json::parse(read_file(fs::path(folder) / "report.json"))["options"]["points"], "caf\uFFFD.npy");
@@ -252,7 +187,7 @@ TEST(OutputFolder, DrawsPicturesWhateverTheNames) {
   std::vector<std::string> labels;
   for (int i = 0; i < 50; ++i)
     labels.push_back(i % 2 == 0 ? "it's {/:Bold x}_1^2 `touch pwned`" : "@b'; system 'touch pwned");
-  const auto findings = OutputFolder(world(), folder, false).write(run.results, run.report, run.points, labels);
+  const auto findings = write_run(folder, run, labels);
   EXPECT_TRUE(findings.empty()) << findings[0];
   for (const char *name : {"spectrum.png", "map.png"}) {
     const std::string bytes = read_file(fs::path(folder) / name);
@@ -297,7 +232,7 @@ TEST(OutputFolder, MissingGnuplotIsAFinding) {
   OutputFolder output(world(), folder, false);
   const std::string path = std::getenv("PATH");
   setenv("PATH", folder.c_str(), 1);
-  const auto findings = output.write(run.results, run.report, run.points, {});
+  const auto findings = write_run(output, run);
   setenv("PATH", path.c_str(), 1);
   EXPECT_EQ(findings, std::vector<std::string>{"pictures: gnuplot not found; install gnuplot-nox"});
   EXPECT_EQ(names_in(folder), (std::vector<std::string>{"embedding.npy", "report.json", "results.h5"}));
@@ -312,7 +247,7 @@ TEST(OutputFolder, MakesFoldersAndLeavesNoTemporaryNames) {
   world().sum(1.0);
   EXPECT_TRUE(names_in(folder).empty());
   const SampleRun run = small_run();
-  output.write(run.results, run.report, run.points, {});
+  write_run(output, run);
   for (const std::string &name : names_in(folder)) EXPECT_EQ(name.find("unfinished"), std::string::npos) << name;
 }
 
@@ -350,18 +285,70 @@ TEST(OutputFolder, AnotherRunNeedsOverwrite) {
     OutputFolder output(world(), folder, true);
     EXPECT_EQ(read_file(folder + "/" + name), "old");
     const SampleRun run = make_run(RowPartition::contiguous(5, world().size()), 2, 1);
-    output.write(run.results, run.report, run.points, {});
+    write_run(output, run);
     EXPECT_NE(read_file(folder + "/" + name), "old");
     EXPECT_FALSE(fs::exists(folder + "/map.png"));
     EXPECT_EQ(read_file(folder + "/notes.txt"), "mine");
   }
 }
 
-// Whichever rank meets it, the old run stays whole, no temporary name stays, and every rank gets the same message.
+// An error or a signal ended the run: its points go, and an older run stays as it was.
+TEST(OutputFolder, AnAbandonedRunLeavesNothing) {
+  const std::string folder = scratch_folder("output_abandoned");
+  write_run(folder, small_run());
+  world().sum(1.0);
+  const std::vector<std::string> names = names_in(folder);
+  const std::string report = read_file(folder + "/report.json");
+  world().sum(1.0);  // all ranks have looked before the next folder probes
+  const SampleRun run = small_run(11);
+  const auto abandoned_run = [&] {
+    OutputFolder output(world(), folder, true);
+    output.write_points(run.points);
+    if (world().rank() == 0) expect_rows(folder + "/results.h5.unfinished", "/points", points_array, {11, 3});
+    world().sum(1.0);
+    throw Error("stopped", true);
+  };
+  EXPECT_EQ(error_of(abandoned_run), "stopped");
+  world().sum(1.0);
+  EXPECT_EQ(names_in(folder), names);
+  EXPECT_EQ(read_file(folder + "/report.json"), report);
+  expect_arrays(folder, small_run());
+}
+
+// Neither their size nor their contents matter, and a picture among them is not taken for one of this run.
+TEST(OutputFolder, ReplacesWhatAKilledRunLeft) {
+  for (const std::size_t size : {10U, 5000000U}) {
+    const std::string folder = scratch_folder("output_killed");
+    for (const char *name : {"results.h5", "embedding.npy", "map.png"})
+      write_file(folder + "/" + name + ".unfinished", std::string(size, 'x'));
+    const SampleRun run = make_run(RowPartition::contiguous(5, world().size()), 2, 1);
+    write_run(folder, run);
+    EXPECT_FALSE(fs::exists(folder + "/map.png"));
+    for (const std::string &name : names_in(folder)) EXPECT_EQ(name.find("unfinished"), std::string::npos) << name;
+    expect_arrays(folder, run);
+    expect_embedding(folder, run);
+    EXPECT_LT(fs::file_size(folder + "/results.h5"), 1000000U);
+    world().sum(1.0);  // all ranks have looked before the folder is emptied
+  }
+}
+
+TEST(OutputFolder, ResultsNeedPoints) {
+  const std::string folder = scratch_folder("output_no_points");
+  const SampleRun run = small_run();
+  OutputFolder output(world(), folder, false);
+  const auto write = [&] { output.write(run.results, run.report, {}); };
+  expect_error(error_of(write), {"write_points comes before write"});
+  write_run(output, run);
+  expect_error(error_of(write), {"write_points comes before write"});
+  expect_arrays(folder, run);
+}
+
+// Whichever rank meets it, before the computation or after it, the old run stays whole, no temporary name stays, and
+// every rank gets the same message.
 TEST(OutputFolder, FullDiskChangesNothing) {
   const std::string folder = scratch_folder("output_full");
   const SampleRun old = small_run();
-  OutputFolder(world(), folder, false).write(old.results, old.report, old.points, {});
+  write_run(folder, old);
   world().sum(1.0);
   const std::vector<std::string> names = names_in(folder);
   const std::string report = read_file(folder + "/report.json");
@@ -369,20 +356,27 @@ TEST(OutputFolder, FullDiskChangesNothing) {
   const SampleRun run = small_run(5000);
   OutputFolder output(world(), folder, true);
   const int last = world().size() - 1;
-  for (const bool everywhere : {true, false}) {
-    std::string message;
-    {
-      const FileSizeLimit limit(everywhere || world().rank() == last ? 100000 : RLIM_INFINITY);
-      message = error_of([&] { output.write(run.results, run.report, run.points, {}); });
+  for (const bool everywhere : {true, false})
+    for (const bool points_fit : {true, false}) {
+      if (points_fit) output.write_points(run.points);
+      std::string message;
+      {
+        const FileSizeLimit limit(everywhere || world().rank() == last ? 100000 : RLIM_INFINITY);
+        message = error_of([&] {
+          if (points_fit) output.write(run.results, run.report, {});
+          if (!points_fit) output.write_points(run.points);
+        });
+      }
+      const std::string reporter = "rank " + std::to_string(everywhere ? 0 : last) + ": ";
+      expect_error(message,
+                   {reporter + folder + "/results.h5.unfinished: cannot be", "(File too large)", "free space"});
+      EXPECT_EQ(message.find("; not written: results.h5, ") != std::string::npos, points_fit) << message;
+      EXPECT_EQ(names_in(folder), names);
+      EXPECT_EQ(read_file(folder + "/report.json"), report);
+      expect_arrays(folder, old);
+      world().sum(1.0);
     }
-    const std::string reporter = "rank " + std::to_string(everywhere ? 0 : last) + ": ";
-    expect_error(message, {reporter + folder + "/results.h5", "cannot be", "(File too large)", "free space"});
-    EXPECT_EQ(names_in(folder), names);
-    EXPECT_EQ(read_file(folder + "/report.json"), report);
-    expect_arrays(folder, old);
-    world().sum(1.0);
-  }
-  output.write(run.results, run.report, run.points, {});
+  write_run(output, run);
   expect_arrays(folder, run);
 }
 

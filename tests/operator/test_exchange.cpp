@@ -1,6 +1,8 @@
 // Where the points of other ranks are must not be seen in any bit of a product; the interruption between passes.
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "flashring/check.hpp"
 #include "flashring/plan.hpp"
 #include "support/apply.hpp"
@@ -70,7 +72,7 @@ TEST(Exchange, MovedPointsEqualAFreshOperator) {
       KernelOperator moved = with_exchange(before, exchange, "symmetric", precision, "direct");
       KernelOperator fresh = with_exchange(after, exchange, "symmetric", precision, "direct");
       apply(moved, x, 2);
-      const PointBlock mine = local_block(after, moved.points().partition(), world().rank());
+      const PointBlock mine = local_block(after, moved.partition(), world().rank());
       moved.update_points(mine.rows());
       EXPECT_EQ(apply(moved, x, 2), apply(fresh, x, 2));
       EXPECT_EQ(whole(moved, moved.density()), whole(fresh, fresh.density()));
@@ -92,6 +94,15 @@ TEST(Exchange, FeatureScalesStayWithMovingPoints) {
   EXPECT_EQ(whole(op, op.degree()), whole(plain, plain.degree()));
   op.update_points(raw);
   EXPECT_EQ(whole(op, op.degree()), whole(plain, plain.degree()));
+  // A refused update, by its values, its scaled values or its size on one rank, leaves the old points.
+  const std::vector<double> degree = whole(op, op.degree());
+  for (const double bad : {std::nan(""), 1e308}) {
+    std::vector<double> moved = raw;
+    if (world().rank() == world().size() - 1) moved[moved.size() - 2] = bad;  // of the feature with scale 2
+    EXPECT_THROW(op.update_points(moved), Error);
+  }
+  EXPECT_THROW(op.update_points(std::span(raw).first(raw.size() - (world().rank() == 0 ? 1 : 0))), Error);
+  EXPECT_EQ(whole(op, op.degree()), degree);
 }
 
 TEST(Exchange, AutoDecidesByMemoryAndSaysSo) {

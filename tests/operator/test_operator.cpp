@@ -98,7 +98,7 @@ TEST(KernelOperator, ManyColumnsWithLeadingDimensions) {
   const std::vector<double> x = random_numbers(83 * columns, 79);
   const DenseOperator dense(points, "gaussian:beta=1", 0.5, Form::markov, tile);
   KernelOperator op = make_operator(points, options_of({{"beta", "1"}, {"form", "markov"}}));
-  const RowPartition &rows = op.points().partition();
+  const RowPartition &rows = op.partition();
   const std::vector<double> mine = local_columns(x, columns, rows, world().rank());
   const std::int64_t n = op.local_rows();
   const std::int64_t ldx = n + 3;
@@ -142,7 +142,7 @@ TEST(KernelOperator, MeasureInPlace) {
     SCOPED_TRACE(form);
     KernelOperator op = make_operator(points, options_of({{"beta", "1"}, {"alpha", "0.5"}, {"form", form}}));
     apply(op, x, 1);
-    op.update_measure(local_columns(measure, 1, op.points().partition(), world().rank()));
+    op.update_measure(local_columns(measure, 1, op.partition(), world().rank()));
     const DenseOperator dense(points, "gaussian:beta=1", 0.5, form_of(form), tile, measure);
     EXPECT_EQ(outside(apply(op, x, 1), dense.apply(x, 1, Precision::fp64)), "");
     EXPECT_EQ(outside(apply(op, x, 1, true), dense.apply(x, 1, Precision::fp64, true)), "") << "transposed";
@@ -160,7 +160,7 @@ TEST(KernelOperator, WholeMeasuresAreCopiesOfPoints) {
     copies.rows.insert(copies.rows.end(), points.row(i), points.row(i) + 2);
   }
   KernelOperator weighted = make_operator(points, options_of({{"beta", "1"}}));
-  weighted.update_measure(local_columns(measure, 1, weighted.points().partition(), world().rank()));
+  weighted.update_measure(local_columns(measure, 1, weighted.partition(), world().rank()));
   KernelOperator copied = make_operator(copies, options_of({{"beta", "1"}}));
   const std::vector<double> one = whole(weighted, weighted.degree());
   const std::vector<double> other = whole(copied, copied.degree());
@@ -178,7 +178,7 @@ TEST(KernelOperator, PointsInPlace) {
       KernelOperator op =
           make_operator(before, options_of({{"pair", pair}, {"form", "markov"}, {"precision", precision}}));
       apply(op, x, 1);
-      const RowPartition rows = op.points().partition();
+      const RowPartition rows = op.partition();
       const PointBlock block = local_block(after, rows, world().rank());
       op.update_points(block.rows());
       const DenseOperator dense(after, pair, 0.5, Form::markov, tile);
@@ -196,7 +196,7 @@ TEST(KernelOperator, UpdatesKeepTheBandwidth) {
   EXPECT_GT(beta, 0);
   PointSet twice = points;
   for (double &x : twice.rows) x *= 2;
-  op.update_points(local_block(twice, op.points().partition(), world().rank()).rows());
+  op.update_points(local_block(twice, op.partition(), world().rank()).rows());
   EXPECT_EQ(op.options().pair.parameters[0], beta);
   KernelOperator wide = make_operator(twice, options_of({{"beta", "median"}}));
   EXPECT_NEAR(wide.options().pair.parameters[0], beta / 4, 1e-13 * beta);
@@ -214,11 +214,11 @@ TEST(KernelOperator, MedianSetsTheLengthOfOtherPairs) {
 TEST(KernelOperator, BadInputOnOneRankThrowsOnAll) {
   const PointSet points = random_points(60, 3, 89);
   KernelOperator op = make_operator(points, options_of({{"beta", "1"}}));
-  const PointBlock good = local_block(points, op.points().partition(), world().rank());
+  const PointBlock good = local_block(points, op.partition(), world().rank());
   std::vector<double> rows(good.rows().begin(), good.rows().end());
   const int last = world().size() - 1;
   if (world().rank() == last) rows[4] = std::nan("");
-  const std::int64_t row = op.points().partition().global_row(last, LocalRow{1}).value;
+  const std::int64_t row = op.partition().global_row(last, LocalRow{1}).value;
   try {
     op.update_points(rows);
     ADD_FAILURE() << "NaN was taken";

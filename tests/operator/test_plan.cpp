@@ -23,11 +23,14 @@ TEST(Plan, PartsAreThoseOfTheArrays) {
   const TileShape tile{options.pair, RowKind::sum, 0, Precision::fp64, 5, 1, {}};
   const auto payload = static_cast<double>(backend.payload_bytes(tile));
   const std::vector<MemoryPart> alone = operator_memory(options, shape, 1, 1, "ring");
-  EXPECT_EQ(part(alone, "points"), rows * 5 * 8);
   EXPECT_EQ(part(alone, "points in tiles"), 1000 * payload);
+  EXPECT_EQ(part(alone, "points in tiles of the working precision"), 0);
   EXPECT_EQ(part(alone, "points of other ranks"), 0);
   EXPECT_EQ(part(alone, "columns and sums"), 2 * rows * 8);
   EXPECT_EQ(part(alone, "columns and sums on their way"), 0);
+  options.precision = Precision::fp32;  // ref packs every precision in the same way
+  EXPECT_EQ(part(operator_memory(options, shape, 1, 1, "ring"), "points in tiles of the working precision"),
+            1000 * payload);
   // Four ranks: a rank meets two others; the ring holds two blocks at a time whatever the number of ranks.
   EXPECT_EQ(part(operator_memory(options, shape, 4, 1, "resident"), "points of other ranks"), 2 * 250 * payload);
   EXPECT_EQ(part(operator_memory(options, shape, 10, 1, "resident"), "points of other ranks"), 5 * 100 * payload);

@@ -129,8 +129,6 @@ TEST(Points, ValuesThatAreNotFiniteAreNamed) {
       EXPECT_NE(text.find("row 6"), std::string::npos) << text;
       EXPECT_NE(text.find("feature 2"), std::string::npos) << text;
     }
-    PointBlock block(partition, 0, 3, {1, 2, 3, 4, 5, 6});
-    EXPECT_THROW(block.update(rows), Error);
   }
 }
 
@@ -143,7 +141,7 @@ std::string error_of(const std::function<void()> &work) {
   return "no error";
 }
 
-TEST(Points, FeatureScalesApplyNowAndToUpdates) {
+TEST(Points, FeatureScalesMultiply) {
   PointBlock block(RowPartition::contiguous(2, 1), 0, 3, {1, 2, 3, 4, 5, 6});
   EXPECT_TRUE(block.feature_scales().empty());
   const auto rows = [&] { return std::vector<double>(block.rows().begin(), block.rows().end()); };
@@ -151,13 +149,9 @@ TEST(Points, FeatureScalesApplyNowAndToUpdates) {
   block.set_feature_scales({2, 0.5, 1});
   EXPECT_EQ(rows(), (std::vector<double>{2, 1, 3, 8, 2.5, 6}));
   EXPECT_EQ(scales(), (std::vector<double>{2, 0.5, 1}));
-  block.update(std::vector<double>{1, 1, 1, 2, 2, 2});
-  EXPECT_EQ(rows(), (std::vector<double>{2, 0.5, 1, 4, 1, 2}));
   block.set_feature_scales({2, 2, 4});  // times what they were
-  EXPECT_EQ(rows(), (std::vector<double>{4, 1, 4, 8, 2, 8}));
+  EXPECT_EQ(rows(), (std::vector<double>{4, 2, 12, 16, 5, 24}));
   EXPECT_EQ(scales(), (std::vector<double>{4, 1, 4}));
-  block.update(std::vector<double>{1, 1, 1, 2, 2, 2});
-  EXPECT_EQ(rows(), (std::vector<double>{4, 1, 4, 8, 2, 8}));
 }
 
 TEST(Points, BadFeatureScalesChangeNothing) {
@@ -175,10 +169,6 @@ TEST(Points, BadFeatureScalesChangeNothing) {
   EXPECT_NE(beyond.find("row 0, feature 1 is 1e+300, which its scale 1e+09 takes beyond"), std::string::npos) << beyond;
   EXPECT_TRUE(block.feature_scales().empty());
   EXPECT_EQ(std::vector<double>(block.rows().begin(), block.rows().end()), given);
-  block.set_feature_scales({1, 1, 1e9});
-  EXPECT_THROW(block.check(std::vector<double>{0, 0, 0, 0, 0, 1e300}), Error);
-  EXPECT_THROW(block.update(std::vector<double>{0, 0, 0, 0, 0, 1e300}), Error);
-  EXPECT_EQ(block.row(LocalRow{1})[2], 6e9);
 }
 
 // The rows that arrive are scaled already; what the scales are arrives with them, on ranks without rows too.
@@ -195,8 +185,6 @@ TEST(Points, RedistributingKeepsFeatureScales) {
       const PointSet scaled = gather_points(moved, world());
       for (std::size_t i = 0; i < scaled.rows.size(); ++i)
         EXPECT_EQ(scaled.rows[i], plain.rows[i] * (i % 2 == 0 ? 3 : 0.25));
-      moved.update(local_block(plain, to.partition, world().rank()).rows());
-      EXPECT_EQ(gather_points(moved, world()).rows, scaled.rows);
     }
   }
 }
@@ -219,10 +207,6 @@ TEST(Points, ShapesAreChecked) {
   EXPECT_THROW(PointBlock(partition, 0, 0, {}), Error);
   EXPECT_THROW(PointBlock(partition, 0, 3, {1, 2, 3}), Error);
   EXPECT_NO_THROW(PointBlock(RowPartition::contiguous(1, 2), 1, 3, {}));
-  PointBlock block(partition, 1, 1, {1, 2});
-  EXPECT_THROW(block.update(std::vector<double>{1.0}), Error);
-  block.update(std::vector<double>{3.0, 4.0});
-  EXPECT_EQ(*block.row(LocalRow{1}), 4.0);
 }
 
 TEST(Points, MeanIsOverAllRanks) {

@@ -32,7 +32,7 @@ inline KernelOperator make_operator(const PointSet &points, const OperatorOption
 /// Y = op(X) of whole (N, columns) arrays. Collective.
 inline std::vector<double> apply(KernelOperator &op, const std::vector<double> &x, int columns, bool transpose = false,
                                  bool fp64 = false) {
-  const RowPartition &rows = op.points().partition();
+  const RowPartition &rows = op.partition();
   const std::vector<double> mine = local_columns(x, columns, rows, world().rank());
   std::vector<double> y(mine.size());
   const std::int64_t ld = op.local_rows();
@@ -45,7 +45,7 @@ inline std::vector<double> apply(KernelOperator &op, const std::vector<double> &
 
 /// A vector of the operator, whole. Collective.
 inline std::vector<double> whole(KernelOperator &op, std::span<const double> local) {
-  return gather_columns({local.begin(), local.end()}, 1, op.points().partition(), world());
+  return gather_columns({local.begin(), local.end()}, 1, op.partition(), world());
 }
 
 }  // namespace flashring::test

@@ -277,6 +277,38 @@ INSTANTIATE_TEST_SUITE_P(Every, LogSumExpCalls,
                                             ::testing::Values(RowKind::logsumexp), all_precisions, few_and_many),
                          param_name);
 
+TEST(Backends, UnpackGivesWhatPackTakes) {
+  for (const std::string &name : backends_to_test())
+    for (const char *text : {"gaussian:beta=0.7", "laplacian:ell=0.3", "inner_exp:s=0.2"})
+      for (const int d : {1, 3, 7, 16, 33}) {
+        SCOPED_TRACE(name + " " + text + " d=" + std::to_string(d));
+        const Backend &backend = find_backend(name);
+        const TileShape shape{parse_pair(text), RowKind::sum, 0, Precision::fp64, d, 1, {}};
+        const int rows = backend.tile_rows - 3;
+        const std::vector<double> points = random_numbers(static_cast<std::size_t>(rows * d), 31);
+        const std::vector<double> mean = random_numbers(static_cast<std::size_t>(d), 32);
+        constexpr double scale = 0.37;
+        const std::size_t bytes = backend.payload_bytes(shape);
+        AlignedBytes payload;
+        AlignedBytes again;
+        payload.resize(bytes);
+        again.resize(bytes);
+        backend.pack(shape, {points.data(), rows, mean.data(), scale}, payload.data());
+        std::vector<double> values(points.size());
+        backend.unpack(shape, payload.data(), rows, values.data());
+        for (std::size_t i = 0; i < points.size(); ++i) {
+          const double expected = (points[i] - mean[i % mean.size()]) * scale;
+          ASSERT_NEAR(values[i], expected, 4 * 0x1p-53 * std::abs(expected)) << i;
+        }
+        // And there and back once more: a rounding, no drift.
+        backend.pack(shape, {values.data(), rows, nullptr, 1}, again.data());
+        std::vector<double> second(points.size());
+        backend.unpack(shape, again.data(), rows, second.data());
+        for (std::size_t i = 0; i < points.size(); ++i)
+          ASSERT_NEAR(second[i], values[i], 2 * 0x1p-53 * std::abs(values[i])) << i;
+      }
+}
+
 TEST(Backends, UnknownNamesListTheKnown) {
   try {
     find_backend("abacus");
