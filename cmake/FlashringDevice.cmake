@@ -1,4 +1,5 @@
-# CUDA and NCCL for backends and a transport that come with a later version: what is found here is checked, not used.
+# CUDA for backends that come with a later version: its compiler is checked, not used. NCCL for the transport of that name,
+# which moves their memory.
 if(FLASHRING_WITH_CUDA)
   if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
     set(CMAKE_CUDA_ARCHITECTURES 80 90)  # A100 and H100

@@ -94,7 +94,7 @@ Settings get_settings(const Communicator &communicator, DriverOptions &options) 
 /// What the run takes of memory and time, printed.
 int dry_run(const Communicator &communicator, const Settings &settings, const RunPlan &plan) {
   const int pairs = settings.request.eigen.pairs;
-  const PassTime time = measure_pass(communicator, settings.op, plan.shape, std::min(pairs, residual_columns));
+  const PassTime time = measure_pass(communicator, settings.op, plan.shape, residual_block(pairs));
   if (communicator.rank() == 0)
     std::fputs(plan_text(plan, time, pairs, to_string(settings.op.precision)).c_str(), stdout);
   return exit_converged;
@@ -148,7 +148,7 @@ int compute(const Communicator &communicator, const DriverOptions &options, Sett
   check_petsc(MatDestroy(&A), "MatDestroy");
 
   Report report = make_report(communicator, options, *op);
-  op.reset();  // its memory is free while files are written
+  op.reset();  // its memory is free while files are written, unless a solver that was interrupted holds on to it
   report.status = map.complete ? "converged" : map.status;
   report.seconds_read = read_done - start;
   report.seconds_setup = setup_done - points_written;

@@ -45,9 +45,9 @@ std::string plan_text(const RunPlan &plan, const PassTime &time, int pairs, cons
          1e-6 * (plan.started_bytes + plan.peak()), 1e-6 * plan.room.bytes, plan.room.limit.c_str(),
          plan.peak() > plan.room.bytes ? ": too little, the run would be refused" : "");
   append(text, "pairs per pass: %.3g, of which %.3g are evaluated (symmetry)\n", n * n, n * (n + 1) / 2);
-  append(text, "seconds per pass: %.3g in %s; set-up 2 passes of %.3g in fp64; residuals %.3g\n", time.working,
-         precision, time.fp64, time.block);
-  const int blocks = (pairs + residual_columns - 1) / residual_columns;
+  const int blocks = residual_passes(pairs);
+  append(text, "seconds per pass: %.3g in %s; set-up 2 passes of %.3g in fp64; residuals %d of %.3g\n", time.working,
+         precision, time.fp64, blocks, time.block);
   const double fixed = 2 * time.fp64 + blocks * time.block;
   for (const Spectrum &spectrum : spectra) {
     const double passes = std::min(n, std::max(pairs + 15.0, spectrum.passes_per_pair * pairs));

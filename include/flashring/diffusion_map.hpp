@@ -29,7 +29,7 @@ struct DiffusionMap {
 
 /// The map of docs/mathematics.md, "Diffusion map", for the points of `op`, which must have form symmetric. `A` is a
 /// matrix that represents `op`; a stop function of `op` is asked while solving and then taken away. Cost: the solver's
-/// passes, and one fp64 pass per 64 pairs for the residuals. Collective. Throws Error, and Interrupted when the user
+/// passes, and one fp64 pass per 8 pairs for the residuals. Collective. Throws Error, and Interrupted when the user
 /// asked for the end before one pair had converged.
 DiffusionMap diffusion_map(Mat A, KernelOperator &op, const DiffusionMapRequest &request);
 
@@ -42,8 +42,13 @@ RunPlan plan_diffusion_map(const Communicator &communicator, const OperatorOptio
 /// the one of lowest global row decides. columns: (local_rows, K), tie: (K). Collective.
 void fix_signs(const KernelOperator &op, std::span<const double> tie, std::vector<double> &columns);
 
-/// Columns of a pass that measures residuals: few, so that this takes no more memory than solving did.
+/// Columns of a pass that measures residuals, at most: few, so that this takes no more memory than solving did.
 inline constexpr int residual_columns = 8;
+/// Passes for the residuals of so many pairs, and the columns of each of them but the last.
+constexpr int residual_passes(int pairs) { return (pairs + residual_columns - 1) / residual_columns; }
+constexpr int residual_block(int pairs) {
+  return pairs == 0 ? 0 : (pairs + residual_passes(pairs) - 1) / residual_passes(pairs);
+}
 
 /// Residuals |M v - lambda v| of unit vectors in fp64, (K). Collective.
 std::vector<double> residuals(KernelOperator &op, std::span<const double> values, const std::vector<double> &vectors);

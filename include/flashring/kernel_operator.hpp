@@ -68,7 +68,8 @@ class KernelOperator {
   std::vector<double> self_weights() const;
 
   /// New coordinates (local_rows, features) in the units of the first ones: same shape, mean and set-up renewed; the
-  /// bandwidth stays. After an Error the old points are still there. Collective.
+  /// bandwidth stays. Takes a second copy of the points while it packs them. After an Error the old points are still
+  /// there. Collective.
   void update_points(std::span<const double> rows);
   /// New measure (local_rows), positive: set-up renewed. Collective.
   void update_measure(std::span<const double> measure);

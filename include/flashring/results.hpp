@@ -57,8 +57,8 @@ struct WrittenPoints {
 class OutputFolder {
  public:
   /// Throws Error, on every rank, when the path cannot be made, lies below a regular file, cannot be written to, is not
-  /// seen by every rank, or holds another run (report.json or results.h5) and overwrite is false. The communicator must
-  /// outlive the object.
+  /// seen by every rank, or holds another run (report.json or results.h5) and overwrite is false, or another run is
+  /// using it at this moment. The communicator must outlive the object.
   OutputFolder(const Communicator &communicator, std::string path, bool overwrite);
   OutputFolder(const OutputFolder &) = delete;  // two objects would remove the same files
   OutputFolder &operator=(const OutputFolder &) = delete;
@@ -87,6 +87,7 @@ class OutputFolder {
   std::string path_;
   std::optional<WrittenPoints> points_;  // while there are unfinished files of this object
   double points_seconds_ = 0;
+  int lock_ = -1;  // of the folder, on rank 0
 };
 
 }  // namespace flashring

@@ -46,16 +46,10 @@ int tiles_of_group(std::size_t payload_bytes);
 /// threads that work on them seldom wait for each other's sums.
 class PairList {
  public:
-  enum class Pattern : std::uint8_t {
-    rectangle,  ///< every (own, visiting) pair
-    square,     ///< own is visiting: (I,I) for the own side, then every I < J for both
-    even_half,  ///< pairs of a rectangle with an even sum of indices
-    odd_half,   ///< the others
-  };
   using Tiles = std::shared_ptr<const std::vector<TileInfo>>;
 
   /// `group`: tiles of a group, even.
-  PairList(Pattern pattern, Sides sides, Mask mask, Tiles own, Tiles visiting, int group);
+  PairList(PairPattern pattern, Sides sides, Mask mask, Tiles own, Tiles visiting, int group);
 
   /// Forward iterator over the pairs that count: hidden ones are left out, cut ones are marked masked.
   class Iterator {
@@ -77,7 +71,11 @@ class PairList {
     TilePair pair_;
   };
 
-  /// Tiles of the visiting side.
+  PairPattern pattern() const { return pattern_; }
+  Sides sides() const { return sides_; }
+  /// Pairs of points that count.
+  double point_pairs() const;
+  const std::vector<TileInfo> &own() const { return *own_; }
   const std::vector<TileInfo> &visiting() const { return *visiting_; }
   /// Consecutive pairs that share no tile row, within two groups.
   int disjoint() const;
@@ -91,7 +89,7 @@ class PairList {
   bool within_group(std::int64_t at, TilePair &pair) const;
   bool apply_mask(TilePair &pair) const;
 
-  Pattern pattern_;
+  PairPattern pattern_;
   Sides sides_;
   Mask mask_;
   Tiles own_, visiting_;

@@ -39,6 +39,20 @@ struct TilePair {
   bool masked = false;
 };
 
+/// Which pairs of tiles of two blocks are due.
+enum class PairPattern : std::uint8_t {
+  rectangle,  ///< every (own, visiting) pair
+  square,     ///< own is visiting: (I,I) for the own side, then every I < J for both
+  even_half,  ///< pairs of a rectangle with an even sum of indices
+  odd_half,   ///< the others
+};
+
+constexpr bool is_due(PairPattern pattern, std::int64_t own, std::int64_t visiting) {
+  return pattern == PairPattern::rectangle || (pattern == PairPattern::square && own <= visiting) ||
+         (pattern == PairPattern::even_half && (own + visiting) % 2 == 0) ||
+         (pattern == PairPattern::odd_half && (own + visiting) % 2 != 0);
+}
+
 /// Pairs of points that do not count, by global row.
 struct Mask {
   bool causal = false;        ///< visiting row <= own row counts (key <= query)
@@ -48,6 +62,18 @@ struct Mask {
 
 constexpr bool visible(const Mask &mask, std::int64_t own_row, std::int64_t visiting_row) {
   return !(mask.causal && visiting_row > own_row) && !(mask.exclude_self && visiting_row == own_row);
+}
+
+/// Whether a mask leaves any pair of two tiles, and whether it cuts through them.
+enum class Visibility : std::uint8_t { none, some, all };
+
+constexpr Visibility visibility(const Mask &mask, const TileInfo &own, const TileInfo &visiting) {
+  const std::int64_t own_last = own.first.value + own.rows - 1;
+  const std::int64_t visiting_last = visiting.first.value + visiting.rows - 1;
+  if (mask.causal && visiting.first.value > own_last) return Visibility::none;
+  const bool overlap = visiting.first.value <= own_last && own.first.value <= visiting_last;
+  const bool cut = (mask.causal && visiting_last > own.first.value) || (mask.exclude_self && overlap);
+  return cut ? Visibility::some : Visibility::all;
 }
 
 /// One side of a call. Pointers a call does not need may be null: columns of the side that only receives, state of the
@@ -99,8 +125,21 @@ struct TileCall {
   const TilePair *pairs = nullptr;  // (pair_count)
   std::int64_t pair_count = 0;
   std::byte *scratch = nullptr;  ///< scratch_bytes(shape), aligned to 128, for this call alone
-  void *stream = nullptr;        ///< device backends queue the call there and return at once; null on CPUs
   Turns turns;                   ///< of the pair of a call that has one pair; a call of several has none
+};
+
+/// The same for all pairs of tiles that a pattern makes due between two blocks, less those that the mask hides: what a
+/// device is asked, which finds the pairs itself. Where own and visiting states are one array the pattern is square.
+/// States get their additions in an order that depends on the arguments alone.
+struct BlockCall {
+  TileShape shape;
+  TileSide own;
+  TileSide visiting;
+  std::int32_t own_tiles = 0;
+  std::int32_t visiting_tiles = 0;
+  PairPattern pattern = PairPattern::rectangle;
+  Sides sides = Sides::own;
+  std::byte *scratch = nullptr;  ///< scratch_bytes(shape), aligned to 128
 };
 
 /// Rows to pack: features row-major in double. Packed value = (x_k - mean_k) * scale.
@@ -141,8 +180,26 @@ struct TileError {
   double weight = 0;
 };
 
+/// Memory and queue of a backend whose arrays are not the host's. Everything but allocate, release and finish is queued
+/// in the order of the calls, and what goes wrong there is told by the next `finish`. For one thread at a time.
+struct Device {
+  std::byte *(*allocate)(std::size_t bytes);  ///< aligned to 256; null where there is no room
+  void (*release)(std::byte *data);           ///< after the queue is through with it
+  /// Host memory must stay as it is until `finish`.
+  void (*upload)(std::byte *to, const std::byte *from, std::size_t bytes);
+  void (*download)(std::byte *to, const std::byte *from, std::size_t bytes);
+  /// Identity and merge of the row rule for the states of so many tiles.
+  void (*reset)(const TileShape &shape, std::int64_t tiles, std::byte *state);
+  void (*merge)(const TileShape &shape, std::int64_t tiles, std::byte *into, const std::byte *from);
+  void (*evaluate)(const BlockCall &call);
+  /// Waits for everything queued. Null, or what went wrong.
+  const char *(*finish)();
+  /// The queue itself, a cudaStream_t, for transports that move device memory.
+  void *(*queue)();
+};
+
 /// A backend: where a tile runs. Obtained by name from find_backend. Its functions may be called by any number of
-/// threads at once and do not throw.
+/// threads at once and do not throw. A backend with a device evaluates blocks through it, and `evaluate` is null.
 struct Backend {
   const char *name;    ///< "ref", "simd", "amx"
   const char *target;  ///< instruction set in use: "scalar", "avx2", "avx512", "avx512_vnni", "NEON", ...
@@ -166,6 +223,7 @@ struct Backend {
   /// Measures for some milliseconds, on the calling thread. Operations per second; all 0: no limit is stated.
   Rates (*rates)(const TileShape &shape);
   TileError (*error)(const TileShape &shape);
+  const Device *device;  ///< null: arrays are the host's, and a call is done when it returns
 };
 
 /// `name`: "auto" (the fastest that this machine runs), a name of backend_names(), or a name with a lower ceiling on

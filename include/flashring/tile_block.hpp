@@ -1,54 +1,15 @@
 // TileBlock: a rank's rows cut into tiles, in the backend's own layout, with the arrays that ride along.
 #pragma once
 
-#include <memory>
 #include <span>
-#include <utility>
 #include <vector>
 
+#include "flashring/buffer.hpp"
 #include "flashring/partition.hpp"
 #include "flashring/points.hpp"
 #include "flashring/tile.hpp"
 
 namespace flashring {
-
-namespace detail {
-/// Gives back what AlignedBuffer took.
-struct FreeAligned {
-  std::size_t bytes = 0;  // as they were asked for
-  void operator()(std::byte *p) const;
-};
-}  // namespace detail
-
-/// Bytes aligned to 128, in huge pages where they are many, that keep their capacity: allocations happen once per
-/// geometry.
-class AlignedBuffer {
- public:
-  AlignedBuffer() = default;
-  AlignedBuffer(AlignedBuffer &&other) noexcept { swap(other); }
-  AlignedBuffer &operator=(AlignedBuffer &&other) noexcept {
-    swap(other);
-    return *this;
-  }
-  ~AlignedBuffer() = default;
-
-  /// Contents are lost when it grows. Throws Error where there is no memory.
-  void resize(std::size_t bytes);
-  std::byte *data() { return data_.get(); }
-  const std::byte *data() const { return data_.get(); }
-  std::size_t size() const { return size_; }
-
- private:
-  void swap(AlignedBuffer &other) {
-    std::swap(data_, other.data_);
-    std::swap(size_, other.size_);
-    std::swap(capacity_, other.capacity_);
-  }
-
-  std::unique_ptr<std::byte, detail::FreeAligned> data_;
-  std::size_t size_ = 0;
-  std::size_t capacity_ = 0;
-};
 
 /// The tiles of a rank: its ranges, each cut every `tile_rows` rows.
 std::vector<TileInfo> make_tiles(const RowPartition &partition, int rank, int tile_rows);
@@ -85,6 +46,8 @@ class TileBlock {
   /// State back in user order: out is (local_rows, outputs) column-major with leading dimension ld.
   void finish(RowKind row, int columns, double *out, std::int64_t ld) const;
 
+  /// The block as one side of a call; no state where the side does not receive.
+  TileSide side(bool receives);
   AlignedBuffer &payload() { return precision_ == packed_ ? points_ : other_; }
   /// Payloads of other ranks' tiles that stay here (Ring::make_resident), by owner; empty where blocks travel.
   std::vector<AlignedBuffer> &resident() { return resident_; }
@@ -99,6 +62,8 @@ class TileBlock {
   void pack(const TileShape &shape, const PointBlock &points, std::span<const double> mean, Done done);
   template <class T>
   void fill_columns(const double *x, std::int64_t ld, int columns, std::span<const double> scale);
+  template <class T>
+  void fill_pass_scalars(std::span<const double> values, double padding);
 
   const Backend *backend_ = nullptr;
   RowPartition partition_;
@@ -106,8 +71,9 @@ class TileBlock {
   Precision precision_ = Precision::fp64;  // of the passes
   std::int64_t local_rows_ = 0;
   std::vector<TileInfo> tiles_;
-  AlignedBuffer points_;  // (tiles, payload_bytes)
-  AlignedBuffer other_;   // (tiles, payload_bytes) in precision_, empty where that is packed_
+  AlignedBuffer device_tiles_;  // tiles_ on a device, else empty
+  AlignedBuffer points_;        // (tiles, payload_bytes)
+  AlignedBuffer other_;         // (tiles, payload_bytes) in precision_, empty where that is packed_
   std::vector<AlignedBuffer> resident_;
   AlignedBuffer pass_scalars_;  // (tiles, n_p, T)
   AlignedBuffer columns_;       // (tiles, c, T)

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "flashring/communicator.hpp"
+#include "flashring/tile.hpp"
 
 namespace flashring {
 
@@ -36,13 +37,20 @@ class Transport {
   virtual ~Transport() = default;
   virtual const char *name() const = 0;
   virtual std::unique_ptr<Exchange> start(std::span<const Message> sends, std::span<const Message> receives) = 0;
+  /// Messages are in the memory of a device. Then exchanges are queued there: they begin after what the device's queue
+  /// holds at `start`, and `wait` makes that queue wait, not the host.
+  virtual bool moves_device_memory() const { return false; }
+  /// The host waits until everything that was started has arrived. Throws Error when a peer is lost.
+  virtual void settle() {}
 };
 
 /// `name`: "auto" (the one that fits the communicator) or one of transport_names(). Throws Error for another name, or
-/// one that cannot serve this communicator. The communicator must outlive the transport.
-std::unique_ptr<Transport> make_transport(std::string_view name, const Communicator &communicator);
+/// one that cannot serve this communicator. The communicator must outlive the transport. `device`: whose memory the
+/// messages are in, null for the host's; a transport of the host then copies them there and back.
+std::unique_ptr<Transport> make_transport(std::string_view name, const Communicator &communicator,
+                                          const Device *device = nullptr);
 
-/// Names this build knows: self, mpi.
+/// Names this build knows: self, mpi, nccl.
 std::vector<std::string_view> transport_names();
 
 }  // namespace flashring

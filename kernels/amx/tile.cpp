@@ -262,7 +262,7 @@ Rates rates(const TileShape &shape, const Unit &unit) {
 }
 
 Backend table_of(const Unit &unit, void (*evaluate_call)(const TileCall &), Rates (*rates_of)(const TileShape &)) {
-  Backend table = simd_table();
+  Backend table = simd_table();  // unpack among the rest: tiles in fp64 are simd's
   table.name = "amx";
   table.target = unit.name;
   table.supports = supports;

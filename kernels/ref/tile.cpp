@@ -186,7 +186,7 @@ Rates rates(const TileShape & /*shape*/) { return {}; }
 TileError error(const TileShape &shape) { return {(22 + 2.0 * shape.features) * 0x1p-53, 8 * 0x1p-53}; }
 
 constexpr Backend table = {"ref",  "scalar",      1,        1,    tile_rows, supports, payload_bytes, pack,
-                           unpack, scratch_bytes, evaluate, cost, rates,     error};
+                           unpack, scratch_bytes, evaluate, cost, rates,     error,    nullptr};
 
 }  // namespace
 

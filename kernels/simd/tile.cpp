@@ -74,7 +74,8 @@ const Backend *make_table() {
                                 evaluate<fused>,
                                 cost,
                                 rates<fused>,
-                                error};
+                                error,
+                                nullptr};
   return &table;
 }
 

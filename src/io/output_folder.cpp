@@ -1,7 +1,9 @@
 // The folder of a run. Checks come before the computation, because an error after hours of it would lose the results.
 // The points are written before it too: their memory is given up then. Files are complete under temporary names before
 // the first of them takes its place, so a failure changes nothing.
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -79,6 +81,18 @@ void prepare_folder(const std::string &path, bool overwrite) {
   FLASHRING_CHECK(!error && fs::is_directory(path), "output folder ", path, ": cannot be made (", error.message(),
                   "); choose another path or change the permissions of its parent");
   check_writable(path);
+}
+
+/// One run at a time: a second one would take the first one's points for its own. Held by the descriptor, so that it
+/// goes with the process; -1 where the file system has no locks.
+int lock_folder(const std::string &path) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0 || ::flock(descriptor, LOCK_EX | LOCK_NB) == 0) return descriptor;
+  const int reason = errno;
+  ::close(descriptor);
+  FLASHRING_CHECK(reason != EWOULDBLOCK, "output folder ", path,
+                  ": another run is using it now; choose another folder, or wait for its end");
+  return -1;
 }
 
 /// Every rank writes into the folder: a disk that only one machine sees does not do. Network folders may appear late.
@@ -198,13 +212,16 @@ std::vector<std::string> write_arrays(const Communicator &communicator, const st
 OutputFolder::OutputFolder(const Communicator &communicator, std::string path, bool overwrite)
     : communicator_(communicator), path_(std::move(path)) {
   communicator_.agree([&] {
-    if (communicator_.rank() == 0) prepare_folder(path_, overwrite);
+    if (communicator_.rank() != 0) return;
+    prepare_folder(path_, overwrite);
+    lock_ = lock_folder(path_);
   });
   communicator_.agree([&] { check_seen(path_); });
 }
 
 OutputFolder::~OutputFolder() {
   if (points_) discard();
+  if (lock_ >= 0) ::close(lock_);
 }
 
 void OutputFolder::discard() {
@@ -233,12 +250,10 @@ std::vector<std::string> OutputFolder::write(const Results &results, Report repo
   const auto start = std::chrono::steady_clock::now();
   const bool first = communicator_.rank() == 0;
   const bool measured = communicator_.max(results.measure.empty() ? 0.0 : 1.0) > 0;
-  communicator_.agree([&] {
-    FLASHRING_REQUIRE(points_.has_value(), "write_points comes before write");
-    check_shapes(results, *points_, communicator_.rank(), labels, measured);
-  });
+  communicator_.agree([&] { FLASHRING_REQUIRE(points_.has_value(), "write_points comes before write"); });
   try {
     communicator_.agree([&] {
+      check_shapes(results, *points_, communicator_.rank(), labels, measured);
       if (first) check_space_of_results(path_, results);
     });
     std::vector<std::string> findings = write_arrays(communicator_, path_, results, report, *points_, labels);

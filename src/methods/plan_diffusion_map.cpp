@@ -37,7 +37,7 @@ RunPlan plan_diffusion_map(const Communicator &communicator, const OperatorOptio
   const int ranks = plan.ranks;
   const std::int64_t rows = (shape.rows + ranks - 1) / ranks;  // of the rank that has most
   const double vector = 8 * static_cast<double>(rows);
-  const int block = std::min(pairs, residual_columns);
+  const int block = residual_block(pairs);
   OperatorOptions in_fp64 = options;
   in_fp64.precision = Precision::fp64;
   const auto basis = static_cast<double>(basis_size(shape.rows, pairs));

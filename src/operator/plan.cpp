@@ -38,11 +38,17 @@ double payload_bytes(const Backend &backend, const OperatorOptions &options, int
   return tiles * static_cast<double>(backend.payload_bytes(tile_shape(options, features, precision, 1)));
 }
 
-/// Set-up and residuals want room for fp64, whatever the other passes are in.
+/// Set-up and residuals want room for fp64, whatever the other passes are in; split products pack
+/// fp32 into more.
+double visiting_bytes(const Backend &backend, const OperatorOptions &options, int features, double tiles) {
+  return std::max(payload_bytes(backend, options, features, Precision::fp64, tiles),
+                  payload_bytes(backend, options, features, options.precision, tiles));
+}
+
 double visitors_bytes(const OperatorOptions &options, PointShape shape, int ranks) {
   const Backend &backend = find_backend(options.backend);
   const RankSize size(backend, shape, ranks);
-  return (size.steps - 1) * payload_bytes(backend, options, shape.features, Precision::fp64, size.tiles);
+  return (size.steps - 1) * visiting_bytes(backend, options, shape.features, size.tiles);
 }
 
 }  // namespace
@@ -81,7 +87,9 @@ std::vector<MemoryPart> operator_memory(const OperatorOptions &options, PointSha
       working == Precision::fp64 ? 0 : payload_bytes(backend, options, shape.features, working, size.tiles);
   return {{"points in tiles", payload},
           {"points in tiles of the working precision", lower},
-          {"points of other ranks", exchange == "resident" ? visitors_bytes(options, shape, ranks) : slots * payload},
+          {"points of other ranks", exchange == "resident"
+                                        ? visitors_bytes(options, shape, ranks)
+                                        : slots * visiting_bytes(backend, options, shape.features, size.tiles)},
           {"columns and sums", 2 * column_numbers},
           {"columns and sums on their way", moving},
           {"weights, density, degree, scalings", size.rows * 5 * 8}};

@@ -22,9 +22,10 @@ const Backend &common_backend(const Communicator &communicator, const std::strin
   return *backend;
 }
 
-std::unique_ptr<Transport> common_transport(const Communicator &communicator, const std::string &name) {
+std::unique_ptr<Transport> common_transport(const Communicator &communicator, const std::string &name,
+                                            const Device *device) {
   std::unique_ptr<Transport> transport;
-  communicator.agree([&] { transport = make_transport(name, communicator); });
+  communicator.agree([&] { transport = make_transport(name, communicator, device); });
   return transport;
 }
 
@@ -34,7 +35,7 @@ class TilesSummation final : public Summation {
                  PointBlock &&points, std::span<const double> mean)
       : communicator_(communicator),
         backend_(common_backend(communicator, options.backend)),
-        transport_(common_transport(communicator, options.transport)),
+        transport_(common_transport(communicator, options.transport, backend_.device)),
         ring_(communicator, *transport_, backend_, options.ring),
         threads_(std::max(1, options.ring.threads)),
         resident_(options.resident && communicator.size() > 1),
@@ -82,7 +83,7 @@ class TilesSummation final : public Summation {
   /// Packing takes N d operations beside the N^2 d of a pass.
   void set_precision(Precision precision) {
     current_ = current_ && precision == block_.precision();
-    block_.set_precision(shape(precision, 1));
+    if (precision != block_.precision()) communicator_.agree([&] { block_.set_precision(shape(precision, 1)); });
     if (resident_ && !current_) ring_.make_resident(shape(precision, 1), block_);
     current_ = true;
   }

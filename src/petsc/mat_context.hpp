@@ -15,7 +15,7 @@
 #if PETSC_VERSION_GE(3, 20, 0)
 #define FLASHRING_BASIS_STRIDE(basis, rows, stride) BVGetLeadingDimension(basis, stride)
 #else
-#define FLASHRING_BASIS_STRIDE(basis, rows, stride) (*(stride) = (rows), PETSC_SUCCESS)
+#define FLASHRING_BASIS_STRIDE(basis, rows, stride) (*(stride) = (rows), PETSC_SUCCESS)  // columns follow each other
 #endif
 #if PETSC_VERSION_GE(3, 23, 0)
 using FlashringOptionItems = PetscOptionItems;

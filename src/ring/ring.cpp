@@ -29,6 +29,12 @@ struct Visitor {
   std::byte *columns = nullptr;
 };
 
+struct Slot {
+  explicit Slot(const Device *device) : payload(device), scalars(device), columns(device), tiles(device) {}
+  AlignedBuffer payload, scalars, columns;
+  AlignedBuffer tiles;  // on a device alone
+};
+
 }  // namespace
 
 PassReport &PassReport::operator+=(const PassReport &other) {
@@ -40,10 +46,11 @@ PassReport &PassReport::operator+=(const PassReport &other) {
 }
 
 struct Ring::Buffers {
-  struct Slot {
-    AlignedBuffer payload, scalars, columns;
-  };
-  Buffers(const Backend &backend, int threads) : sweep(backend, threads) {}
+  Buffers(const Backend &backend, int threads)
+      : sweep(backend, threads),
+        slots{Slot(backend.device), Slot(backend.device)},
+        partial{AlignedBuffer(backend.device), AlignedBuffer(backend.device)},
+        arriving(backend.device) {}
   Sweep sweep;
   Slot slots[2];             // visiting blocks: one being computed, one arriving
   AlignedBuffer partial[2];  // states of the visiting rows: one being computed, one being sent
@@ -60,16 +67,14 @@ struct Ring::Pass {
   PassReport report;
   std::unique_ptr<Exchange> block_exchange;
   std::unique_ptr<Exchange> state_exchange;
+  std::vector<Visit> visits;  // those whose tiles are on their way to a device
 
   int rank() const { return ring.communicator_.rank(); }
   int ranks() const { return ring.communicator_.size(); }
   std::size_t tiles_of(int owner) const {
     return static_cast<std::size_t>(count_tiles(sources.partition(), owner, sources.tile_rows()));
   }
-  std::size_t state_bytes() const {
-    const RowRule &rule = row_rule(shape.row);
-    return static_cast<std::size_t>(rule.state_words(shape.pass, shape.columns) * sources.tile_rows()) * 8;
-  }
+  std::size_t state_bytes() const { return flashring::state_bytes(ring.backend_, shape); }
   std::size_t payload_bytes() const { return ring.backend_.payload_bytes(shape); }
   std::size_t scalar_bytes() const {
     return has_own(sides) ? static_cast<std::size_t>(row_rule(shape.row).scalars * sources.tile_rows()) *
@@ -83,17 +88,11 @@ struct Ring::Pass {
   }
 
   void reset(AlignedBuffer &state, std::size_t tiles) const {
-    const RowRule &rule = row_rule(shape.row);
     state.resize(tiles * state_bytes());
-    for (std::size_t t = 0; t < tiles; ++t)
-      rule.identity(shape.pass, shape.columns, static_cast<std::size_t>(sources.tile_rows()),
-                    state.data() + t * state_bytes());
+    reset_states(ring.backend_, shape, tiles, state.data());
   }
   void merge(std::byte *into, const std::byte *from, std::size_t tiles) const {
-    const RowRule &rule = row_rule(shape.row);
-    for (std::size_t t = 0; t < tiles; ++t)
-      rule.merge(shape.pass, shape.columns, static_cast<std::size_t>(sources.tile_rows()), into + t * state_bytes(),
-                 from + t * state_bytes());
+    merge_states(ring.backend_, shape, tiles, into, from);
   }
   std::unique_ptr<Exchange> start(std::span<const Message> sends, std::span<const Message> receives) {
     for (const Message &message : sends) report.bytes_sent += static_cast<double>(message.bytes);
@@ -113,7 +112,7 @@ struct Ring::Pass {
 
   /// Starts moving block `owner`, held in `here`, to the left neighbour and the block after it into a slot. Resident
   /// payloads are here already.
-  Visitor start_move(int owner, const Visitor &here, Buffers::Slot &slot) {
+  Visitor start_move(int owner, const Visitor &here, Slot &slot) {
     const int next = (owner + 1) % ranks();
     const std::size_t leaving = tiles_of(owner);
     const std::size_t coming = tiles_of(next);
@@ -138,15 +137,25 @@ struct Ring::Pass {
     return {points, slot.scalars.data(), slot.columns.data()};
   }
 
-  void sweep(const PairList &pairs, const Visitor &visitor, std::byte *state) {
-    const std::vector<TileInfo> &tiles = pairs.visiting();
-    SweepWork work{shape,
-                   {own.tiles().data(), own.payload().data(), nullptr, own.pass_scalars().data(), own.columns().data(),
-                    has_own(sides) ? own.state().data() : nullptr},
-                   {tiles.data(), visitor.payload, nullptr, visitor.scalars, visitor.columns, state},
-                   own.tiles().size(),
-                   tiles.size(),
-                   pairs};
+  /// The tiles of a visit where the backend reads them. On a device the list of the host must stay: it is in `visits`.
+  const TileInfo *tiles_of(const Visit &visit, AlignedBuffer &buffer) {
+    const std::vector<TileInfo> &tiles = visit.pairs.visiting();
+    if (ring.backend_.device == nullptr) return tiles.data();
+    visits.push_back(visit);
+    const std::span<const std::byte> list = std::as_bytes(std::span(visits.back().pairs.visiting()));
+    buffer.resize(list.size());
+    ring.backend_.device->upload(buffer.data(), list.data(), list.size());
+    return reinterpret_cast<const TileInfo *>(buffer.data());
+  }
+
+  void sweep(const Visit &visit, int step, const Visitor &visitor, std::byte *state) {
+    const TileInfo *tiles = tiles_of(visit, ring.buffers_->slots[step % 2].tiles);
+    const SweepWork work{shape,
+                         own.side(has_own(sides)),
+                         {tiles, visitor.payload, nullptr, visitor.scalars, visitor.columns, state},
+                         visit.pairs.own().size(),
+                         visit.pairs.visiting().size(),
+                         visit.pairs};
     report.pairs += ring.buffers_->sweep.run(work, [this] { poll(); });
   }
 
@@ -192,7 +201,7 @@ struct Ring::Pass {
         reset(partial, visit.pairs.visiting().size());
         state = partial.data();
       }
-      sweep(visit.pairs, here, state);
+      sweep(visit, step, here, state);
       wait(block_exchange);
       if (has_visiting(sides) && step > 0) route_state(step, steps, visit.owner, partial);
       here = next;
@@ -201,6 +210,12 @@ struct Ring::Pass {
       wait(state_exchange);
       merge(sources.state().data(), ring.buffers_->arriving.data(), sources.tiles().size());
     }
+    // A device of one rank may fail: all stop.
+    if (ring.backend_.device == nullptr) return;
+    ring.communicator_.agree([&] {
+      ring.transport_.settle();
+      wait_for(ring.backend_.device);
+    });
   }
 };
 
@@ -218,7 +233,7 @@ void Ring::make_resident(const TileShape &shape, TileBlock &block) {
   const int ranks = communicator_.size();
   const Schedule schedule{block.partition(), block.partition(), rank, block.tile_rows(), Sides::both, true, {}};
   std::vector<AlignedBuffer> &resident = block.resident();
-  resident.resize(static_cast<std::size_t>(ranks));
+  while (resident.size() < static_cast<std::size_t>(ranks)) resident.emplace_back(backend_.device);
   for (int step = 1; step < schedule.steps(); ++step) {
     const int owner = (rank + step) % ranks;
     AlignedBuffer &buffer = resident[static_cast<std::size_t>(owner)];
@@ -239,7 +254,7 @@ PassReport Ring::run(const TileShape &shape, Sides sides, TileBlock &own, TileBl
   FLASHRING_REQUIRE(sources.resident().empty() || (&own == &sources && sides == Sides::both),
                     "resident payloads serve square passes");
   const double before = now();
-  Pass pass{*this, shape, sides, own, sources, {}, nullptr, nullptr};
+  Pass pass{*this, shape, sides, own, sources, {}, nullptr, nullptr, {}};
   pass.run();
   pass.report.seconds = now() - before;
   return pass.report;

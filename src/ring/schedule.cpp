@@ -16,7 +16,7 @@ int tiles_of_group(std::size_t payload_bytes) {
   return static_cast<int>(std::clamp<std::size_t>(cache / 2 / payload_bytes, 8, 64)) / 2 * 2;
 }
 
-PairList::PairList(Pattern pattern, Sides sides, Mask mask, Tiles own, Tiles visiting, int group)
+PairList::PairList(PairPattern pattern, Sides sides, Mask mask, Tiles own, Tiles visiting, int group)
     : pattern_(pattern), sides_(sides), mask_(mask), own_(std::move(own)), visiting_(std::move(visiting)) {
   FLASHRING_REQUIRE(group >= 2 && group % 2 == 0, "groups of ", group, " tiles");
   const auto m = static_cast<std::int64_t>(own_->size());
@@ -27,7 +27,7 @@ PairList::PairList(Pattern pattern, Sides sides, Mask mask, Tiles own, Tiles vis
 
 int PairList::disjoint() const {
   const auto fewest = static_cast<std::int64_t>(std::min(own_->size(), visiting_->size()));
-  return static_cast<int>(std::min(fewest, group_) / (pattern_ == Pattern::square ? 2 : 1));
+  return static_cast<int>(std::min(fewest, group_) / (pattern_ == PairPattern::square ? 2 : 1));
 }
 
 bool PairList::within_group(std::int64_t at, TilePair &pair) const {
@@ -53,7 +53,7 @@ bool PairList::candidate(std::int64_t at, TilePair &pair) const {
   const std::int64_t own = at / (group_ * group_) / groups * group_;
   const std::int64_t visiting = at / (group_ * group_) % groups * group_;
   const std::int64_t place = at % (group_ * group_);
-  if (pattern_ == Pattern::square && visiting <= own) {
+  if (pattern_ == PairPattern::square && visiting <= own) {
     if (visiting < own || !within_group(place, pair)) return false;
   } else {
     const std::int64_t k = place % group_;
@@ -62,20 +62,40 @@ bool PairList::candidate(std::int64_t at, TilePair &pair) const {
   pair.own += static_cast<std::int32_t>(own);
   pair.visiting += static_cast<std::int32_t>(visiting);
   if (pair.own >= m || pair.visiting >= n) return false;
-  if (pattern_ == Pattern::even_half) return (pair.own + pair.visiting) % 2 == 0;
-  return pattern_ != Pattern::odd_half || (pair.own + pair.visiting) % 2 != 0;
+  return pattern_ == PairPattern::square || is_due(pattern_, pair.own, pair.visiting);
 }
 
 bool PairList::apply_mask(TilePair &pair) const {
   if (!mask_.active()) return true;
-  const TileInfo &own = (*own_)[static_cast<std::size_t>(pair.own)];
-  const TileInfo &visiting = (*visiting_)[static_cast<std::size_t>(pair.visiting)];
-  const std::int64_t own_last = own.first.value + own.rows - 1;
-  const std::int64_t visiting_last = visiting.first.value + visiting.rows - 1;
-  if (mask_.causal && visiting.first.value > own_last) return false;
-  const bool overlap = visiting.first.value <= own_last && own.first.value <= visiting_last;
-  pair.masked = (mask_.causal && visiting_last > own.first.value) || (mask_.exclude_self && overlap);
-  return true;
+  const Visibility seen = visibility(mask_, (*own_)[static_cast<std::size_t>(pair.own)],
+                                     (*visiting_)[static_cast<std::size_t>(pair.visiting)]);
+  pair.masked = seen == Visibility::some;
+  return seen != Visibility::none;
+}
+
+double PairList::point_pairs() const {
+  double pairs = 0;
+  if (mask_.active()) {
+    for (const TilePair &pair : *this)
+      pairs += static_cast<double>((*own_)[static_cast<std::size_t>(pair.own)].rows) *
+               (*visiting_)[static_cast<std::size_t>(pair.visiting)].rows;
+    return pairs;
+  }
+  // Rows of visiting tiles from J on, of even and odd J apart.
+  std::vector<double> rest[2];
+  for (std::size_t parity : {0, 1}) {
+    rest[parity].assign(visiting_->size() + 1, 0);
+    for (std::size_t j = visiting_->size(); j-- > 0;)
+      rest[parity][j] = rest[parity][j + 1] + (j % 2 == parity ? (*visiting_)[j].rows : 0);
+  }
+  for (std::size_t i = 0; i < own_->size(); ++i) {
+    const std::size_t from = pattern_ == PairPattern::square ? i : 0;
+    const std::size_t wanted = (i + (pattern_ == PairPattern::odd_half ? 1 : 0)) % 2;
+    double rows = rest[wanted][from];
+    if (pattern_ == PairPattern::square || pattern_ == PairPattern::rectangle) rows += rest[1 - wanted][from];
+    pairs += rows * (*own_)[i].rows;
+  }
+  return pairs;
 }
 
 void PairList::Iterator::settle() {
@@ -86,12 +106,11 @@ void PairList::Iterator::settle() {
 Visit Schedule::visit(int step) const {
   FLASHRING_REQUIRE(own.ranks() == visiting.ranks(), own.ranks(), " and ", visiting.ranks(), " ranks");
   FLASHRING_REQUIRE(!square || (sides == Sides::both && !mask.causal), "a square schedule serves both sides");
-  using Pattern = PairList::Pattern;
   const int ranks = own.ranks();
   const int owner = (rank + step) % ranks;
   const bool shared = square && step > 0 && 2 * step == ranks;
-  const Pattern half = rank < owner ? Pattern::even_half : Pattern::odd_half;
-  const Pattern pattern = square && step == 0 ? Pattern::square : shared ? half : Pattern::rectangle;
+  const PairPattern half = rank < owner ? PairPattern::even_half : PairPattern::odd_half;
+  const PairPattern pattern = square && step == 0 ? PairPattern::square : shared ? half : PairPattern::rectangle;
   return {
       owner,
       PairList(pattern, sides, mask, std::make_shared<const std::vector<TileInfo>>(make_tiles(own, rank, tile_rows)),

@@ -142,45 +142,48 @@ OwnedEps make_solver(Mat A, const EigenRequest &request, Watch &watch) {
 struct BasisColumns {
   explicit BasisColumns(EPS eps) {
     PetscInt constraints = 0;
-    PetscInt columns = 0;
     PetscInt ld = 0;
     check_petsc(EPSGetBV(eps, &basis), "EPSGetBV");
     check_petsc(BVGetNumConstraints(basis, &constraints), "BVGetNumConstraints");
-    check_petsc(BVGetSizes(basis, &rows, nullptr, &columns), "BVGetSizes");
+    check_petsc(BVGetSizes(basis, &rows, nullptr, &count), "BVGetSizes");
     check_petsc(FLASHRING_BASIS_STRIDE(basis, rows, &ld), "BVGetLeadingDimension");
     stride = ld;
     first = stride * constraints;
-    end = first + stride * columns;
   }
   BV basis = nullptr;
-  PetscInt rows = 0;
-  std::ptrdiff_t stride = 0, first = 0, end = 0;  // from column to column; of the first one, and beyond the last
+  PetscInt rows = 0, count = 0;
+  std::ptrdiff_t stride = 0, first = 0;  // numbers from column to column, and before the first
 };
 
-/// After an interruption the first columns are the pairs that the monitor counted last. Single columns are out of reach
-/// then, since the product that did not end still holds two; the array is not.
-void take_interrupted(EPS eps, EigenPairs &found) {
-  const BasisColumns columns(eps);
-  const PetscScalar *array = nullptr;
-  check_petsc(BVGetArrayRead(columns.basis, &array), "BVGetArrayRead");
-  for (std::size_t k = 0; k < found.values.size(); ++k) {
-    const PetscScalar *column = array + columns.first + static_cast<std::ptrdiff_t>(k) * columns.stride;
-    found.vectors.insert(found.vectors.end(), column, column + columns.rows);
-  }
-  check_petsc(BVRestoreArrayRead(columns.basis, &array), "BVRestoreArrayRead");
-}
-
-/// Gives the columns of a basis from `kept` on back to the system, where it is one array: nobody reads them any more.
-void release_rest(EPS eps, PetscInt kept) {
+/// Gives columns [begin, end) of a basis back to the system, where it is one array: nobody reads them any more.
+void release_columns(EPS eps, PetscInt begin, PetscInt end) {
   const BasisColumns columns(eps);
   BVType type = nullptr;
   PetscScalar *array = nullptr;
   check_petsc(BVGetType(columns.basis, &type), "BVGetType");
-  if (std::string_view(type) == BVVECS) return;
-  const std::ptrdiff_t begin = columns.first + kept * columns.stride;
+  if (std::string_view(type) == BVVECS || begin >= end) return;
   check_petsc(BVGetArray(columns.basis, &array), "BVGetArray");
-  release_pages(array + begin, static_cast<std::size_t>(columns.end - begin) * sizeof(PetscScalar));
+  release_pages(array + columns.first + begin * columns.stride,
+                static_cast<std::size_t>((end - begin) * columns.stride) * sizeof(PetscScalar));
   check_petsc(BVRestoreArray(columns.basis, &array), "BVRestoreArray");
+}
+
+/// After an interruption the first columns are the pairs that the monitor counted last. Single columns are out of reach
+/// then, since the product that did not end still holds two; the array is not. The basis cannot be destroyed, but its
+/// pages go.
+void take_interrupted(EPS eps, EigenPairs &found) {
+  const BasisColumns columns(eps);
+  const auto count = static_cast<PetscInt>(found.values.size());
+  const PetscScalar *array = nullptr;
+  release_columns(eps, count, columns.count);
+  found.vectors.reserve(found.values.size() * static_cast<std::size_t>(columns.rows));
+  check_petsc(BVGetArrayRead(columns.basis, &array), "BVGetArrayRead");
+  for (PetscInt k = 0; k < count; ++k) {
+    const PetscScalar *column = array + columns.first + k * columns.stride;
+    found.vectors.insert(found.vectors.end(), column, column + columns.rows);
+  }
+  check_petsc(BVRestoreArrayRead(columns.basis, &array), "BVRestoreArrayRead");
+  release_columns(eps, 0, count);
 }
 
 void append_column(Vec v, std::vector<double> &columns) {
@@ -206,7 +209,8 @@ void take_pairs(EPS eps, Mat A, const EigenRequest &request, EigenPairs &found) 
   for (int k = 0; k < count; ++k) {
     PetscScalar value = 0;
     check_petsc(EPSGetEigenpair(eps, k, &value, nullptr, v, nullptr), "EPSGetEigenpair");
-    if (k == 0) release_rest(eps, converged);  // all vectors are there, and their copies shall take no more memory
+    // All vectors are there now, and their copies shall take no more memory.
+    if (k == 0) release_columns(eps, converged, BasisColumns(eps).count);
     check_petsc(VecNormalize(v, nullptr), "VecNormalize");
     found.values.push_back(value);
     append_column(v, found.vectors);

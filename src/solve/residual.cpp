@@ -9,7 +9,7 @@ namespace flashring {
 std::vector<double> residuals(KernelOperator &op, std::span<const double> values, const std::vector<double> &vectors) {
   const auto n = static_cast<std::size_t>(op.local_rows());
   const std::size_t count = values.size();
-  const std::size_t block = std::min<std::size_t>(count, residual_columns);
+  const auto block = static_cast<std::size_t>(residual_block(static_cast<int>(count)));
   std::vector<double> product(n * block);  // (local_rows, block)
   std::vector<double> squares(count, 0.0);
   for (std::size_t first = 0; first < count; first += block) {

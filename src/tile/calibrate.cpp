@@ -38,7 +38,6 @@ PointBlock normal_points(std::int64_t rows, int features) {
 }  // namespace
 
 double seconds_per_tile_pair(const Backend &backend, TileShape shape, int threads) {
-  FLASHRING_REQUIRE(shape.row == RowKind::sum, "row rule ", row_rule(shape.row).name);  // its identity is 0
   if (shape.features > most_features) {
     TileShape narrow = shape;
     narrow.features = most_features;
@@ -54,22 +53,23 @@ double seconds_per_tile_pair(const Backend &backend, TileShape shape, int thread
                   {});
   const std::vector<double> ones(static_cast<std::size_t>(block.local_rows() * shape.columns), 1.0);
   block.set_columns(ones.data(), block.local_rows(), shape.columns, {});
-  const std::size_t state = static_cast<std::size_t>(shape.columns * backend.tile_rows) * 8;
-  block.state().resize(static_cast<std::size_t>(tiles) * state);
-  std::fill_n(block.state().data(), block.state().size(), std::byte{0});
+  block.state().resize(static_cast<std::size_t>(tiles) * state_bytes(backend, shape));
+  reset_states(backend, shape, static_cast<std::size_t>(tiles), block.state().data());
   const auto all = std::make_shared<const std::vector<TileInfo>>(block.tiles().begin(), block.tiles().end());
-  const PairList pairs(PairList::Pattern::square, Sides::both, {}, all, all,
-                       tiles_of_group(backend.payload_bytes(shape)));
-  const TileSide side{block.tiles().data(),   block.payload().data(), nullptr, nullptr,
-                      block.columns().data(), block.state().data()};
+  const PairList pairs(PairPattern::square, Sides::both, {}, all, all, tiles_of_group(backend.payload_bytes(shape)));
+  const TileSide side = block.side(true);
   const auto count = static_cast<std::size_t>(tiles);
   const SweepWork work{shape, side, side, count, count, pairs};
   Sweep sweep(backend, threads);
-  sweep.run(work, [] {});  // buffers, frequency
+  const auto run = [&] {
+    sweep.run(work, [] {});
+    wait_for(backend.device);
+  };
+  run();  // buffers, frequency
   std::vector<double> seconds;
   for (const auto begin = Clock::now(); seconds.size() < 4 || seconds_since(begin) < 0.02;) {
     const auto before = Clock::now();
-    sweep.run(work, [] {});
+    run();
     seconds.push_back(seconds_since(before));
   }
   // The lower quartile: other programs on the machine come and go, a long pass sees them on the average only.

@@ -10,6 +10,7 @@ namespace flashring {
 
 /// Scratch of one thread.
 struct Sweep::Worker {
+  explicit Worker(const Device *device) : scratch(device) {}
   AlignedBuffer scratch;  // the backend's
   double pairs = 0;
 };
@@ -96,7 +97,7 @@ class Sweep::Tickets {
 };
 
 Sweep::Sweep(const Backend &backend, int threads) : backend_(backend), threads_(threads) {
-  for (int t = 0; t < threads; ++t) workers_.push_back(std::make_unique<Worker>());
+  for (int t = 0; t < threads; ++t) workers_.push_back(std::make_unique<Worker>(backend.device));
 }
 
 Sweep::~Sweep() = default;
@@ -114,8 +115,9 @@ void Sweep::work_through(const SweepWork &work, Tickets &tickets, Worker &worker
     Turn &t = *static_cast<Turn *>(context);
     t.tickets.pass_on(*t.ticket, side);
   };
-  TileCall call{
-      work.shape, work.own, work.visiting, nullptr, 1, worker.scratch.data(), nullptr, {take, pass_on, &turn}};
+  TileCall call{work.shape, work.own, work.visiting, nullptr, 1, worker.scratch.data(), {take, pass_on, &turn}};
+  const std::vector<TileInfo> &own = work.pairs.own();
+  const std::vector<TileInfo> &visiting = work.pairs.visiting();
   Batch batch;
   double pairs = 0;
   while (tickets.take(batch))
@@ -124,13 +126,25 @@ void Sweep::work_through(const SweepWork &work, Tickets &tickets, Worker &worker
       const TilePair &pair = turn.ticket->pair;
       call.pairs = &pair;
       backend_.evaluate(call);
-      pairs += static_cast<double>(work.own.tiles[pair.own].rows) * work.visiting.tiles[pair.visiting].rows;
+      pairs += static_cast<double>(own[static_cast<std::size_t>(pair.own)].rows) *
+               visiting[static_cast<std::size_t>(pair.visiting)].rows;
       if (poll != nullptr) (*poll)();
     }
   worker.pairs = pairs;
 }
 
+double Sweep::queue(const SweepWork &work) {
+  AlignedBuffer &scratch = workers_.front()->scratch;
+  scratch.resize(backend_.scratch_bytes(work.shape));
+  const auto own = static_cast<std::int32_t>(work.own_tiles);
+  const auto visiting = static_cast<std::int32_t>(work.visiting_tiles);
+  backend_.device->evaluate(
+      {work.shape, work.own, work.visiting, own, visiting, work.pairs.pattern(), work.pairs.sides(), scratch.data()});
+  return work.pairs.point_pairs();
+}
+
 double Sweep::run(const SweepWork &work, const std::function<void()> &poll) {
+  if (backend_.device != nullptr) return queue(work);
   for (const auto &worker : workers_) worker->scratch.resize(backend_.scratch_bytes(work.shape));
   Tickets tickets(work, threads_);
   // What `poll` throws waits for the end: pairs that were handed out must be done, and nothing may leave a parallel

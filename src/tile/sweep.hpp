@@ -12,7 +12,7 @@
 
 namespace flashring {
 
-/// Work of one visit: sides with all their tiles, and the pairs.
+/// Work of one visit: sides with all their tiles, where the backend reads them, and the pairs.
 struct SweepWork {
   const TileShape &shape;
   TileSide own;
@@ -23,19 +23,20 @@ struct SweepWork {
 };
 
 /// Evaluates pairs on `threads` threads. States of a tile row accept what pairs give in the order of the list (a ticket
-/// per tile row), so the bits do not depend on threads or timing.
+/// per tile row), so the bits do not depend on threads or timing. On a device one call is queued for all pairs.
 class Sweep {
  public:
   Sweep(const Backend &backend, int threads);
   ~Sweep();
 
-  /// `poll` is called between tiles by the calling thread; what it throws comes out when all pairs are done. Returns
-  /// the pairs of points evaluated.
+  /// `poll` is called between tiles by the calling thread (never on a device); what it throws comes out when all pairs
+  /// are done. Returns the pairs of points evaluated.
   double run(const SweepWork &work, const std::function<void()> &poll);
 
  private:
   struct Worker;
   class Tickets;
+  double queue(const SweepWork &work);
   void work_through(const SweepWork &work, Tickets &tickets, Worker &worker, const std::function<void()> *poll);
 
   const Backend &backend_;

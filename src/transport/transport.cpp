@@ -1,20 +1,26 @@
 // The list of transports.
 #include "flashring/transport.hpp"
 
+#include <algorithm>
+#include <iterator>
+
 #include "base/parse.hpp"
 #include "flashring/check.hpp"
 
 namespace flashring {
 
-#define FLASHRING_TRANSPORT(name) std::unique_ptr<Transport> make_##name##_transport(const Communicator &communicator);
+#define FLASHRING_TRANSPORT(name) \
+  std::unique_ptr<Transport> make_##name##_transport(const Communicator &communicator, const Device *device);
 #include "flashring/transport_list.inc"
 #undef FLASHRING_TRANSPORT
+
+std::unique_ptr<Transport> make_staged_transport(std::unique_ptr<Transport> inner, const Device &device);
 
 namespace {
 
 struct Entry {
   std::string_view name;
-  std::unique_ptr<Transport> (*make)(const Communicator &);
+  std::unique_ptr<Transport> (*make)(const Communicator &, const Device *);
 };
 
 constexpr Entry entries[] = {
@@ -22,6 +28,10 @@ constexpr Entry entries[] = {
 #include "flashring/transport_list.inc"
 #undef FLASHRING_TRANSPORT
 };
+
+bool known(std::string_view name) {
+  return std::any_of(std::begin(entries), std::end(entries), [&](const Entry &entry) { return entry.name == name; });
+}
 
 }  // namespace
 
@@ -31,10 +41,16 @@ std::vector<std::string_view> transport_names() {
   return names;
 }
 
-std::unique_ptr<Transport> make_transport(std::string_view name, const Communicator &communicator) {
-  const std::string_view wanted = name != "auto" ? name : communicator.size() == 1 ? "self" : "mpi";
-  for (const Entry &entry : entries)
-    if (entry.name == wanted) return entry.make(communicator);
+std::unique_ptr<Transport> make_transport(std::string_view name, const Communicator &communicator,
+                                          const Device *device) {
+  const std::string_view between = device != nullptr && known("nccl") ? "nccl" : "mpi";
+  const std::string_view wanted = name != "auto" ? name : communicator.size() == 1 ? "self" : between;
+  for (const Entry &entry : entries) {
+    if (entry.name != wanted) continue;
+    std::unique_ptr<Transport> made = entry.make(communicator, device);
+    if (device == nullptr || made->moves_device_memory()) return made;
+    return make_staged_transport(std::move(made), *device);
+  }
   throw Error(detail::concatenate("-transport: '", name, "' is unknown; known are auto, ", join(transport_names())));
 }
 

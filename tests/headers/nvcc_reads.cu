@@ -16,6 +16,7 @@ namespace {
 
 struct Math {
   using V = float;
+  using Q = float;
   static V set(double a) { return static_cast<float>(a); }
   static V add(V a, V b) { return a + b; }
   static V sub(V a, V b) { return a - b; }

@@ -293,6 +293,19 @@ TEST(OutputFolder, AnotherRunNeedsOverwrite) {
 }
 
 // An error or a signal ended the run: its points go, and an older run stays as it was.
+TEST(OutputFolder, OneRunAtATime) {
+  const std::string folder = scratch_folder("output_twice");
+  const SampleRun run = small_run();
+  {
+    OutputFolder first(world(), folder, false);
+    first.write_points(run.points);
+    const std::string error = error_of([&] { OutputFolder(world(), folder, true); });
+    EXPECT_NE(error.find("another run is using it now"), std::string::npos) << error;
+    if (world().rank() == 0) expect_rows(folder + "/results.h5.unfinished", "/points", points_array, {7, 3});
+  }
+  EXPECT_EQ(error_of([&] { OutputFolder(world(), folder, true); }), error_of([] {}));
+}
+
 TEST(OutputFolder, AnAbandonedRunLeavesNothing) {
   const std::string folder = scratch_folder("output_abandoned");
   write_run(folder, small_run());

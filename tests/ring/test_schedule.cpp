@@ -117,6 +117,32 @@ TEST(Schedule, RectangleEvaluatesEachPairOnce) {
     }
 }
 
+TEST(Schedule, PairsOfPointsAreCountedWithoutAList) {
+  for (const std::int64_t rows : {1, 4, 7, 50})
+    for (const std::int64_t others : {3, 29})
+      for (const PairPattern pattern :
+           {PairPattern::rectangle, PairPattern::square, PairPattern::even_half, PairPattern::odd_half})
+        for (const bool causal : {false, true}) {
+          const auto own = std::make_shared<const std::vector<TileInfo>>(
+              make_tiles(RowPartition::contiguous(rows, 1), 0, tile_rows));
+          const auto visiting = pattern == PairPattern::square
+                                    ? own
+                                    : std::make_shared<const std::vector<TileInfo>>(
+                                          make_tiles(RowPartition::contiguous(others, 1), 0, tile_rows));
+          Mask mask;
+          mask.causal = causal;
+          const PairList pairs(pattern, Sides::both, mask, own, visiting, 4);
+          double counted = 0;
+          for (const TilePair &pair : pairs) {
+            EXPECT_TRUE(is_due(pattern, pair.own, pair.visiting));
+            counted += static_cast<double>((*own)[static_cast<std::size_t>(pair.own)].rows) *
+                       (*visiting)[static_cast<std::size_t>(pair.visiting)].rows;
+          }
+          EXPECT_EQ(pairs.point_pairs(), counted)
+              << rows << " x " << others << " pattern " << static_cast<int>(pattern);
+        }
+}
+
 // What makes tiles come from cache: g^2 consecutive pairs of full groups touch 2 g tiles. And what keeps threads apart:
 // g pairs from the beginning of a diagonal share no tile.
 TEST(Schedule, PairsOfTwoGroupsFollowEachOther) {
@@ -126,7 +152,7 @@ TEST(Schedule, PairsOfTwoGroupsFollowEachOther) {
     for (int t = 0; t < count; ++t) list.push_back({GlobalRow{std::int64_t{t} * tile_rows}, tile_rows});
     return std::make_shared<const std::vector<TileInfo>>(std::move(list));
   };
-  const PairList pairs(PairList::Pattern::rectangle, Sides::both, {}, tiles(12), tiles(20), group);
+  const PairList pairs(PairPattern::rectangle, Sides::both, {}, tiles(12), tiles(20), group);
   EXPECT_EQ(pairs.disjoint(), group);
   std::vector<TilePair> all;
   for (auto at = pairs.begin(); at != pairs.end(); ++at) all.push_back(*at);

@@ -156,6 +156,15 @@ TEST(Transport, NamesAndRefusals) {
     for (const std::string_view name : transport_names())
       EXPECT_NE(std::string_view(error.what()).find(name), std::string_view::npos) << error.what();
   }
+  for (const std::string_view name : transport_names()) {  // nccl where it is built in
+    if (name != "nccl") continue;
+    try {
+      make_transport(name, world());
+      ADD_FAILURE() << "nccl took the memory of the host";
+    } catch (const Error &error) {
+      EXPECT_NE(std::string(error.what()).find("moves the memory of GPUs"), std::string::npos) << error.what();
+    }
+  }
   if (world().size() == 1) {
     EXPECT_STREQ(make_transport("self", world())->name(), "self");
   } else {

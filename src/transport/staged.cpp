@@ -1,0 +1,71 @@
+// Device memory over a transport that knows the host's alone: every message goes through a copy.
+//
+// Cost beside the messages: two copies over the bus, and the queue of the device is waited for before a send and after
+// a receive, so that nothing is computed meanwhile but what was queued before.
+#include <utility>
+
+#include "flashring/buffer.hpp"
+#include "flashring/transport.hpp"
+
+namespace flashring {
+namespace {
+
+class StagedExchange final : public Exchange {
+ public:
+  StagedExchange(Transport &inner, const Device &device, std::span<const Message> sends,
+                 std::span<const Message> receives)
+      : device_(device), arriving_(receives.begin(), receives.end()) {
+    std::vector<Message> outgoing = stage(sends);
+    for (std::size_t i = 0; i < sends.size(); ++i)
+      if (sends[i].bytes > 0) device.download(outgoing[i].data, sends[i].data, sends[i].bytes);
+    wait_for(&device);
+    staged_ = stage(receives);
+    exchange_ = inner.start(outgoing, staged_);
+  }
+
+  bool test() override { return exchange_->test(); }
+
+  void wait() override {
+    exchange_->wait();
+    for (std::size_t i = 0; i < arriving_.size(); ++i)
+      if (arriving_[i].bytes > 0) device_.upload(arriving_[i].data, staged_[i].data, arriving_[i].bytes);
+    wait_for(&device_);
+  }
+
+ private:
+  /// The same messages with memory of the host.
+  std::vector<Message> stage(std::span<const Message> messages) {
+    std::vector<Message> staged(messages.begin(), messages.end());
+    for (Message &message : staged) {
+      copies_.emplace_back(message.bytes);
+      message.data = copies_.back().data();
+    }
+    return staged;
+  }
+
+  const Device &device_;
+  std::vector<std::vector<std::byte>> copies_;
+  std::vector<Message> arriving_, staged_;
+  std::unique_ptr<Exchange> exchange_;
+};
+
+class StagedTransport final : public Transport {
+ public:
+  StagedTransport(std::unique_ptr<Transport> inner, const Device &device) : inner_(std::move(inner)), device_(device) {}
+  const char *name() const override { return inner_->name(); }
+  std::unique_ptr<Exchange> start(std::span<const Message> sends, std::span<const Message> receives) override {
+    return std::make_unique<StagedExchange>(*inner_, device_, sends, receives);
+  }
+
+ private:
+  std::unique_ptr<Transport> inner_;
+  const Device &device_;
+};
+
+}  // namespace
+
+std::unique_ptr<Transport> make_staged_transport(std::unique_ptr<Transport> inner, const Device &device) {
+  return std::make_unique<StagedTransport>(std::move(inner), device);
+}
+
+}  // namespace flashring

@@ -1,0 +1,151 @@
+#include "support/fake_device.hpp"
+
+#include <sys/mman.h>
+
+#include <cstring>
+#include <deque>
+#include <functional>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "flashring/check.hpp"
+#include "flashring/row.hpp"
+
+namespace flashring::test {
+namespace {
+
+struct Area {
+  std::vector<std::uint64_t> memory;  // what the device has there
+  std::size_t bytes = 0;
+};
+
+std::map<std::uintptr_t, Area> areas;  // by the address that the host is told
+std::deque<std::function<void()>> queued;
+const char *failure = nullptr;
+
+/// Where the device has what the host calls `address`.
+template <class T>
+T *there(T *address) {
+  if (address == nullptr) return nullptr;
+  const auto at = reinterpret_cast<std::uintptr_t>(address);
+  auto area = areas.upper_bound(at);
+  FLASHRING_REQUIRE(area != areas.begin(), "no memory of the device");
+  --area;
+  const std::uintptr_t offset = at - area->first;
+  FLASHRING_REQUIRE(offset <= area->second.bytes, "beyond the memory of the device");
+  auto *begin = reinterpret_cast<std::byte *>(const_cast<std::uint64_t *>(area->second.memory.data()));
+  return reinterpret_cast<T *>(begin + offset);
+}
+
+void run_queue() {
+  for (; !queued.empty(); queued.pop_front()) queued.front()();
+}
+
+std::byte *allocate(std::size_t bytes) {
+  void *address = mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (address == MAP_FAILED) return nullptr;
+  // Full of what no number should be.
+  areas[reinterpret_cast<std::uintptr_t>(address)] = {std::vector<std::uint64_t>(bytes / 8 + 1, ~std::uint64_t{0}),
+                                                      bytes};
+  return static_cast<std::byte *>(address);
+}
+
+void release(std::byte *data) {
+  run_queue();
+  const auto area = areas.find(reinterpret_cast<std::uintptr_t>(data));
+  munmap(data, area->second.bytes);
+  areas.erase(area);
+}
+
+void upload(std::byte *to, const std::byte *from, std::size_t bytes) {
+  if (bytes > 0) queued.emplace_back([=] { std::memcpy(there(to), from, bytes); });
+}
+
+void download(std::byte *to, const std::byte *from, std::size_t bytes) {
+  if (bytes > 0) queued.emplace_back([=] { std::memcpy(to, there(from), bytes); });
+}
+
+/// Calls `work(offset)` for the states of every tile.
+void for_each_state(const TileShape &shape, std::int64_t tiles, const std::function<void(std::size_t)> &work) {
+  const RowRule &rule = row_rule(shape.row);
+  const auto bytes =
+      static_cast<std::size_t>(rule.state_words(shape.pass, shape.columns) * fake_device().tile_rows) * 8;
+  for (std::int64_t t = 0; t < tiles; ++t) work(static_cast<std::size_t>(t) * bytes);
+}
+
+void reset(const TileShape &shape, std::int64_t tiles, std::byte *state) {
+  queued.emplace_back([=] {
+    for_each_state(shape, tiles, [&](std::size_t at) {
+      row_rule(shape.row).identity(shape.pass, shape.columns, static_cast<std::size_t>(fake_device().tile_rows),
+                                   there(state) + at);
+    });
+  });
+}
+
+void merge(const TileShape &shape, std::int64_t tiles, std::byte *into, const std::byte *from) {
+  queued.emplace_back([=] {
+    for_each_state(shape, tiles, [&](std::size_t at) {
+      row_rule(shape.row).merge(shape.pass, shape.columns, static_cast<std::size_t>(fake_device().tile_rows),
+                                there(into) + at, there(from) + at);
+    });
+  });
+}
+
+TileSide there(const TileSide &side) {
+  return {there(side.tiles),        there(side.payload), there(side.scalars),
+          there(side.pass_scalars), there(side.columns), there(side.state)};
+}
+
+void evaluate_now(const BlockCall &call) {
+  const TileSide own = there(call.own);
+  const TileSide visiting = there(call.visiting);
+  std::vector<TilePair> pairs;
+  for (std::int32_t i = 0; i < call.own_tiles; ++i)
+    for (std::int32_t j = 0; j < call.visiting_tiles; ++j) {
+      const Visibility seen = visibility(call.shape.mask, own.tiles[i], visiting.tiles[j]);
+      if (!is_due(call.pattern, i, j) || seen == Visibility::none) continue;
+      const bool diagonal = call.pattern == PairPattern::square && i == j;
+      pairs.push_back({i, j, diagonal ? Sides::own : call.sides, seen == Visibility::some});
+    }
+  const auto count = static_cast<std::int64_t>(pairs.size());
+  find_backend("ref").evaluate({call.shape, own, visiting, pairs.data(), count, nullptr, {}});
+}
+
+void evaluate(const BlockCall &call) {
+  queued.emplace_back([=] { evaluate_now(call); });
+}
+
+const char *finish() {
+  run_queue();
+  return std::exchange(failure, nullptr);
+}
+
+void *queue() { return nullptr; }
+
+constexpr Device device = {allocate, release, upload, download, reset, merge, evaluate, finish, queue};
+
+}  // namespace
+
+const Backend &fake_device() {
+  static const Backend backend = [] {
+    Backend made = find_backend("ref");
+    made.name = "device";
+    made.evaluate = nullptr;
+    made.device = &device;
+    return made;
+  }();
+  return backend;
+}
+
+void fail_next_wait(const char *message) { failure = message; }
+
+std::size_t fake_device_bytes() {
+  std::size_t bytes = 0;
+  for (const auto &[address, area] : areas) bytes += area.bytes;
+  return bytes;
+}
+
+const Backend &backend_named(const std::string &name) { return name == "device" ? fake_device() : find_backend(name); }
+
+}  // namespace flashring::test

@@ -1,0 +1,95 @@
+// TileBlock: one precision after the other from the same tiles, on the host and on a device; memory of its own.
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "base/pages.hpp"
+#include "flashring/check.hpp"
+#include "flashring/tile_block.hpp"
+#include "support/fake_device.hpp"
+#include "support/scatter.hpp"
+#include "support/tiles.hpp"
+
+namespace flashring::test {
+namespace {
+
+std::vector<std::byte> payload_of(TileBlock &block) {
+  const std::size_t bytes = block.payload().size();
+  BufferReader reader(block.payload(), bytes);
+  const std::byte *data = reader.next();
+  return {data, data + bytes};
+}
+
+TileShape shape_in(Precision precision) {
+  return {parse_pair("gaussian:beta=0.7"), RowKind::sum, 0, precision, 5, 1, {}};
+}
+
+TEST(TileBlock, PrecisionsComeFromTheSamePoints) {
+  const PointSet points = random_points(1000, 5, 61);
+  const RowPartition rows = RowPartition::contiguous(1000, 1);
+  const std::vector<double> mean = random_numbers(5, 62);
+  for (const char *name : {"ref", "simd", "device"}) {
+    SCOPED_TRACE(name);
+    const Backend &backend = backend_named(name);
+    TileBlock block(backend, shape_in(Precision::fp64), PointBlock(rows, 0, 5, points.rows), mean);
+    const std::vector<std::byte> wide = payload_of(block);
+    block.set_precision(shape_in(Precision::fp32));
+    EXPECT_EQ(block.precision(), Precision::fp32);
+    const std::vector<std::byte> narrow = payload_of(block);
+    EXPECT_EQ(narrow.size(), block.tiles().size() * backend.payload_bytes(shape_in(Precision::fp32)));
+    block.set_precision(shape_in(Precision::fp64));
+    EXPECT_EQ(payload_of(block), wide);
+    block.set_precision(shape_in(Precision::fp32));
+    EXPECT_EQ(payload_of(block), narrow);
+    block.replace_points(shape_in(Precision::fp64), PointBlock(rows, 0, 5, random_points(1000, 5, 63).rows), mean);
+    EXPECT_EQ(block.precision(), Precision::fp64);
+    EXPECT_NE(payload_of(block), wide);
+  }
+}
+
+TEST(TileBlock, PointsPackedInOnePrecisionStayInIt) {
+  const PointBlock points(RowPartition::contiguous(10, 1), 0, 5, random_points(10, 5, 64).rows);
+  TileBlock block(find_backend("simd"), shape_in(Precision::fp32), points, {});
+  EXPECT_THROW(block.set_precision(shape_in(Precision::fp64)), Error);
+  EXPECT_EQ(block.precision(), Precision::fp32);
+}
+
+TEST(Pages, NeighboursOfReleasedOnesStay) {
+  constexpr std::size_t bytes = 9000000;  // huge pages, and not a whole number of pages
+  std::byte *data = map_pages(bytes);
+  ASSERT_NE(data, nullptr);
+  EXPECT_EQ(reinterpret_cast<std::uintptr_t>(data) % 128, 0U);
+  std::memset(data, 7, bytes);
+  for (const auto &[begin, end] : {std::pair<std::size_t, std::size_t>{100, 3000},  // no whole page
+                                   {4097, 4096 * 30 + 5},
+                                   {8000000, bytes}}) {
+    release_pages(data + begin, end - begin);
+    EXPECT_EQ(data[begin - 1], std::byte{7});
+    EXPECT_EQ(data[begin], std::byte{7}) << "the page of " << begin << " has other bytes too";
+    EXPECT_EQ(data[end < bytes ? end : 0], std::byte{7});
+  }
+  unmap_pages(data, bytes);
+}
+
+TEST(Buffers, ArriveWhateverTheirSize) {
+  for (const Device *device : {static_cast<const Device *>(nullptr), fake_device().device})
+    for (const std::size_t pieces : {0U, 1U, 5U, 3000U}) {
+      constexpr std::size_t piece = 9001;  // 3000 of them fill the staging memory more than once
+      AlignedBuffer buffer(device);
+      buffer.resize(pieces * piece);
+      BufferWriter writer(buffer, piece);
+      for (std::size_t p = 0; p < pieces; ++p) std::memset(writer.next(), static_cast<int>(p % 251), piece);
+      writer.finish();
+      BufferReader reader(buffer, piece);
+      std::size_t wrong = 0;
+      for (std::size_t p = 0; p < pieces; ++p) {
+        const std::byte *data = reader.next();
+        for (const std::size_t at : {std::size_t{0}, piece / 2, piece - 1})
+          wrong += data[at] != static_cast<std::byte>(p % 251) ? 1 : 0;
+      }
+      EXPECT_EQ(wrong, 0U) << pieces;
+    }
+}
+
+}  // namespace
+}  // namespace flashring::test
