@@ -52,6 +52,21 @@ struct WrittenPoints {
   std::string unit;  ///< of coordinates, in words
 };
 
+/// One run at a time in a folder: a second one would take the first one's points for its own. Held by a descriptor, so
+/// that it goes with the process.
+class FolderLock {
+ public:
+  FolderLock() = default;
+  FolderLock(const FolderLock &) = delete;
+  FolderLock &operator=(const FolderLock &) = delete;
+  ~FolderLock();
+  /// Throws Error where another run holds it; does nothing where the file system has no locks.
+  void take(const std::string &path);
+
+ private:
+  int descriptor_ = -1;
+};
+
 /// The folder of a run: made (and checked) before the computation, given the points then, and the results afterwards.
 /// All collective but the destructor.
 class OutputFolder {
@@ -87,7 +102,7 @@ class OutputFolder {
   std::string path_;
   std::optional<WrittenPoints> points_;  // while there are unfinished files of this object
   double points_seconds_ = 0;
-  int lock_ = -1;  // of the folder, on rank 0
+  FolderLock lock_;  // on rank 0
 };
 
 }  // namespace flashring

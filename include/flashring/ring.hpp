@@ -73,7 +73,7 @@ class PairList {
 
   PairPattern pattern() const { return pattern_; }
   Sides sides() const { return sides_; }
-  /// Pairs of points that count.
+  /// Pairs of points in these pairs of tiles, those that a mask cuts counted whole.
   double point_pairs() const;
   const std::vector<TileInfo> &own() const { return *own_; }
   const std::vector<TileInfo> &visiting() const { return *visiting_; }

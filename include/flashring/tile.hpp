@@ -138,7 +138,7 @@ struct BlockCall {
   std::int32_t own_tiles = 0;
   std::int32_t visiting_tiles = 0;
   PairPattern pattern = PairPattern::rectangle;
-  Sides sides = Sides::own;
+  Sides sides = Sides::own;      ///< a tile with itself serves its own side alone
   std::byte *scratch = nullptr;  ///< scratch_bytes(shape), aligned to 128
 };
 
@@ -181,10 +181,11 @@ struct TileError {
 };
 
 /// Memory and queue of a backend whose arrays are not the host's. Everything but allocate, release and finish is queued
-/// in the order of the calls, and what goes wrong there is told by the next `finish`. For one thread at a time.
+/// in the order of the calls, and what goes wrong there is told by the next `finish`. Numbers of tiles and of
+/// bytes are not 0. For one thread at a time.
 struct Device {
   std::byte *(*allocate)(std::size_t bytes);  ///< aligned to 256; null where there is no room
-  void (*release)(std::byte *data);           ///< after the queue is through with it
+  void (*release)(std::byte *data);           ///< after all queues of the device are through with it
   /// Host memory must stay as it is until `finish`.
   void (*upload)(std::byte *to, const std::byte *from, std::size_t bytes);
   void (*download)(std::byte *to, const std::byte *from, std::size_t bytes);
@@ -192,9 +193,9 @@ struct Device {
   void (*reset)(const TileShape &shape, std::int64_t tiles, std::byte *state);
   void (*merge)(const TileShape &shape, std::int64_t tiles, std::byte *into, const std::byte *from);
   void (*evaluate)(const BlockCall &call);
-  /// Waits for everything queued. Null, or what went wrong.
+  /// Waits for everything queued. Null, or what went wrong since the last wait.
   const char *(*finish)();
-  /// The queue itself, a cudaStream_t, for transports that move device memory.
+  /// The queue itself, a cudaStream_t, for transports that queue there; null: none can.
   void *(*queue)();
 };
 

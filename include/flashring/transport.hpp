@@ -37,11 +37,13 @@ class Transport {
   virtual ~Transport() = default;
   virtual const char *name() const = 0;
   virtual std::unique_ptr<Exchange> start(std::span<const Message> sends, std::span<const Message> receives) = 0;
-  /// Messages are in the memory of a device. Then exchanges are queued there: they begin after what the device's queue
-  /// holds at `start`, and `wait` makes that queue wait, not the host.
-  virtual bool moves_device_memory() const { return false; }
+  /// Exchanges are queued on a device: they begin after what its queue holds at `start`, and `wait` makes that queue
+  /// wait, not the host.
+  virtual bool queues_on_device() const { return false; }
   /// The host waits until everything that was started has arrived. Throws Error when a peer is lost.
   virtual void settle() {}
+  /// Gives up what is under way, on all ranks after an error that all have: nothing can be started any more.
+  virtual void abandon() {}
 };
 
 /// `name`: "auto" (the one that fits the communicator) or one of transport_names(). Throws Error for another name, or

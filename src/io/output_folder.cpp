@@ -72,27 +72,14 @@ void check_writable(const fs::path &path) {
                   "); make room or choose another folder");
 }
 
-void prepare_folder(const std::string &path, bool overwrite) {
+void make_folder(const std::string &path) {
   FLASHRING_CHECK(!path.empty(), "output folder: the path is empty; give the name of a folder");
   check_parents(path);
-  if (!overwrite) check_no_run(path);
   std::error_code error;
   fs::create_directories(path, error);
   FLASHRING_CHECK(!error && fs::is_directory(path), "output folder ", path, ": cannot be made (", error.message(),
                   "); choose another path or change the permissions of its parent");
   check_writable(path);
-}
-
-/// One run at a time: a second one would take the first one's points for its own. Held by the descriptor, so that it
-/// goes with the process; -1 where the file system has no locks.
-int lock_folder(const std::string &path) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor < 0 || ::flock(descriptor, LOCK_EX | LOCK_NB) == 0) return descriptor;
-  const int reason = errno;
-  ::close(descriptor);
-  FLASHRING_CHECK(reason != EWOULDBLOCK, "output folder ", path,
-                  ": another run is using it now; choose another folder, or wait for its end");
-  return -1;
 }
 
 /// Every rank writes into the folder: a disk that only one machine sees does not do. Network folders may appear late.
@@ -209,19 +196,32 @@ std::vector<std::string> write_arrays(const Communicator &communicator, const st
 
 }  // namespace
 
+FolderLock::~FolderLock() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+void FolderLock::take(const std::string &path) {
+  descriptor_ = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor_ < 0 || ::flock(descriptor_, LOCK_EX | LOCK_NB) == 0) return;
+  // Other reasons: a file system without locks.
+  FLASHRING_CHECK(errno != EWOULDBLOCK, "output folder ", path,
+                  ": another run is using it now; choose another folder, or wait for its end");
+}
+
 OutputFolder::OutputFolder(const Communicator &communicator, std::string path, bool overwrite)
     : communicator_(communicator), path_(std::move(path)) {
   communicator_.agree([&] {
     if (communicator_.rank() != 0) return;
-    prepare_folder(path_, overwrite);
-    lock_ = lock_folder(path_);
+    if (!overwrite) check_no_run(path_);  // before anything is made
+    make_folder(path_);
+    lock_.take(path_);
+    if (!overwrite) check_no_run(path_);  // one that has just ended
   });
   communicator_.agree([&] { check_seen(path_); });
 }
 
 OutputFolder::~OutputFolder() {
   if (points_) discard();
-  if (lock_ >= 0) ::close(lock_);
 }
 
 void OutputFolder::discard() {

@@ -83,7 +83,12 @@ class TilesSummation final : public Summation {
   /// Packing takes N d operations beside the N^2 d of a pass.
   void set_precision(Precision precision) {
     current_ = current_ && precision == block_.precision();
-    if (precision != block_.precision()) communicator_.agree([&] { block_.set_precision(shape(precision, 1)); });
+    try {
+      if (precision != block_.precision()) communicator_.agree([&] { block_.set_precision(shape(precision, 1)); });
+    } catch (const Error &) {
+      block_.set_precision(shape(Precision::fp64, 1));  // which needs nothing: ranks stay alike
+      throw;
+    }
     if (resident_ && !current_) ring_.make_resident(shape(precision, 1), block_);
     current_ = true;
   }

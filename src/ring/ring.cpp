@@ -138,18 +138,18 @@ struct Ring::Pass {
   }
 
   /// The tiles of a visit where the backend reads them. On a device the list of the host must stay: it is in `visits`.
-  const TileInfo *tiles_of(const Visit &visit, AlignedBuffer &buffer) {
+  const TileInfo *upload_tiles(const Visit &visit, AlignedBuffer &buffer) {
     const std::vector<TileInfo> &tiles = visit.pairs.visiting();
     if (ring.backend_.device == nullptr) return tiles.data();
     visits.push_back(visit);
     const std::span<const std::byte> list = std::as_bytes(std::span(visits.back().pairs.visiting()));
     buffer.resize(list.size());
-    ring.backend_.device->upload(buffer.data(), list.data(), list.size());
+    if (!list.empty()) ring.backend_.device->upload(buffer.data(), list.data(), list.size());
     return reinterpret_cast<const TileInfo *>(buffer.data());
   }
 
   void sweep(const Visit &visit, int step, const Visitor &visitor, std::byte *state) {
-    const TileInfo *tiles = tiles_of(visit, ring.buffers_->slots[step % 2].tiles);
+    const TileInfo *tiles = upload_tiles(visit, ring.buffers_->slots[step % 2].tiles);
     const SweepWork work{shape,
                          own.side(has_own(sides)),
                          {tiles, visitor.payload, nullptr, visitor.scalars, visitor.columns, state},
@@ -210,7 +210,7 @@ struct Ring::Pass {
       wait(state_exchange);
       merge(sources.state().data(), ring.buffers_->arriving.data(), sources.tiles().size());
     }
-    // A device of one rank may fail: all stop.
+    // What a device told since the last copy is told to all ranks.
     if (ring.backend_.device == nullptr) return;
     ring.communicator_.agree([&] {
       ring.transport_.settle();
@@ -255,7 +255,14 @@ PassReport Ring::run(const TileShape &shape, Sides sides, TileBlock &own, TileBl
                     "resident payloads serve square passes");
   const double before = now();
   Pass pass{*this, shape, sides, own, sources, {}, nullptr, nullptr, {}};
-  pass.run();
+  try {
+    pass.run();
+  } catch (...) {
+    // What is queued still uses the buffers of this pass.
+    transport_.abandon();
+    if (backend_.device != nullptr) backend_.device->finish();
+    throw;
+  }
   pass.report.seconds = now() - before;
   return pass.report;
 }

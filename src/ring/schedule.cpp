@@ -75,7 +75,7 @@ bool PairList::apply_mask(TilePair &pair) const {
 
 double PairList::point_pairs() const {
   double pairs = 0;
-  if (mask_.active()) {
+  if (mask_.causal) {  // the only mask that hides whole tiles
     for (const TilePair &pair : *this)
       pairs += static_cast<double>((*own_)[static_cast<std::size_t>(pair.own)].rows) *
                (*visiting_)[static_cast<std::size_t>(pair.visiting)].rows;

@@ -92,7 +92,7 @@ BufferReader::BufferReader(const AlignedBuffer &buffer, std::size_t piece) : buf
 const std::byte *BufferReader::next() {
   const std::size_t at = at_;
   at_ += piece_;
-  if (buffer_.device() == nullptr) return buffer_.data() + at;
+  if (buffer_.device() == nullptr || piece_ == 0) return buffer_.data() + at;
   if (at == staged_) {
     const std::size_t bytes = std::min(staging_.size(), buffer_.size() - at);
     buffer_.device()->download(staging_.data(), buffer_.data() + at, bytes);
@@ -107,6 +107,7 @@ std::size_t state_bytes(const Backend &backend, const TileShape &shape) {
 }
 
 void reset_states(const Backend &backend, const TileShape &shape, std::size_t tiles, std::byte *state) {
+  if (tiles == 0) return;
   if (backend.device != nullptr) return backend.device->reset(shape, static_cast<std::int64_t>(tiles), state);
   const RowRule &rule = row_rule(shape.row);
   const std::size_t bytes = state_bytes(backend, shape);
@@ -116,6 +117,7 @@ void reset_states(const Backend &backend, const TileShape &shape, std::size_t ti
 
 void merge_states(const Backend &backend, const TileShape &shape, std::size_t tiles, std::byte *into,
                   const std::byte *from) {
+  if (tiles == 0) return;
   if (backend.device != nullptr) return backend.device->merge(shape, static_cast<std::int64_t>(tiles), into, from);
   const RowRule &rule = row_rule(shape.row);
   const std::size_t bytes = state_bytes(backend, shape);

@@ -134,6 +134,7 @@ void Sweep::work_through(const SweepWork &work, Tickets &tickets, Worker &worker
 }
 
 double Sweep::queue(const SweepWork &work) {
+  if (work.own_tiles == 0 || work.visiting_tiles == 0) return 0;
   AlignedBuffer &scratch = workers_.front()->scratch;
   scratch.resize(backend_.scratch_bytes(work.shape));
   const auto own = static_cast<std::int32_t>(work.own_tiles);

@@ -45,7 +45,7 @@ TileBlock::TileBlock(const Backend &backend, const RowPartition &partition, int 
       pass_scalars_(backend.device),
       columns_(backend.device),
       state_(backend.device) {
-  if (backend.device == nullptr) return;
+  if (backend.device == nullptr || tiles_.empty()) return;
   const std::span<const std::byte> list = std::as_bytes(std::span<const TileInfo>(tiles_));
   device_tiles_.resize(list.size());
   backend.device->upload(device_tiles_.data(), list.data(), list.size());

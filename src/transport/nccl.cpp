@@ -11,7 +11,7 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstring>
+#include <deque>
 #include <thread>
 #include <utility>
 
@@ -23,14 +23,16 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// Without an arrival for so long a peer counts as lost: longer than a step of any sensible run takes.
+/// A message that may go and does not arrive for so long has a peer that is lost.
 constexpr std::chrono::minutes patience{10};
 
 void call(cudaError_t code, const char *what) {
   FLASHRING_CHECK(code == cudaSuccess, what, " failed: ", cudaGetErrorString(code), "; look at the GPU's health");
 }
 
-/// An event without a time, destroyed with its exchange.
+void pause() { std::this_thread::sleep_for(std::chrono::microseconds(20)); }
+
+/// An event without a time.
 class Event {
  public:
   Event() { call(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming), "cudaEventCreate"); }
@@ -40,14 +42,23 @@ class Event {
   void record(cudaStream_t stream) { call(cudaEventRecord(event_, stream), "cudaEventRecord"); }
   void hold(cudaStream_t stream) const { call(cudaStreamWaitEvent(stream, event_, 0), "cudaStreamWaitEvent"); }
   bool happened() const {
-    const cudaError_t code = query();
-    if (code != cudaErrorNotReady) call(code, "a message between GPUs");
-    return code == cudaSuccess;
+    const cudaError_t code = cudaEventQuery(event_);
+    if (code == cudaErrorNotReady) {
+      cudaGetLastError();  // it is none: whoever asks for the last error next shall not find it
+      return false;
+    }
+    call(code, "a message between GPUs");
+    return true;
   }
-  cudaError_t query() const { return cudaEventQuery(event_); }
 
  private:
   cudaEvent_t event_ = nullptr;
+};
+
+/// An exchange under way: it may go when `ready` has happened.
+struct Pending {
+  std::shared_ptr<Event> ready = std::make_shared<Event>();
+  std::shared_ptr<Event> arrived = std::make_shared<Event>();
 };
 
 class NcclExchange final : public Exchange {
@@ -73,19 +84,28 @@ std::vector<Message> in_order(std::span<const Message> messages) {
   return sorted;
 }
 
+/// Made by rank 0 for all, whose libraries must be of one version.
+ncclUniqueId common_id(const Communicator &communicator) {
+  int version = 0;
+  ncclUniqueId id{};
+  communicator.agree([&] {
+    FLASHRING_CHECK(ncclGetVersion(&version) == ncclSuccess, "NCCL does not tell its version");
+    if (communicator.rank() != 0) return;
+    const ncclResult_t code = ncclGetUniqueId(&id);
+    FLASHRING_CHECK(code == ncclSuccess, "ncclGetUniqueId failed: ", ncclGetLastError(nullptr));
+  });
+  const auto newest = static_cast<int>(communicator.max(version));
+  communicator.agree([&] {
+    FLASHRING_CHECK(version == newest, "NCCL is version ", version, " here and ", newest,
+                    " on another rank; give all ranks one library (LD_LIBRARY_PATH)");
+  });
+  communicator.broadcast(std::as_writable_bytes(std::span(&id, 1)), 0);
+  return id;
+}
+
 class NcclTransport final : public Transport {
  public:
-  NcclTransport(const Communicator &communicator, const Device &device)
-      : compute_(static_cast<cudaStream_t>(device.queue())) {
-    const ncclUniqueId id = common_id(communicator);
-    communicator.agree([&] {
-      call(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreate");
-      ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
-      config.blocking = 0;
-      finish(ncclCommInitRankConfig(&nccl_, communicator.size(), id, communicator.rank(), &config),
-             "making the communicator");
-    });
-  }
+  explicit NcclTransport(const Device &device) : compute_(static_cast<cudaStream_t>(device.queue())) {}
   NcclTransport(const NcclTransport &) = delete;
   NcclTransport &operator=(const NcclTransport &) = delete;
   ~NcclTransport() override {
@@ -93,106 +113,117 @@ class NcclTransport final : public Transport {
     if (stream_ != nullptr) cudaStreamDestroy(stream_);
   }
 
+  /// Joins the other ranks. Collective.
+  void open(const Communicator &communicator) {
+    communicator.agree([&] { call(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreate"); });
+    const ncclUniqueId id = common_id(communicator);
+    ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+    config.blocking = 0;
+    communicator.agree([&] {
+      finish(ncclCommInitRankConfig(&nccl_, communicator.size(), id, communicator.rank(), &config),
+             "ncclCommInitRankConfig");
+    });
+  }
+
   const char *name() const override { return "nccl"; }
-  bool moves_device_memory() const override { return true; }
+  bool queues_on_device() const override { return true; }
 
   std::unique_ptr<Exchange> start(std::span<const Message> sends, std::span<const Message> receives) override {
-    Event ready;
-    ready.record(compute_);
-    ready.hold(stream_);
-    finish(ncclGroupStart(), "ncclGroupStart");
-    for (const Message &m : in_order(sends))
-      queue(ncclSend(m.data, m.bytes, ncclInt8, m.peer, nccl_, stream_), "ncclSend");
-    for (const Message &m : in_order(receives))
-      queue(ncclRecv(m.data, m.bytes, ncclInt8, m.peer, nccl_, stream_), "ncclRecv");
-    finish(ncclGroupEnd(), "ncclGroupEnd");
-    auto arrived = std::make_shared<Event>();
-    arrived->record(stream_);
-    last_ = arrived;
-    return std::make_unique<NcclExchange>(std::move(arrived), compute_);
+    FLASHRING_CHECK(nccl_ != nullptr, "-transport nccl: an earlier error ended it; make the operator anew");
+    while (!pending_.empty() && pending_.front().arrived->happened()) pending_.pop_front();
+    const Pending exchange;
+    exchange.ready->record(compute_);
+    exchange.ready->hold(stream_);
+    move(in_order(sends), in_order(receives));
+    exchange.arrived->record(stream_);
+    pending_.push_back(exchange);
+    return std::make_unique<NcclExchange>(exchange.arrived, compute_);
   }
 
   void settle() override {
-    const auto begin = Clock::now();
-    while (last_ != nullptr && !last_->happened()) {
+    for (auto since = Clock::now(); !pending_.empty();) {
+      const Pending &next = pending_.front();
+      if (next.arrived->happened()) {
+        pending_.pop_front();
+        since = Clock::now();
+        continue;
+      }
+      if (!next.ready->happened()) since = Clock::now();  // the device computes, nobody is late
       ncclResult_t state = ncclSuccess;
-      queue(ncclCommGetAsyncError(nccl_, &state), "ncclCommGetAsyncError");
-      if (state != ncclInProgress) queue(state, "a message between GPUs");
-      if (Clock::now() - begin > patience)
-        fail(detail::concatenate("nothing has arrived for ", patience.count(), " minutes"));
-      std::this_thread::sleep_for(std::chrono::microseconds(20));
+      check(ncclCommGetAsyncError(nccl_, &state), "ncclCommGetAsyncError");
+      check(state, "a message between GPUs");
+      check_patience(since, "a message between GPUs");
+      pause();
     }
   }
 
+  void abandon() override {
+    if (nccl_ != nullptr) ncclCommAbort(std::exchange(nccl_, nullptr));
+    pending_.clear();
+  }
+
  private:
-  /// Made by rank 0 for all, whose libraries must be of one version.
-  static ncclUniqueId common_id(const Communicator &communicator) {
-    int version = 0;
-    ncclUniqueId id{};
-    communicator.agree([&] {
-      FLASHRING_CHECK(ncclGetVersion(&version) == ncclSuccess, "NCCL does not tell its version");
-      if (communicator.rank() != 0) return;
-      const ncclResult_t code = ncclGetUniqueId(&id);
-      FLASHRING_CHECK(code == ncclSuccess, "ncclGetUniqueId failed: ", ncclGetLastError(nullptr));
-    });
-    const double newest = communicator.max(static_cast<double>(version));
-    communicator.agree([&] {
-      FLASHRING_CHECK(version == static_cast<int>(newest), "NCCL is version ", version, " here and ",
-                      static_cast<int>(newest), " on another rank; give all ranks one library (LD_LIBRARY_PATH)");
-    });
-    communicator.broadcast(std::as_writable_bytes(std::span(&id, 1)), 0);
-    return id;
+  /// One group. It must be ended before anything else is called, whatever happens.
+  void move(const std::vector<Message> &sends, const std::vector<Message> &receives) {
+    check(ncclGroupStart(), "ncclGroupStart");
+    ncclResult_t code = ncclSuccess;
+    const auto add = [&](ncclResult_t one) { code = code == ncclSuccess || code == ncclInProgress ? one : code; };
+    for (const Message &m : sends) add(ncclSend(m.data, m.bytes, ncclInt8, m.peer, nccl_, stream_));
+    for (const Message &m : receives) add(ncclRecv(m.data, m.bytes, ncclInt8, m.peer, nccl_, stream_));
+    const ncclResult_t ended = ncclGroupEnd();
+    check(code, "ncclSend, ncclRecv");
+    finish(ended, "ncclGroupEnd");
+  }
+
+  void check(ncclResult_t code, const char *what) const {
+    FLASHRING_CHECK(code == ncclSuccess || code == ncclInProgress, "-transport nccl: ", what, ": ",
+                    ncclGetErrorString(code), " (", ncclGetLastError(nccl_),
+                    "); NCCL_DEBUG=WARN tells more, -transport mpi does without");
+  }
+
+  static void check_patience(Clock::time_point since, const char *what) {
+    FLASHRING_CHECK(Clock::now() - since < patience, "-transport nccl: ", what, " takes longer than ", patience.count(),
+                    " minutes: a peer is lost or hangs; NCCL_DEBUG=WARN tells more, -transport mpi does without");
+  }
+
+  /// Waits until a call is through.
+  void finish(ncclResult_t code, const char *what) const {
+    for (const auto since = Clock::now(); code == ncclInProgress; pause()) {
+      check(ncclCommGetAsyncError(nccl_, &code), what);
+      check_patience(since, what);
+    }
+    check(code, what);
   }
 
   /// In good order where nothing is under way; otherwise peers may be gone, and nobody waits for them.
   void leave() {
-    const auto begin = Clock::now();
-    ncclResult_t state =
-        last_ == nullptr || last_->query() == cudaSuccess ? ncclCommFinalize(nccl_) : ncclInternalError;
-    while (state == ncclInProgress && Clock::now() - begin < patience) {
-      std::this_thread::sleep_for(std::chrono::microseconds(20));
-      if (ncclCommGetAsyncError(nccl_, &state) != ncclSuccess) break;
-    }
+    const bool quiet = std::all_of(pending_.begin(), pending_.end(), [](const Pending &p) {
+      try {
+        return p.arrived->happened();
+      } catch (const Error &) {
+        return false;
+      }
+    });
+    ncclResult_t state = quiet ? ncclCommFinalize(nccl_) : ncclInternalError;
+    for (const auto since = Clock::now(); state == ncclInProgress && Clock::now() - since < patience; pause())
+      if (ncclCommGetAsyncError(nccl_, &state) != ncclSuccess) state = ncclInternalError;
     state == ncclSuccess ? ncclCommDestroy(nccl_) : ncclCommAbort(nccl_);
-  }
-
-  [[noreturn]] void fail(const std::string &what) {
-    ncclCommAbort(std::exchange(nccl_, nullptr));
-    throw Error(
-        detail::concatenate("-transport nccl: ", what,
-                            "; a peer is lost or hangs, NCCL_DEBUG=WARN tells more, -transport mpi does without"));
-  }
-
-  /// For calls inside a group, which only note something down.
-  void queue(ncclResult_t code, const char *what) {
-    if (code != ncclSuccess && code != ncclInProgress)
-      fail(detail::concatenate(what, ": ", ncclGetErrorString(code), " (", ncclGetLastError(nccl_), ")"));
-  }
-
-  /// Waits until a call is through.
-  void finish(ncclResult_t code, const char *what) {
-    const auto begin = Clock::now();
-    while (code == ncclInProgress && nccl_ != nullptr) {
-      queue(ncclCommGetAsyncError(nccl_, &code), what);
-      if (Clock::now() - begin > patience)
-        fail(detail::concatenate(what, " takes longer than ", patience.count(), " minutes"));
-      if (code == ncclInProgress) std::this_thread::sleep_for(std::chrono::microseconds(20));
-    }
-    queue(code, what);
   }
 
   cudaStream_t compute_;
   cudaStream_t stream_ = nullptr;
   ncclComm_t nccl_ = nullptr;
-  std::shared_ptr<const Event> last_;  // of the exchange that was started last
+  std::deque<Pending> pending_;  // in the order of their start
 };
 
 }  // namespace
 
 std::unique_ptr<Transport> make_nccl_transport(const Communicator &communicator, const Device *device) {
   FLASHRING_CHECK(device != nullptr && device->queue() != nullptr,
-                  "-transport nccl moves the memory of GPUs; use it with -backend cuda, or take -transport auto");
-  return std::make_unique<NcclTransport>(communicator, *device);
+                  "-transport nccl moves the memory of GPUs; take -transport auto or mpi for that of the host");
+  auto transport = std::make_unique<NcclTransport>(*device);
+  transport->open(communicator);
+  return transport;
 }
 
 }  // namespace flashring

@@ -10,23 +10,33 @@
 namespace flashring {
 namespace {
 
+/// Copies of messages in memory of the host.
+using Copies = std::vector<std::vector<std::byte>>;
+
 class StagedExchange final : public Exchange {
  public:
-  StagedExchange(Transport &inner, const Device &device, std::span<const Message> sends,
+  /// `abandoned` keeps the copies of an exchange that ends before it is through: a library may still read them.
+  StagedExchange(Transport &inner, const Device &device, std::vector<Copies> &abandoned, std::span<const Message> sends,
                  std::span<const Message> receives)
-      : device_(device), arriving_(receives.begin(), receives.end()) {
-    std::vector<Message> outgoing = stage(sends);
+      : device_(device), abandoned_(abandoned), arriving_(receives.begin(), receives.end()) {
+    const std::vector<Message> outgoing = stage(sends);
     for (std::size_t i = 0; i < sends.size(); ++i)
       if (sends[i].bytes > 0) device.download(outgoing[i].data, sends[i].data, sends[i].bytes);
     wait_for(&device);
     staged_ = stage(receives);
     exchange_ = inner.start(outgoing, staged_);
   }
+  ~StagedExchange() override {
+    if (!through_) abandoned_.push_back(std::move(copies_));
+  }
+  StagedExchange(const StagedExchange &) = delete;
+  StagedExchange &operator=(const StagedExchange &) = delete;
 
   bool test() override { return exchange_->test(); }
 
   void wait() override {
     exchange_->wait();
+    through_ = true;
     for (std::size_t i = 0; i < arriving_.size(); ++i)
       if (arriving_[i].bytes > 0) device_.upload(arriving_[i].data, staged_[i].data, arriving_[i].bytes);
     wait_for(&device_);
@@ -44,9 +54,11 @@ class StagedExchange final : public Exchange {
   }
 
   const Device &device_;
-  std::vector<std::vector<std::byte>> copies_;
+  std::vector<Copies> &abandoned_;
+  Copies copies_;
   std::vector<Message> arriving_, staged_;
   std::unique_ptr<Exchange> exchange_;
+  bool through_ = false;
 };
 
 class StagedTransport final : public Transport {
@@ -54,10 +66,13 @@ class StagedTransport final : public Transport {
   StagedTransport(std::unique_ptr<Transport> inner, const Device &device) : inner_(std::move(inner)), device_(device) {}
   const char *name() const override { return inner_->name(); }
   std::unique_ptr<Exchange> start(std::span<const Message> sends, std::span<const Message> receives) override {
-    return std::make_unique<StagedExchange>(*inner_, device_, sends, receives);
+    return std::make_unique<StagedExchange>(*inner_, device_, abandoned_, sends, receives);
   }
+  void settle() override { inner_->settle(); }
+  void abandon() override { inner_->abandon(); }
 
  private:
+  std::vector<Copies> abandoned_;
   std::unique_ptr<Transport> inner_;
   const Device &device_;
 };

@@ -43,12 +43,12 @@ std::vector<std::string_view> transport_names() {
 
 std::unique_ptr<Transport> make_transport(std::string_view name, const Communicator &communicator,
                                           const Device *device) {
-  const std::string_view between = device != nullptr && known("nccl") ? "nccl" : "mpi";
+  const std::string_view between = device != nullptr && device->queue() != nullptr && known("nccl") ? "nccl" : "mpi";
   const std::string_view wanted = name != "auto" ? name : communicator.size() == 1 ? "self" : between;
   for (const Entry &entry : entries) {
     if (entry.name != wanted) continue;
     std::unique_ptr<Transport> made = entry.make(communicator, device);
-    if (device == nullptr || made->moves_device_memory()) return made;
+    if (device == nullptr || made->queues_on_device()) return made;
     return make_staged_transport(std::move(made), *device);
   }
   throw Error(detail::concatenate("-transport: '", name, "' is unknown; known are auto, ", join(transport_names())));

@@ -292,7 +292,6 @@ TEST(OutputFolder, AnotherRunNeedsOverwrite) {
   }
 }
 
-// An error or a signal ended the run: its points go, and an older run stays as it was.
 TEST(OutputFolder, OneRunAtATime) {
   const std::string folder = scratch_folder("output_twice");
   const SampleRun run = small_run();
@@ -306,6 +305,7 @@ TEST(OutputFolder, OneRunAtATime) {
   EXPECT_EQ(error_of([&] { OutputFolder(world(), folder, true); }), error_of([] {}));
 }
 
+// An error or a signal ended the run: its points go, and an older run stays as it was.
 TEST(OutputFolder, AnAbandonedRunLeavesNothing) {
   const std::string folder = scratch_folder("output_abandoned");
   write_run(folder, small_run());

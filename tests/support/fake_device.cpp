@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 
+#include <cstdint>
 #include <cstring>
 #include <deque>
 #include <functional>
@@ -23,6 +24,7 @@ struct Area {
 std::map<std::uintptr_t, Area> areas;  // by the address that the host is told
 std::deque<std::function<void()>> queued;
 const char *failure = nullptr;
+std::size_t room = SIZE_MAX;
 
 /// Where the device has what the host calls `address`.
 template <class T>
@@ -43,6 +45,7 @@ void run_queue() {
 }
 
 std::byte *allocate(std::size_t bytes) {
+  if (fake_device_bytes() + bytes > room) return nullptr;
   void *address = mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (address == MAP_FAILED) return nullptr;
   // Full of what no number should be.
@@ -137,6 +140,8 @@ const Backend &fake_device() {
   }();
   return backend;
 }
+
+void set_fake_device_room(std::size_t bytes) { room = bytes; }
 
 void fail_next_wait(const char *message) { failure = message; }
 

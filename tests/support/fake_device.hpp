@@ -14,6 +14,8 @@ const Backend &fake_device();
 void fail_next_wait(const char *message);
 /// Bytes of the device that are taken at this moment.
 std::size_t fake_device_bytes();
+/// How many there are in all; without bound until said.
+void set_fake_device_room(std::size_t bytes);
 
 /// "device" is the one above; other names are found as usual.
 const Backend &backend_named(const std::string &name);

@@ -1,6 +1,7 @@
 // TileBlock: one precision after the other from the same tiles, on the host and on a device; memory of its own.
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <cstring>
 
 #include "base/pages.hpp"
@@ -51,6 +52,25 @@ TEST(TileBlock, PointsPackedInOnePrecisionStayInIt) {
   const PointBlock points(RowPartition::contiguous(10, 1), 0, 5, random_points(10, 5, 64).rows);
   TileBlock block(find_backend("simd"), shape_in(Precision::fp32), points, {});
   EXPECT_THROW(block.set_precision(shape_in(Precision::fp64)), Error);
+  EXPECT_EQ(block.precision(), Precision::fp32);
+}
+
+TEST(TileBlock, APrecisionWithoutRoomLeavesTheOther) {
+  const PointSet points = random_points(1000, 5, 65);
+  TileBlock block(fake_device(), shape_in(Precision::fp64),
+                  PointBlock(RowPartition::contiguous(1000, 1), 0, 5, points.rows), {});
+  const std::vector<std::byte> wide = payload_of(block);
+  set_fake_device_room(fake_device_bytes() + 100);
+  try {
+    block.set_precision(shape_in(Precision::fp32));
+    ADD_FAILURE() << "no error";
+  } catch (const Error &error) {
+    EXPECT_NE(std::string(error.what()).find("out of device memory"), std::string::npos) << error.what();
+  }
+  EXPECT_EQ(block.precision(), Precision::fp64);
+  EXPECT_EQ(payload_of(block), wide);
+  set_fake_device_room(SIZE_MAX);
+  block.set_precision(shape_in(Precision::fp32));
   EXPECT_EQ(block.precision(), Precision::fp32);
 }
 
