@@ -16,7 +16,7 @@
 // The work is a list of tile pairs. Whatever leaves a pair out (causal masks, skip lists, the sharing of a symmetric
 // block between two ranks) and whatever makes problems independent (batches, heads, grouped heads) is in that list and
 // in TileInfo, so kernels know none of it. Batch entry b and head h are simply other tiles, with rows counted from 0
-// within their sequence.
+// within their sequence. A device is asked for the pairs of a pattern instead, which it finds itself (BlockCall).
 #pragma once
 
 #include "flashring/pair.hpp"

@@ -72,13 +72,15 @@ void check_writable(const fs::path &path) {
                   "); make room or choose another folder");
 }
 
-void make_folder(const std::string &path) {
+void prepare_folder(const std::string &path, bool overwrite, FolderLock &lock) {
   FLASHRING_CHECK(!path.empty(), "output folder: the path is empty; give the name of a folder");
   check_parents(path);
   std::error_code error;
   fs::create_directories(path, error);
   FLASHRING_CHECK(!error && fs::is_directory(path), "output folder ", path, ": cannot be made (", error.message(),
                   "); choose another path or change the permissions of its parent");
+  lock.take(path);
+  if (!overwrite) check_no_run(path);
   check_writable(path);
 }
 
@@ -211,11 +213,7 @@ void FolderLock::take(const std::string &path) {
 OutputFolder::OutputFolder(const Communicator &communicator, std::string path, bool overwrite)
     : communicator_(communicator), path_(std::move(path)) {
   communicator_.agree([&] {
-    if (communicator_.rank() != 0) return;
-    if (!overwrite) check_no_run(path_);  // before anything is made
-    make_folder(path_);
-    lock_.take(path_);
-    if (!overwrite) check_no_run(path_);  // one that has just ended
+    if (communicator_.rank() == 0) prepare_folder(path_, overwrite, lock_);
   });
   communicator_.agree([&] { check_seen(path_); });
 }

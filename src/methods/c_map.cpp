@@ -28,7 +28,7 @@ PetscErrorCode check_pair(FlashringMap map, PetscInt k) {
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/// One column of an array of the last solution.
+/// Right eigenvector k of the last solution.
 PetscErrorCode copy_right(FlashringMap map, PetscInt k, PetscReal out[]) {
   const Results &results = map->map.results;
   PetscFunctionBegin;

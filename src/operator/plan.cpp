@@ -38,8 +38,7 @@ double payload_bytes(const Backend &backend, const OperatorOptions &options, int
   return tiles * static_cast<double>(backend.payload_bytes(tile_shape(options, features, precision, 1)));
 }
 
-/// Set-up and residuals want room for fp64, whatever the other passes are in; split products pack
-/// fp32 into more.
+/// Set-up and residuals want room for fp64, whatever the other passes are in; split products pack fp32 into more.
 double visiting_bytes(const Backend &backend, const OperatorOptions &options, int features, double tiles) {
   return std::max(payload_bytes(backend, options, features, Precision::fp64, tiles),
                   payload_bytes(backend, options, features, options.precision, tiles));
@@ -82,11 +81,11 @@ std::vector<MemoryPart> operator_memory(const OperatorOptions &options, PointSha
   // Visiting columns and two partial states in turn, and one state that arrives.
   const double moving = slots * 2 * column_numbers + (slots > 0 ? column_numbers : 0);
   const double payload = payload_bytes(backend, options, shape.features, Precision::fp64, size.tiles);
-  const Precision working = options.precision;
-  const double lower =
-      working == Precision::fp64 ? 0 : payload_bytes(backend, options, shape.features, working, size.tiles);
+  const double beside = options.precision == Precision::fp64
+                            ? 0
+                            : payload_bytes(backend, options, shape.features, options.precision, size.tiles);
   return {{"points in tiles", payload},
-          {"points in tiles of the working precision", lower},
+          {"points in tiles of the working precision", beside},
           {"points of other ranks", exchange == "resident"
                                         ? visitors_bytes(options, shape, ranks)
                                         : slots * visiting_bytes(backend, options, shape.features, size.tiles)},

@@ -142,7 +142,7 @@ struct Ring::Pass {
     const std::vector<TileInfo> &tiles = visit.pairs.visiting();
     if (ring.backend_.device == nullptr) return tiles.data();
     visits.push_back(visit);
-    const std::span<const std::byte> list = std::as_bytes(std::span(visits.back().pairs.visiting()));
+    const std::span<const std::byte> list = std::as_bytes(std::span(tiles));
     buffer.resize(list.size());
     if (!list.empty()) ring.backend_.device->upload(buffer.data(), list.data(), list.size());
     return reinterpret_cast<const TileInfo *>(buffer.data());
@@ -153,8 +153,6 @@ struct Ring::Pass {
     const SweepWork work{shape,
                          own.side(has_own(sides)),
                          {tiles, visitor.payload, nullptr, visitor.scalars, visitor.columns, state},
-                         visit.pairs.own().size(),
-                         visit.pairs.visiting().size(),
                          visit.pairs};
     report.pairs += ring.buffers_->sweep.run(work, [this] { poll(); });
   }

@@ -58,8 +58,7 @@ double seconds_per_tile_pair(const Backend &backend, TileShape shape, int thread
   const auto all = std::make_shared<const std::vector<TileInfo>>(block.tiles().begin(), block.tiles().end());
   const PairList pairs(PairPattern::square, Sides::both, {}, all, all, tiles_of_group(backend.payload_bytes(shape)));
   const TileSide side = block.side(true);
-  const auto count = static_cast<std::size_t>(tiles);
-  const SweepWork work{shape, side, side, count, count, pairs};
+  const SweepWork work{shape, side, side, pairs};
   Sweep sweep(backend, threads);
   const auto run = [&] {
     sweep.run(work, [] {});

@@ -53,8 +53,8 @@ class Sweep::Tickets {
       : shared_(work.own.state != nullptr && work.own.state == work.visiting.state),
         next_(work.pairs.begin()),
         end_(work.pairs.end()),
-        own_(work.own_tiles),
-        visiting_(shared_ ? 0 : work.visiting_tiles) {
+        own_(work.pairs.own().size()),
+        visiting_(shared_ ? 0 : work.pairs.visiting().size()) {
     // Few enough for the batches of all threads to share no tile row, by half.
     batch_ = std::clamp(work.pairs.disjoint() / (2 * threads), 1, Batch::most);
   }
@@ -134,11 +134,11 @@ void Sweep::work_through(const SweepWork &work, Tickets &tickets, Worker &worker
 }
 
 double Sweep::queue(const SweepWork &work) {
-  if (work.own_tiles == 0 || work.visiting_tiles == 0) return 0;
+  const auto own = static_cast<std::int32_t>(work.pairs.own().size());
+  const auto visiting = static_cast<std::int32_t>(work.pairs.visiting().size());
+  if (own == 0 || visiting == 0) return 0;
   AlignedBuffer &scratch = workers_.front()->scratch;
   scratch.resize(backend_.scratch_bytes(work.shape));
-  const auto own = static_cast<std::int32_t>(work.own_tiles);
-  const auto visiting = static_cast<std::int32_t>(work.visiting_tiles);
   backend_.device->evaluate(
       {work.shape, work.own, work.visiting, own, visiting, work.pairs.pattern(), work.pairs.sides(), scratch.data()});
   return work.pairs.point_pairs();

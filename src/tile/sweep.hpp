@@ -17,8 +17,6 @@ struct SweepWork {
   const TileShape &shape;
   TileSide own;
   TileSide visiting;
-  std::size_t own_tiles = 0;
-  std::size_t visiting_tiles = 0;
   const PairList &pairs;
 };
 

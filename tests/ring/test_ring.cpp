@@ -236,7 +236,8 @@ TEST(Ring, ResidentPayloadsGiveTheSameBits) {
   }
 }
 
-TEST(Ring, ADeviceThatFailsStopsAllRanks) {
+TEST(Ring, ADeviceThatFailsIsTold) {
+  if (world().size() > 1) GTEST_SKIP() << "a copy between ranks would tell of it first, on one rank alone";
   Problem p;
   p.backend = "device";
   const auto rows = RowPartition::contiguous(static_cast<std::int64_t>(p.own.count()), world().size());
@@ -244,10 +245,7 @@ TEST(Ring, ADeviceThatFailsStopsAllRanks) {
   Ring ring(world(), *transport, fake_device(), {});
   TileBlock own = make_block(p, p.own, rows);
   TileBlock sources = make_block(p, p.own, rows);
-  const int last = world().size() - 1;
-  // Waiting for copies may tell of it before the pass ends, and then on one rank alone: here there are none.
-  if (world().size() > 1) return;
-  if (world().rank() == last) fail_next_wait("the memory caught fire");
+  fail_next_wait("the memory caught fire");
   try {
     ring.run(p.shape(), Sides::own, own, sources);
     ADD_FAILURE() << "no error";
