@@ -1,8 +1,8 @@
-# CUDA for backends that come with a later version: its compiler is checked, not used. NCCL for the transport of that name,
-# which moves their memory.
+# CUDA for the backends of GPUs; NCCL for the transport that moves their memory.
 if(FLASHRING_WITH_CUDA)
   if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
-    set(CMAKE_CUDA_ARCHITECTURES 80 90)  # A100 and H100
+    # A100; H100 and H200; all others translate what was made for the first
+    set(CMAKE_CUDA_ARCHITECTURES 80 90a-real)
   endif()
   enable_language(CUDA)
   find_package(CUDAToolkit REQUIRED)

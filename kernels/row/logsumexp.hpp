@@ -20,7 +20,7 @@ struct Rule<RowKind::logsumexp> {
     for (std::size_t i = 0; i < words * rows; ++i) s[i] = i < rows ? lowest : 0;
   }
   /// 2^n for a whole n <= 0; 0 below the normal numbers.
-  static double power_of_two(double n) {
+  FLASHRING_EVERYWHERE static double power_of_two(double n) {
     const auto exponent = static_cast<std::int32_t>(n > -1023 ? n : -1023.0);
     const std::int64_t bits = static_cast<std::int64_t>(exponent + 1023) << 52;
     double power;

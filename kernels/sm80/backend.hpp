@@ -1,0 +1,16 @@
+// How the registry opens backend sm80.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "flashring/tile.hpp"
+
+namespace flashring::sm80 {
+
+/// The table, or null where no GPU of compute capability 8.0 or later can be used. `ceiling`: empty.
+const Backend *open(const char *ceiling);
+/// "", or nothing where there is no such GPU.
+std::vector<std::string> ceilings();
+
+}  // namespace flashring::sm80

@@ -1,0 +1,57 @@
+// The bodies of the kernels, one thread's view of each.
+#pragma once
+
+#include "sm80/logsumexp.hpp"
+#include "sm80/sum.hpp"
+
+namespace flashring::sm80 {
+
+/// Block i: own tile i of the wave with all its visiting tiles, in their order.
+template <PairKind kind, RowKind row, class T, class Thread>
+FLASHRING_DEVICE void fold_wave(Thread &t, const WaveArguments &a) {
+  FLASHRING_ROLL
+  for (int j = 0; j < a.wave.visiting_count; ++j) {
+    const Visibility seen = pair_visibility(a, a.wave.own_first + t.block(), a.wave.visiting_first + j);
+    if (seen == Visibility::none) continue;
+    const TilePairView<T> p = view_pair<T>(a, t.block(), j, seen);
+    FLASHRING_ROLL
+    for (int first = 0; first < p.visiting.rows; first += piece_rows) fold_piece<kind>(Rule<row>{}, t, a, p, first);
+  }
+}
+
+/// Block j: the slots of visiting tile j of the wave into its state. Threads are rows; those of the padding do nothing.
+template <RowKind row, class Thread>
+FLASHRING_DEVICE void add_wave(Thread &t, const WaveArguments &a) {
+  const int visiting = a.wave.visiting_first + t.block();
+  if (t.thread() >= a.visiting.tiles[visiting].rows) return;
+  const auto each_slot = [&](auto take) {
+    for (int i = 0; i < a.wave.own_count; ++i) {
+      const int own = a.wave.own_first + i;
+      if (has_visiting(sides_of(a.pattern, a.sides, own, visiting)) &&
+          pair_visibility(a, own, visiting) != Visibility::none)
+        take(a.slots + slot_offset(a.wave, i, t.block(), a.words) + t.thread());
+    }
+  };
+  double *state = reinterpret_cast<double *>(a.visiting.state) + tile_offset(visiting, a.words);
+  merge_row(Rule<row>{}, a.words, state + t.thread(), each_slot);
+}
+
+/// Block b: the states of tile b.
+template <RowKind row, class Thread>
+FLASHRING_DEVICE void merge_states(Thread &t, int words, double *into, const double *from) {
+  const double *other = from + tile_offset(t.block(), words) + t.thread();
+  merge_row(Rule<row>{}, words, into + tile_offset(t.block(), words) + t.thread(), [&](auto take) { take(other); });
+}
+
+/// The rule's identity of one row, by value to the device.
+struct Identity {
+  double words[2 + max_columns];
+};
+
+template <class Thread>
+FLASHRING_DEVICE void reset_states(Thread &t, int words, const Identity &identity, double *states) {
+  double *state = states + tile_offset(t.block(), words) + t.thread();
+  for (int w = 0; w < words; ++w) state[w * tile_rows] = identity.words[w];
+}
+
+}  // namespace flashring::sm80

@@ -1,0 +1,48 @@
+// Packing points into tiles, on the host. Payload of a tile: (d, T) features, centred and scaled, fp64 for precision
+// fp64 and fp32 otherwise, so that neighbouring threads read neighbouring rows; zero in the padding.
+#pragma once
+
+#include <cstddef>
+#include <cstring>
+
+#include "flashring/tile.hpp"
+#include "sm80/tile_size.hpp"
+
+namespace flashring::sm80 {
+
+inline std::size_t payload_bytes(const TileShape &shape) {
+  return static_cast<std::size_t>(shape.features) * tile_rows * column_bytes(shape.precision);
+}
+
+template <class T>
+void pack_as(const TileShape &shape, const PackInput &input, T *x) {
+  for (std::int64_t i = 0; i < input.count; ++i)
+    for (std::int64_t k = 0; k < shape.features; ++k) {
+      const double centred = input.rows[i * shape.features + k] - (input.mean != nullptr ? input.mean[k] : 0);
+      x[k * tile_rows + i] = static_cast<T>(centred * input.scale);
+    }
+}
+
+inline void pack(const TileShape &shape, const PackInput &input, std::byte *payload) {
+  std::memset(payload, 0, payload_bytes(shape));
+  if (shape.precision == Precision::fp64)
+    pack_as(shape, input, reinterpret_cast<double *>(payload));
+  else
+    pack_as(shape, input, reinterpret_cast<float *>(payload));
+}
+
+template <class T>
+void unpack_as(const TileShape &shape, const T *x, std::int64_t rows, double *values) {
+  for (std::int64_t i = 0; i < rows; ++i)
+    for (std::int64_t k = 0; k < shape.features; ++k)
+      values[i * shape.features + k] = static_cast<double>(x[k * tile_rows + i]);
+}
+
+inline void unpack(const TileShape &shape, const std::byte *payload, std::int64_t rows, double *values) {
+  if (shape.precision == Precision::fp64)
+    unpack_as(shape, reinterpret_cast<const double *>(payload), rows, values);
+  else
+    unpack_as(shape, reinterpret_cast<const float *>(payload), rows, values);
+}
+
+}  // namespace flashring::sm80

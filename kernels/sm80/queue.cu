@@ -1,0 +1,156 @@
+// The Device table of backend sm80: memory, copies and launches on one stream. Errors are kept, the first of them, and
+// told by `finish`.
+#include "sm80/queue.hpp"
+
+#include <cuda_runtime_api.h>
+
+#include <string>
+
+#include "sm80/evaluate.hpp"
+#include "sm80/launch.hpp"
+#include "sm80/primitives.hpp"
+
+namespace flashring::sm80 {
+namespace {
+
+// Eight blocks on a multiprocessor leave 64 registers; without a bound the compiler aims at 32 and keeps one in memory.
+template <RowKind row>
+__global__ void __launch_bounds__(tile_rows, 8) add_kernel(const WaveArguments arguments) {
+  DeviceThread thread(nullptr);
+  add_wave<row>(thread, arguments);
+}
+
+template <RowKind row>
+__global__ void __launch_bounds__(tile_rows) merge_kernel(int words, double *into, const double *from) {
+  DeviceThread thread(nullptr);
+  merge_states<row>(thread, words, into, from);
+}
+
+__global__ void __launch_bounds__(tile_rows) reset_kernel(int words, const Identity identity, double *states) {
+  DeviceThread thread(nullptr);
+  reset_states(thread, words, identity, states);
+}
+
+/// What a rule gives to the queue.
+struct RowEntry {
+  int (*state_words)(int pass, int columns);
+  void (*identity)(int pass, int columns, std::size_t rows, std::byte *state);
+  void (*add)(WaveArguments arguments);
+  void (*merge)(int words, double *into, const double *from);
+};
+
+constexpr RowEntry row_entries[] = {
+#define FLASHRING_ROW(name)                                                                    \
+  {Rule<RowKind::name>::state_words, Rule<RowKind::name>::identity, add_kernel<RowKind::name>, \
+   merge_kernel<RowKind::name>},
+#include "flashring/row_list.inc"
+#undef FLASHRING_ROW
+};
+
+const RowEntry &row_entry(const TileShape &shape) { return row_entries[static_cast<std::size_t>(shape.row)]; }
+int words_of(const TileShape &shape) { return row_entry(shape).state_words(shape.pass, shape.columns); }
+
+void set_constants(const PairFunction &pair, double *constants) {
+  switch (pair.kind) {
+#define FLASHRING_PAIR(name) \
+  case PairKind::name:       \
+    return Formula<PairKind::name>::constants(pair.parameters.data(), constants);
+#include "flashring/pair_list.inc"
+#undef FLASHRING_PAIR
+  }
+}
+
+/// The stream and what went wrong. Made when it is first used; lives as long as the process, since the runtime may be
+/// gone before static objects are.
+struct Queue {
+  cudaStream_t stream = nullptr;
+  std::string wrong;    ///< empty: nothing
+  std::string message;  ///< what `finish` gave out last
+
+  Queue() { note(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "making a stream"); }
+  void note(cudaError_t error, const char *doing) {
+    if (error != cudaSuccess && wrong.empty())
+      wrong = std::string("backend sm80, ") + doing + ": " + cudaGetErrorString(error) + " (" +
+              cudaGetErrorName(error) + ")";
+  }
+  void note_launch(const char *doing) { note(cudaGetLastError(), doing); }
+};
+
+Queue &queue() {
+  static Queue *const made = new Queue;
+  return *made;
+}
+
+std::byte *allocate(std::size_t bytes) {
+  void *data = nullptr;
+  const cudaError_t error = cudaMalloc(&data, bytes);
+  if (error == cudaSuccess) return static_cast<std::byte *>(data);
+  cudaGetLastError();  // no room is an answer, not an error
+  if (error != cudaErrorMemoryAllocation) queue().note(error, "allocating memory");
+  return nullptr;
+}
+
+void release(std::byte *data) {
+  queue().note(cudaStreamSynchronize(queue().stream), "waiting for the queue");
+  queue().note(cudaFree(data), "releasing memory");
+}
+
+void upload(std::byte *to, const std::byte *from, std::size_t bytes) {
+  queue().note(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, queue().stream), "copying to the device");
+}
+
+void download(std::byte *to, const std::byte *from, std::size_t bytes) {
+  queue().note(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, queue().stream), "copying from the device");
+}
+
+void reset(const TileShape &shape, std::int64_t tiles, std::byte *state) {
+  if (tiles == 0 || words_of(shape) == 0) return;
+  Identity identity{};
+  row_entry(shape).identity(shape.pass, shape.columns, 1, reinterpret_cast<std::byte *>(identity.words));
+  reset_kernel<<<static_cast<unsigned>(tiles), tile_rows, 0, queue().stream>>>(words_of(shape), identity,
+                                                                               reinterpret_cast<double *>(state));
+  queue().note_launch("setting states");
+}
+
+void merge(const TileShape &shape, std::int64_t tiles, std::byte *into, const std::byte *from) {
+  if (tiles == 0) return;
+  row_entry(shape).merge<<<static_cast<unsigned>(tiles), tile_rows, 0, queue().stream>>>(
+      words_of(shape), reinterpret_cast<double *>(into), reinterpret_cast<const double *>(from));
+  queue().note_launch("merging states");
+}
+
+void evaluate(const BlockCall &call) {
+  const TileShape &shape = call.shape;
+  WaveArguments arguments = make_arguments(call, words_of(shape));
+  set_constants(shape.pair, arguments.constants);
+  const auto launch_fold = shape.precision == Precision::fp64 ? launch_fold_fp64 : launch_fold_fp32;
+  for_each_wave(
+      arguments, make_waves(call.own_tiles, call.visiting_tiles, call.sides, arguments.words),
+      [&](const WaveArguments &a) {
+        queue().note(launch_fold(shape.pair.kind, shape.row, a, queue().stream), "folding tiles");
+      },
+      [&](const WaveArguments &a) {
+        row_entry(shape).add<<<static_cast<unsigned>(a.wave.visiting_count), tile_rows, 0, queue().stream>>>(a);
+        queue().note_launch("adding slots");
+      });
+}
+
+const char *finish() {
+  Queue &q = queue();
+  q.note(cudaStreamSynchronize(q.stream), "waiting for the queue");
+  q.message = std::move(q.wrong);
+  q.wrong.clear();
+  return q.message.empty() ? nullptr : q.message.c_str();
+}
+
+void *stream() { return queue().stream; }
+
+constexpr Device table = {allocate, release, upload, download, reset, merge, evaluate, finish, stream};
+
+}  // namespace
+
+const Device *device() { return &table; }
+
+std::size_t scratch_bytes(const TileShape &shape) { return slot_bytes(words_of(shape)); }
+
+}  // namespace flashring::sm80

@@ -1,0 +1,64 @@
+// Backend sm80: GPUs of compute capability 8.0 and later, in their plainest form: no tensor cores, no asynchronous
+// copies. Later GPUs run it, too.
+//
+// A block of 128 threads has one own tile and one thread for each own row. It goes over visiting tiles, 32 visiting
+// rows at a time: features are staged in shared memory, each thread holds the weights of its row and 32 visiting rows
+// in registers, and folds them (fold.hpp, sum.hpp, logsumexp.hpp). The visiting side goes through slots that a second
+// launch adds in a fixed order (waves.hpp). Sums of 32 rows (own side) or 128 (visiting side) are in the working
+// precision, then in fp64. Cost of a pair: see cost(). Errors: see error().
+//
+// Payload of a tile: (d, T) features (pack.hpp). Bits depend on the arguments alone.
+#include <cuda_runtime_api.h>
+
+#include <string>
+
+#include "sm80/backend.hpp"
+#include "sm80/cost.hpp"
+#include "sm80/pack.hpp"
+#include "sm80/queue.hpp"
+
+namespace flashring::sm80 {
+namespace {
+
+bool supports(const TileShape &shape) {
+  const bool known = shape.row == RowKind::sum || shape.row == RowKind::logsumexp;
+  return known && shape.features >= 1 && shape.columns >= 0 && shape.columns <= max_columns;
+}
+
+/// No limit is stated before one has been measured.
+Rates rates(const TileShape & /*shape*/) { return {}; }
+
+/// Compute capability of the current device as 10 major + minor; 0 without a device or a driver that serves it.
+int capability() {
+  int count = 0;
+  int device_number = 0;
+  int major = 0;
+  int minor = 0;
+  if (cudaGetDeviceCount(&count) != cudaSuccess || count == 0 || cudaGetDevice(&device_number) != cudaSuccess ||
+      cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device_number) != cudaSuccess ||
+      cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device_number) != cudaSuccess) {
+    cudaGetLastError();  // asked and answered
+    return 0;
+  }
+  return 10 * major + minor;
+}
+
+/// The table of the device that is current at the first call; null where there is none of 8.0 or later.
+const Backend *make_table() {
+  static const int found = capability();
+  static const std::string target = "sm_" + std::to_string(found);
+  static const Backend table = {"sm80", target.c_str(), warp_rows, warp_rows, tile_rows, supports, payload_bytes, pack,
+                                unpack, scratch_bytes,  nullptr,   cost,      rates,     error,    device()};
+  return found >= 80 ? &table : nullptr;
+}
+
+}  // namespace
+
+const Backend *open(const char *ceiling) { return *ceiling == '\0' ? make_table() : nullptr; }
+
+std::vector<std::string> ceilings() {
+  if (make_table() == nullptr) return {};
+  return {""};
+}
+
+}  // namespace flashring::sm80

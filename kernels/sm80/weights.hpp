@@ -1,0 +1,143 @@
+// Weights of one own row and a piece of visiting rows: accumulate features, apply the formula.
+// Written for a Thread that offers thread(), lane(), warp(), block(), sync(), sync_warp(), shared() and the arithmetic
+// words fma, sqrt, log2, ceil, exp2 (fp32): a device's own (primitives.hpp) or one that a test runs on a host.
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+
+#include <device_word.hpp>
+
+#include "flashring/pair.hpp"
+#include "flashring/row.hpp"
+#include "flashring/tile.hpp"
+#include "sm80/tile_size.hpp"
+
+namespace flashring::sm80 {
+
+#include "flashring/pair_formulas.inc"
+#include "flashring/row_rules.inc"
+
+// Minimax polynomial of 2^f on [-1/2, 1/2] in relative error, 3.1e-18, with the constant term 1, so that powers of 2
+// are exact: log-sum-exp rescales by them.
+FLASHRING_DEVICE constexpr double exp2_coefficient(int k) {
+  constexpr double c[] = {1,
+                          0.69314718055994533046,
+                          0.24022650695910156205,
+                          0.055504108664819921483,
+                          0.0096181291075883350833,
+                          0.0013333558146789950323,
+                          0.00015403530462514613026,
+                          0.0000152527334899608046,
+                          1.3215433089594629037e-6,
+                          1.0178198033328527662e-7,
+                          7.0741056262456593708e-9,
+                          4.4352809446103611361e-10};
+  return c[k];
+}
+
+/// The special unit's; below the smallest normal number 0.
+template <class Thread>
+FLASHRING_DEVICE float exp2_word(float x) {
+  return Thread::exp2(x);
+}
+
+/// Adding 1.5 * 2^52 rounds to a whole number and leaves it in the low bits, so the exponent is one shift away. 0 below
+/// the smallest normal number, infinity from 2^1024 on.
+template <class Thread>
+FLASHRING_DEVICE double exp2_word(double x) {
+  constexpr double magic = 6755399441055744.0;
+  constexpr double low = -1022;
+  const double above = x < low ? low : x;
+  const double clamped = above > 1024 ? 1024 : above;
+  const double shifted = clamped + magic;
+  const double f = clamped - (shifted - magic);
+  double p = exp2_coefficient(11);
+  FLASHRING_UNROLL
+  for (int k = 10; k >= 0; --k) p = Thread::fma(p, f, exp2_coefficient(k));
+  std::uint64_t bits;
+  std::uint64_t exponent;
+  __builtin_memcpy(&bits, &p, sizeof(bits));
+  __builtin_memcpy(&exponent, &shifted, sizeof(exponent));
+  bits += exponent << 52;
+  __builtin_memcpy(&p, &bits, sizeof(p));
+  return x < low ? 0 : p;
+}
+
+/// The arithmetic policy of formula.hpp for one number.
+template <class Thread, class T>
+struct Math {
+  using V = T;
+  using Q = T;
+  FLASHRING_DEVICE static T set(double a) { return static_cast<T>(a); }
+  FLASHRING_DEVICE static T add(T a, T b) { return a + b; }
+  FLASHRING_DEVICE static T mul(T a, T b) { return a * b; }
+  FLASHRING_DEVICE static T fma(T a, T b, T c) { return Thread::fma(a, b, c); }
+  FLASHRING_DEVICE static T neg(T a) { return -a; }
+  FLASHRING_DEVICE static T sqrt(T a) { return Thread::sqrt(a > 0 ? a : T(0)); }
+  FLASHRING_DEVICE static T exp2(T a) { return exp2_word<Thread>(a); }
+  FLASHRING_DEVICE static T log2(T a) { return Thread::log2(a); }
+};
+
+/// One more feature. Distances are summed from differences, whatever the number of features.
+template <class Thread, Accumulate accumulate, class T>
+FLASHRING_DEVICE T add_feature(T x, T y, T q) {
+  if constexpr (accumulate == Accumulate::inner) {
+    return Thread::fma(x, y, q);
+  } else {
+    const T difference = x - y;
+    return Thread::fma(difference, difference, q);
+  }
+}
+
+/// w[j] = k, or log2 k, of own row thread() and visiting row j of a piece.
+/// x: own tile (d, T); y: first row of the piece in the visiting tile (d, T); stage: (feature_chunk, piece_rows)
+/// shared. Cost for each pair: 2d operations (d for inner products) and the formula; one broadcast load for 4 features
+/// in fp32.
+template <PairKind kind, bool logarithm, class T, class Thread>
+FLASHRING_DEVICE void weigh(Thread &t, const T *x, const T *y, int features, const double *constants, T *stage,
+                            T (&w)[piece_rows]) {
+  using F = Formula<kind>;
+  using M = Math<Thread, T>;
+  FLASHRING_UNROLL
+  for (int j = 0; j < piece_rows; ++j) w[j] = 0;
+  FLASHRING_ROLL
+  for (int first = 0; first < features; first += feature_chunk) {
+    const int count = features - first < feature_chunk ? features - first : feature_chunk;
+    t.sync();  // the last chunk has been read
+    FLASHRING_ROLL
+    for (int n = t.thread(); n < count * piece_rows; n += tile_rows)
+      stage[n] = y[std::ptrdiff_t{first + n / piece_rows} * tile_rows + n % piece_rows];
+    t.sync();
+    FLASHRING_ROLL
+    for (int k = 0; k < count; ++k) {
+      const T own = x[std::ptrdiff_t{first + k} * tile_rows + t.thread()];
+      FLASHRING_UNROLL
+      for (int j = 0; j < piece_rows; ++j)
+        w[j] = add_feature<Thread, F::declaration.accumulate>(own, stage[k * piece_rows + j], w[j]);
+    }
+  }
+  FLASHRING_UNROLL
+  for (int j = 0; j < piece_rows; ++j) {
+    if constexpr (logarithm)
+      w[j] = F::template log2_weight<M>(w[j], constants);
+    else
+      w[j] = F::template weight<M>(w[j], constants);
+  }
+}
+
+/// Weights of padding, and of pairs that a mask removes, become `hidden`. `first`: row of the visiting tile at j = 0.
+template <class T, class Thread>
+FLASHRING_DEVICE void hide(Thread &t, const Mask &mask, bool masked, const TileInfo &own, const TileInfo &visiting,
+                           int first, T hidden, T (&w)[piece_rows]) {
+  const int i = t.thread();
+  FLASHRING_UNROLL
+  for (int j = 0; j < piece_rows; ++j) {
+    const bool real = i < own.rows && first + j < visiting.rows;
+    const bool seen = !masked || visible(mask, own.first.value + i, visiting.first.value + first + j);
+    if (!real || !seen) w[j] = hidden;
+  }
+}
+
+}  // namespace flashring::sm80
