@@ -53,6 +53,14 @@ constexpr bool is_due(PairPattern pattern, std::int64_t own, std::int64_t visiti
          (pattern == PairPattern::odd_half && (own + visiting) % 2 != 0);
 }
 
+/// Pairs of tiles that are not skipped, one bit each: rows of own tiles, padded to whole words.
+constexpr std::int64_t kept_words(std::int64_t visiting_tiles) { return (visiting_tiles + 63) / 64; }
+
+constexpr bool is_kept(const std::uint64_t *kept, std::int64_t visiting_tiles, std::int64_t own,
+                       std::int64_t visiting) {
+  return kept == nullptr || (kept[own * kept_words(visiting_tiles) + visiting / 64] >> (visiting % 64) & 1U) != 0;
+}
+
 /// Pairs of points that do not count, by global row.
 struct Mask {
   bool causal = false;        ///< visiting row <= own row counts (key <= query)
@@ -128,9 +136,9 @@ struct TileCall {
   Turns turns;                   ///< of the pair of a call that has one pair; a call of several has none
 };
 
-/// The same for all pairs of tiles that a pattern makes due between two blocks, less those that the mask hides: what a
-/// device is asked, which finds the pairs itself. Where own and visiting states are one array the pattern is square.
-/// States get their additions in an order that depends on the arguments alone.
+/// The same for all pairs of tiles that a pattern makes due between two blocks, less those that the mask hides or that
+/// are skipped: what a device is asked, which finds the pairs itself. Where own and visiting states are one array the
+/// pattern is square. States get their additions in an order that depends on the arguments alone.
 struct BlockCall {
   TileShape shape;
   TileSide own;
@@ -138,8 +146,9 @@ struct BlockCall {
   std::int32_t own_tiles = 0;
   std::int32_t visiting_tiles = 0;
   PairPattern pattern = PairPattern::rectangle;
-  Sides sides = Sides::own;      ///< a tile with itself serves its own side alone
-  std::byte *scratch = nullptr;  ///< scratch_bytes(shape), aligned to 128
+  Sides sides = Sides::own;             ///< a tile with itself serves its own side alone
+  const std::uint64_t *kept = nullptr;  // (own_tiles, kept_words(visiting_tiles)), or null: no pair is skipped
+  std::byte *scratch = nullptr;         ///< scratch_bytes(shape), aligned to 128
 };
 
 /// Rows to pack: features row-major in double. Packed value = (x_k - mean_k) * scale.

@@ -17,6 +17,8 @@ struct WaveArguments {
   TileSide visiting;
   Wave wave;
   Mask mask;
+  const std::uint64_t *kept = nullptr;  // (own tiles, kept_words(visiting_tiles))
+  std::int32_t visiting_tiles = 0;
   PairPattern pattern = PairPattern::rectangle;
   Sides sides = Sides::own;
   int features = 0;
@@ -29,7 +31,7 @@ struct WaveArguments {
 /// Whether a pair of tiles is folded, and whether its pairs of points are tested: the launch that writes slots and the
 /// one that reads them ask alike.
 constexpr Visibility pair_visibility(const WaveArguments &a, std::int32_t own, std::int32_t visiting) {
-  if (!is_due(a.pattern, own, visiting)) return Visibility::none;
+  if (!is_due(a.pattern, own, visiting) || !is_kept(a.kept, a.visiting_tiles, own, visiting)) return Visibility::none;
   return visibility(a.mask, a.own.tiles[own], a.visiting.tiles[visiting]);
 }
 
@@ -45,6 +47,8 @@ inline WaveArguments make_arguments(const BlockCall &call, int words) {
   a.own = call.own;
   a.visiting = call.visiting;
   a.mask = call.shape.mask;
+  a.kept = call.kept;
+  a.visiting_tiles = call.visiting_tiles;
   a.pattern = call.pattern;
   a.sides = call.sides;
   a.features = call.shape.features;

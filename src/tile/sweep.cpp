@@ -139,8 +139,8 @@ double Sweep::queue(const SweepWork &work) {
   if (own == 0 || visiting == 0) return 0;
   AlignedBuffer &scratch = workers_.front()->scratch;
   scratch.resize(backend_.scratch_bytes(work.shape));
-  backend_.device->evaluate(
-      {work.shape, work.own, work.visiting, own, visiting, work.pairs.pattern(), work.pairs.sides(), scratch.data()});
+  backend_.device->evaluate({work.shape, work.own, work.visiting, own, visiting, work.pairs.pattern(),
+                             work.pairs.sides(), nullptr, scratch.data()});
   return work.pairs.point_pairs();
 }
 

@@ -57,7 +57,12 @@ std::size_t all_rows() {
   return sum;
 }
 
-// A kernel that gets the contract's plain structures by value.
-__global__ void reads_shape(TileShape shape, int *features) { *features = shape.features; }
+// A kernel that gets the contract's plain structures by value and asks its questions.
+__global__ void reads_shape(BlockCall call, int *answers) {
+  answers[0] = call.shape.features;
+  answers[1] = is_due(call.pattern, 0, 1) && is_kept(call.kept, call.visiting_tiles, 0, 1);
+  answers[2] = visibility(call.shape.mask, call.own.tiles[0], call.visiting.tiles[1]) == Visibility::all;
+  answers[3] = visible(call.shape.mask, 0, 1);
+}
 
 }  // namespace flashring::nvcc_reads

@@ -103,11 +103,13 @@ TileSide there(const TileSide &side) {
 void evaluate_now(const BlockCall &call) {
   const TileSide own = there(call.own);
   const TileSide visiting = there(call.visiting);
+  const std::uint64_t *kept = there(call.kept);
   std::vector<TilePair> pairs;
   for (std::int32_t i = 0; i < call.own_tiles; ++i)
     for (std::int32_t j = 0; j < call.visiting_tiles; ++j) {
       const Visibility seen = visibility(call.shape.mask, own.tiles[i], visiting.tiles[j]);
-      if (!is_due(call.pattern, i, j) || seen == Visibility::none) continue;
+      if (!is_due(call.pattern, i, j) || seen == Visibility::none || !is_kept(kept, call.visiting_tiles, i, j))
+        continue;
       const bool diagonal = call.pattern == PairPattern::square && i == j;
       pairs.push_back({i, j, diagonal ? Sides::own : call.sides, seen == Visibility::some});
     }

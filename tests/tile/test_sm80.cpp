@@ -52,15 +52,17 @@ struct Blocks {
     return side;
   }
 
-  /// Pairs of points whose tiles are not due do not count.
-  void keep(PairPattern pattern) {
+  /// Pairs of points whose tiles are not due, or skipped, do not count.
+  void keep(PairPattern pattern, const std::uint64_t *kept = nullptr) {
+    const auto tiles = static_cast<std::int64_t>(visiting_tiles.size());
     std::size_t i = 0;
     for (std::size_t a = 0; a < own_tiles.size(); ++a)
       for (int row = 0; row < own_tiles[a].rows; ++row, ++i) {
         std::size_t j = 0;
         for (std::size_t b = 0; b < visiting_tiles.size(); ++b)
           for (int other = 0; other < visiting_tiles[b].rows; ++other, ++j)
-            if (!is_due(pattern, static_cast<std::int64_t>(a), static_cast<std::int64_t>(b)))
+            if (!is_due(pattern, static_cast<std::int64_t>(a), static_cast<std::int64_t>(b)) ||
+                !is_kept(kept, tiles, static_cast<std::int64_t>(a), static_cast<std::int64_t>(b)))
               table.visible[table.at(i, j)] = 0;
       }
   }
@@ -192,6 +194,21 @@ TEST_P(Sm80Patterns, HalvesOfARectangle) {
       EXPECT_EQ(outside(own.finish(), blocks.expected(true)), "");
       EXPECT_EQ(outside(visiting.finish(), blocks.expected(false)), "");
     }
+  }
+}
+
+TEST_P(Sm80Patterns, SkippedPairsOfTiles) {
+  for (const PairPattern pattern : {PairPattern::rectangle, PairPattern::odd_half}) {
+    Blocks blocks(text, shape(3), own_counts, visiting_counts);
+    const std::vector<std::uint64_t> kept = {0b101, 0b000, 0b010, 0b111, 0b100};
+    blocks.keep(pattern, kept.data());
+    TileArrays own = blocks.arrays(true);
+    TileArrays visiting = blocks.arrays(false);
+    BlockCall call = make_call(blocks.shape, own, visiting, pattern, Sides::both);
+    call.kept = kept.data();
+    emulate(call);
+    EXPECT_EQ(outside(own.finish(), blocks.expected(true)), "");
+    EXPECT_EQ(outside(visiting.finish(), blocks.expected(false)), "");
   }
 }
 

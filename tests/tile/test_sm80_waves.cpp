@@ -44,6 +44,26 @@ TEST(Sm80Waves, EveryDuePairOnce) {
           }
 }
 
+TEST(Sm80Waves, BitsOfKeptPairs) {
+  constexpr int own = 5;
+  for (const int visiting : {1, 63, 64, 65, 200}) {
+    std::vector<std::uint64_t> kept(static_cast<std::size_t>(own * kept_words(visiting)), 0);
+    std::set<std::pair<int, int>> listed;
+    for (int n = 0; n < 40; ++n) {
+      const int i = n * 7 % own;
+      const int j = n * 31 % visiting;
+      listed.insert({i, j});
+      kept[static_cast<std::size_t>(i * kept_words(visiting) + j / 64)] |= std::uint64_t{1} << (j % 64);
+    }
+    for (int i = 0; i < own; ++i)
+      for (int j = 0; j < visiting; ++j)
+        ASSERT_EQ(is_kept(kept.data(), visiting, i, j), listed.count({i, j}) == 1) << i << " " << j;
+  }
+  EXPECT_TRUE(is_kept(nullptr, 10, 3, 9));
+  // 10^8 rows: 781,250 tiles, rows of bits beyond 2^32 words.
+  EXPECT_EQ(kept_words(781250) * 781249, 9537487792);
+}
+
 TEST(Sm80Waves, TilesOfAStateComeInRisingOrder) {
   const Waves waves{11, 13, 4, 3};
   std::vector<int> own_last(11, -1);
