@@ -37,4 +37,9 @@ constexpr int wave_own_tiles = 528;
 /// that slots are read from there. One visiting tile is served whatever it takes (36 MB for 66 words).
 constexpr std::size_t slot_budget = std::size_t{32} << 20;
 
+/// Columns of the folded form up to which it is taken. fp32: 10 chunks, so that the own role of a tile (40 KB) stays in
+/// shared memory; its 25 features would take 13 products in the other form. Reduced: where one chunk holds all, since
+/// beyond that the other form takes as many products and half the memory.
+constexpr int most_folded_columns(int pieces) { return pieces == 1 ? 16 : 160; }
+
 }  // namespace flashring::sm80
