@@ -189,9 +189,17 @@ struct TileError {
   double weight = 0;
 };
 
+/// Numbers of rows between a vector, in the order of the tiles' rows, and an array of tiles. All of it on the device.
+struct RowMap {
+  std::int64_t tiles = 0;
+  const std::int64_t *offsets = nullptr;  // (tiles + 1) rows before each tile, and all of them
+  const double *scale = nullptr;          // (rows) what every number is multiplied with, or null
+};
+
 /// Memory and queue of a backend whose arrays are not the host's. Everything but allocate, release and finish is queued
 /// in the order of the calls, and what goes wrong there is told by the next `finish`. Numbers of tiles and of
-/// bytes are not 0. For one thread at a time.
+/// bytes are not 0. For one thread at a time, whose current device is the one that was current at first use: programs
+/// choose devices, the library takes one.
 struct Device {
   std::byte *(*allocate)(std::size_t bytes);  ///< aligned to 256; null where there is no room
   void (*release)(std::byte *data);           ///< after all queues of the device are through with it
@@ -202,10 +210,20 @@ struct Device {
   void (*reset)(const TileShape &shape, std::int64_t tiles, std::byte *state);
   void (*merge)(const TileShape &shape, std::int64_t tiles, std::byte *into, const std::byte *from);
   void (*evaluate)(const BlockCall &call);
+  /// Column `column` of an array (tiles, columns, T) of the precision becomes `values` (rows), its padding `padding`.
+  void (*place)(const RowMap &rows, Precision precision, int columns, int column, const double *values, double padding,
+                std::byte *array);
+  /// `values` (rows) become answer `output` of the row rule.
+  void (*take)(const RowMap &rows, const TileShape &shape, int output, const std::byte *state, double *values);
   /// Waits for everything queued. Null, or what went wrong since the last wait.
   const char *(*finish)();
+  /// Bytes that can be had now.
+  std::size_t (*room)();
   /// The queue itself, a cudaStream_t, for transports that queue there; null: none can.
   void *(*queue)();
+  /// Which device it is, the same for all processes that use it.
+  const char *(*identity)();
+  int tiles_at_once;  ///< own tiles of a call that it works on at the same time
 };
 
 /// A backend: where a tile runs. Obtained by name from find_backend. Its functions may be called by any number of

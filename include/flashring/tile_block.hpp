@@ -43,8 +43,9 @@ class TileBlock {
   void set_columns(const double *x, std::int64_t ld, int columns, std::span<const double> scale);
   /// Per-pass scalars (local_rows); the padding becomes `padding` (minus infinity for log weights).
   void set_pass_scalars(std::span<const double> values, double padding);
-  /// State back in user order: out is (local_rows, outputs) column-major with leading dimension ld.
-  void finish(RowKind row, int columns, double *out, std::int64_t ld) const;
+  /// State back in user order: out is (local_rows, outputs) column-major with leading dimension ld, row i multiplied by
+  /// scale[i] (local_rows) unless that is empty.
+  void finish(RowKind row, int columns, double *out, std::int64_t ld, std::span<const double> scale = {});
 
   /// The block as one side of a call; no state where the side does not receive.
   TileSide side(bool receives);
@@ -64,6 +65,11 @@ class TileBlock {
   void fill_columns(const double *x, std::int64_t ld, int columns, std::span<const double> scale);
   template <class T>
   void fill_pass_scalars(std::span<const double> values, double padding);
+  void take_answers(const TileShape &shape, int outputs, double *out, std::int64_t ld, std::span<const double> scale);
+  /// For calls of the device; the scale is on its way there.
+  RowMap row_map(std::span<const double> scale);
+  /// Of local_rows numbers, on their way to the device.
+  const double *upload(const double *values, AlignedBuffer &buffer);
 
   const Backend *backend_ = nullptr;
   RowPartition partition_;
@@ -72,6 +78,9 @@ class TileBlock {
   std::int64_t local_rows_ = 0;
   std::vector<TileInfo> tiles_;
   AlignedBuffer device_tiles_;  // tiles_ on a device, else empty
+  AlignedBuffer offsets_;       // (tiles + 1) rows before each tile, there
+  AlignedBuffer numbers_;       // (rows) one column on its way to or from there
+  AlignedBuffer scale_;         // (rows) what columns are multiplied with, there
   AlignedBuffer points_;        // (tiles, payload_bytes)
   AlignedBuffer other_;         // (tiles, payload_bytes) in precision_, empty where that is packed_
   std::vector<AlignedBuffer> resident_;

@@ -3,12 +3,14 @@
 #include "sm80/queue.hpp"
 
 #include <cuda_runtime_api.h>
+#include <unistd.h>
 
 #include <string>
 
 #include "sm80/evaluate.hpp"
 #include "sm80/launch.hpp"
 #include "sm80/primitives.hpp"
+#include "sm80/rows.hpp"
 
 namespace flashring::sm80 {
 namespace {
@@ -31,18 +33,33 @@ __global__ void __launch_bounds__(tile_rows) reset_kernel(int words, const Ident
   reset_states(thread, words, identity, states);
 }
 
+template <class T>
+__global__ void __launch_bounds__(tile_rows)
+    place_kernel(const RowMap rows, int columns, int column, const double *values, double padding, T *array) {
+  DeviceThread thread(nullptr);
+  place_rows(thread, rows, columns, column, values, padding, array);
+}
+
+template <RowKind row>
+__global__ void __launch_bounds__(tile_rows)
+    take_kernel(const RowMap rows, int words, int output, const double *states, double *values) {
+  DeviceThread thread(nullptr);
+  take_rows<row>(thread, rows, words, output, states, values);
+}
+
 /// What a rule gives to the queue.
 struct RowEntry {
   int (*state_words)(int pass, int columns);
   void (*identity)(int pass, int columns, std::size_t rows, std::byte *state);
   void (*add)(WaveArguments arguments);
   void (*merge)(int words, double *into, const double *from);
+  void (*take)(RowMap rows, int words, int output, const double *states, double *values);
 };
 
 constexpr RowEntry row_entries[] = {
 #define FLASHRING_ROW(name)                                                                    \
   {Rule<RowKind::name>::state_words, Rule<RowKind::name>::identity, add_kernel<RowKind::name>, \
-   merge_kernel<RowKind::name>},
+   merge_kernel<RowKind::name>, take_kernel<RowKind::name>},
 #include "flashring/row_list.inc"
 #undef FLASHRING_ROW
 };
@@ -135,6 +152,24 @@ void evaluate(const BlockCall &call) {
       });
 }
 
+void place(const RowMap &rows, Precision precision, int columns, int column, const double *values, double padding,
+           std::byte *array) {
+  const auto blocks = static_cast<unsigned>(rows.tiles);
+  if (precision == Precision::fp64)
+    place_kernel<<<blocks, tile_rows, 0, queue().stream>>>(rows, columns, column, values, padding,
+                                                           reinterpret_cast<double *>(array));
+  else
+    place_kernel<<<blocks, tile_rows, 0, queue().stream>>>(rows, columns, column, values, padding,
+                                                           reinterpret_cast<float *>(array));
+  queue().note_launch("placing columns");
+}
+
+void take(const RowMap &rows, const TileShape &shape, int output, const std::byte *state, double *values) {
+  row_entry(shape).take<<<static_cast<unsigned>(rows.tiles), tile_rows, 0, queue().stream>>>(
+      rows, words_of(shape), output, reinterpret_cast<const double *>(state), values);
+  queue().note_launch("taking answers");
+}
+
 const char *finish() {
   Queue &q = queue();
   q.note(cudaStreamSynchronize(q.stream), "waiting for the queue");
@@ -143,9 +178,31 @@ const char *finish() {
   return q.message.empty() ? nullptr : q.message.c_str();
 }
 
+std::size_t room() {
+  std::size_t available = 0;
+  std::size_t all = 0;
+  queue().note(cudaMemGetInfo(&available, &all), "asking for free memory");
+  return available;
+}
+
 void *stream() { return queue().stream; }
 
-constexpr Device table = {allocate, release, upload, download, reset, merge, evaluate, finish, stream};
+/// Its place on the bus, and the machine's name: numbers of devices differ between processes.
+const char *identity() {
+  static const std::string text = [] {
+    char bus[32] = "?";
+    char host[256] = "?";
+    int number = 0;
+    queue().note(cudaGetDevice(&number), "asking for the device");
+    queue().note(cudaDeviceGetPCIBusId(bus, sizeof(bus), number), "asking for the device");
+    gethostname(host, sizeof(host) - 1);
+    return std::string(host) + " " + bus;
+  }();
+  return text.c_str();
+}
+
+constexpr Device table = {allocate, release, upload, download, reset,  merge,    evaluate,
+                          place,    take,    finish, room,     stream, identity, wave_own_tiles};
 
 }  // namespace
 

@@ -52,12 +52,7 @@ class TilesSummation final : public Summation {
     set_precision(request.precision);
     block_.set_columns(request.x, request.ldx, request.columns, request.right);
     const PassReport report = ring_.run(shape(request.precision, request.columns), Sides::both, block_, block_);
-    block_.finish(RowKind::sum, request.columns, request.y, request.ldy);
-    const std::int64_t rows = block_.local_rows();
-    if (!request.left.empty())
-      for (int c = 0; c < request.columns; ++c)
-        for (std::int64_t i = 0; i < rows; ++i)
-          request.y[c * request.ldy + i] *= request.left[static_cast<std::size_t>(i)];
+    block_.finish(RowKind::sum, request.columns, request.y, request.ldy, request.left);
     return report;
   }
 

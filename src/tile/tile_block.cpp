@@ -40,15 +40,24 @@ TileBlock::TileBlock(const Backend &backend, const RowPartition &partition, int 
       local_rows_(partition.local_rows(rank)),
       tiles_(make_tiles(partition, rank, backend.tile_rows)),
       device_tiles_(backend.device),
+      offsets_(backend.device),
+      numbers_(backend.device),
+      scale_(backend.device),
       points_(backend.device),
       other_(backend.device),
       pass_scalars_(backend.device),
       columns_(backend.device),
       state_(backend.device) {
   if (backend.device == nullptr || tiles_.empty()) return;
-  const std::span<const std::byte> list = std::as_bytes(std::span<const TileInfo>(tiles_));
-  device_tiles_.resize(list.size());
-  backend.device->upload(device_tiles_.data(), list.data(), list.size());
+  std::vector<std::int64_t> offsets;
+  for_each_tile(tiles_, [&](std::size_t /*t*/, std::int64_t local) { offsets.push_back(local); });
+  offsets.push_back(local_rows_);
+  const auto send = [&](std::span<const std::byte> bytes, AlignedBuffer &buffer) {
+    buffer.resize(bytes.size());
+    backend.device->upload(buffer.data(), bytes.data(), bytes.size());
+  };
+  send(std::as_bytes(std::span<const TileInfo>(tiles_)), device_tiles_);
+  send(std::as_bytes(std::span<const std::int64_t>(offsets)), offsets_);
   wait_for(backend.device);
 }
 
@@ -122,10 +131,21 @@ TileSide TileBlock::side(bool receives) {
   return {tiles, payload().data(), nullptr, pass_scalars_.data(), columns_.data(), receives ? state_.data() : nullptr};
 }
 
+const double *TileBlock::upload(const double *values, AlignedBuffer &buffer) {
+  const std::size_t bytes = static_cast<std::size_t>(local_rows_) * sizeof(double);
+  buffer.resize(bytes);
+  backend_->device->upload(buffer.data(), reinterpret_cast<const std::byte *>(values), bytes);
+  return reinterpret_cast<const double *>(buffer.data());
+}
+
+RowMap TileBlock::row_map(std::span<const double> scale) {
+  return {static_cast<std::int64_t>(tiles_.size()), reinterpret_cast<const std::int64_t *>(offsets_.data()),
+          scale.empty() ? nullptr : upload(scale.data(), scale_)};
+}
+
 template <class T>
 void TileBlock::fill_columns(const double *x, std::int64_t ld, int columns, std::span<const double> scale) {
   const auto rows = static_cast<std::size_t>(tile_rows());
-  columns_.resize(tiles_.size() * static_cast<std::size_t>(columns) * rows * sizeof(T));
   BufferWriter writer(columns_, static_cast<std::size_t>(columns) * rows * sizeof(T));
   for_each_tile(tiles_, [&](std::size_t t, std::int64_t local) {
     T *to = reinterpret_cast<T *>(writer.next());  // (c, T)
@@ -140,6 +160,14 @@ void TileBlock::fill_columns(const double *x, std::int64_t ld, int columns, std:
 }
 
 void TileBlock::set_columns(const double *x, std::int64_t ld, int columns, std::span<const double> scale) {
+  const auto rows = static_cast<std::size_t>(tile_rows());
+  columns_.resize(tiles_.size() * static_cast<std::size_t>(columns) * rows * column_bytes(precision_));
+  if (backend_->device != nullptr && !tiles_.empty()) {
+    const RowMap map = row_map(scale);
+    for (int c = 0; c < columns; ++c)
+      backend_->device->place(map, precision_, columns, c, upload(x + c * ld, numbers_), 0, columns_.data());
+    return wait_for(backend_->device);
+  }
   if (precision_ == Precision::fp64)
     fill_columns<double>(x, ld, columns, scale);
   else
@@ -149,7 +177,6 @@ void TileBlock::set_columns(const double *x, std::int64_t ld, int columns, std::
 template <class T>
 void TileBlock::fill_pass_scalars(std::span<const double> values, double padding) {
   const auto rows = static_cast<std::size_t>(tile_rows());
-  pass_scalars_.resize(tiles_.size() * rows * sizeof(T));
   BufferWriter writer(pass_scalars_, rows * sizeof(T));
   for_each_tile(tiles_, [&](std::size_t t, std::int64_t local) {
     T *to = reinterpret_cast<T *>(writer.next());  // (T)
@@ -161,23 +188,48 @@ void TileBlock::fill_pass_scalars(std::span<const double> values, double padding
 }
 
 void TileBlock::set_pass_scalars(std::span<const double> values, double padding) {
+  pass_scalars_.resize(tiles_.size() * static_cast<std::size_t>(tile_rows()) * column_bytes(precision_));
+  if (backend_->device != nullptr && !tiles_.empty()) {
+    const double *there = upload(values.data(), numbers_);
+    backend_->device->place(row_map({}), precision_, 1, 0, there, padding, pass_scalars_.data());
+    return wait_for(backend_->device);
+  }
   if (precision_ == Precision::fp64)
     fill_pass_scalars<double>(values, padding);
   else
     fill_pass_scalars<float>(values, padding);
 }
 
-void TileBlock::finish(RowKind row, int columns, double *out, std::int64_t ld) const {
+void TileBlock::take_answers(const TileShape &shape, int outputs, double *out, std::int64_t ld,
+                             std::span<const double> scale) {
+  const Device &device = *backend_->device;
+  const std::size_t bytes = static_cast<std::size_t>(local_rows_) * sizeof(double);
+  numbers_.resize(bytes);
+  const RowMap map = row_map(scale);
+  for (int o = 0; o < outputs; ++o) {
+    device.take(map, shape, o, state_.data(), reinterpret_cast<double *>(numbers_.data()));
+    device.download(reinterpret_cast<std::byte *>(out + o * ld), numbers_.data(), bytes);
+  }
+  wait_for(&device);
+}
+
+void TileBlock::finish(RowKind row, int columns, double *out, std::int64_t ld, std::span<const double> scale) {
   const RowRule &rule = row_rule(row);
   const auto rows = static_cast<std::size_t>(tile_rows());
   const auto words = static_cast<std::size_t>(rule.state_words(rule.passes - 1, columns));
   const auto outputs = static_cast<std::size_t>(rule.outputs(columns));
+  if (tiles_.empty()) return;
+  if (backend_->device != nullptr)
+    return take_answers({{}, row, rule.passes - 1, precision_, 1, columns, {}}, rule.outputs(columns), out, ld, scale);
   std::vector<double> tile(outputs * rows);  // (outputs, T)
-  BufferReader reader(state_, words * rows * 8);
   for_each_tile(tiles_, [&](std::size_t t, std::int64_t local) {
-    rule.finish(columns, rows, reader.next(), tile.data());
+    rule.finish(columns, rows, state_.data() + t * words * rows * 8, tile.data());
     for (std::size_t o = 0; o < outputs; ++o)
-      std::copy_n(tile.data() + o * rows, tiles_[t].rows, out + static_cast<std::int64_t>(o) * ld + local);
+      for (std::int32_t i = 0; i < tiles_[t].rows; ++i) {
+        const double value = tile[o * rows + static_cast<std::size_t>(i)];
+        out[static_cast<std::int64_t>(o) * ld + local + i] =
+            scale.empty() ? value : value * scale[static_cast<std::size_t>(local + i)];
+      }
   });
 }
 

@@ -60,7 +60,7 @@ TileBlock make_block(const Problem &problem, const PointSet &points, const RowPa
   return block;
 }
 
-std::vector<double> finished(const Problem &problem, const TileBlock &block) {
+std::vector<double> finished(const Problem &problem, TileBlock &block) {
   const int outputs = row_rule(problem.row).outputs(problem.columns);
   std::vector<double> out(static_cast<std::size_t>(block.local_rows() * outputs));
   block.finish(problem.row, problem.columns, out.data(), block.local_rows());

@@ -121,14 +121,60 @@ void evaluate(const BlockCall &call) {
   queued.emplace_back([=] { evaluate_now(call); });
 }
 
+void place(const RowMap &rows, Precision precision, int columns, int column, const double *values, double padding,
+           std::byte *array) {
+  queued.emplace_back([=] {
+    const std::int64_t *offsets = there(rows.offsets);
+    const double *scale = there(rows.scale);
+    const double *from = there(values);
+    const std::int64_t height = fake_device().tile_rows;
+    for (std::int64_t t = 0; t < rows.tiles; ++t)
+      for (std::int64_t i = 0; i < height; ++i) {
+        const std::int64_t row = offsets[t] + i;
+        double value = padding;
+        if (row < offsets[t + 1]) value = scale == nullptr ? from[row] : from[row] * scale[row];
+        const std::int64_t at = (t * columns + column) * height + i;
+        if (precision == Precision::fp64)
+          reinterpret_cast<double *>(there(array))[at] = value;
+        else
+          reinterpret_cast<float *>(there(array))[at] = static_cast<float>(value);
+      }
+  });
+}
+
+void take(const RowMap &rows, const TileShape &shape, int output, const std::byte *state, double *values) {
+  queued.emplace_back([=] {
+    const RowRule &rule = row_rule(shape.row);
+    const auto height = static_cast<std::size_t>(fake_device().tile_rows);
+    const std::int64_t *offsets = there(rows.offsets);
+    const double *scale = there(rows.scale);
+    std::vector<double> answers(static_cast<std::size_t>(rule.outputs(shape.columns)) * height);
+    std::int64_t t = 0;
+    for_each_state(shape, rows.tiles, [&](std::size_t at) {
+      rule.finish(shape.columns, height, there(state) + at, answers.data());
+      for (std::int64_t row = offsets[t]; row < offsets[t + 1]; ++row) {
+        const std::size_t in_tile =
+            static_cast<std::size_t>(output) * height + static_cast<std::size_t>(row - offsets[t]);
+        there(values)[row] = answers[in_tile] * (scale == nullptr ? 1 : scale[row]);
+      }
+      ++t;
+    });
+  });
+}
+
 const char *finish() {
   run_queue();
   return std::exchange(failure, nullptr);
 }
 
+std::size_t free_bytes() { return room - fake_device_bytes(); }
+
 void *queue() { return nullptr; }
 
-constexpr Device device = {allocate, release, upload, download, reset, merge, evaluate, finish, queue};
+const char *identity() { return "no device"; }
+
+constexpr Device device = {allocate, release, upload, download,   reset, merge,    evaluate,
+                           place,    take,    finish, free_bytes, queue, identity, 2};
 
 }  // namespace
 

@@ -1,0 +1,42 @@
+// Numbers of rows between vectors and tiles on the device, one thread's view; block b works on tile b. Cost: one read
+// and one write for each number, so what the host would take several passes over memory and the bus for, takes one.
+#pragma once
+
+#include "sm80/logsumexp.hpp"
+#include "sm80/sum.hpp"
+
+namespace flashring::sm80 {
+
+/// array[tile][column][thread] becomes values[row] times scale[row], or the padding.
+template <class T, class Thread>
+FLASHRING_DEVICE void place_rows(Thread &t, const RowMap &rows, int columns, int column, const double *values,
+                                 double padding, T *array) {
+  const std::int64_t row = rows.offsets[t.block()] + t.thread();
+  double value = padding;
+  if (row < rows.offsets[t.block() + 1]) value = rows.scale == nullptr ? values[row] : values[row] * rows.scale[row];
+  array[tile_offset(t.block(), columns) + column * tile_rows + t.thread()] = static_cast<T>(value);
+}
+
+/// The answer of a row whose state begins at `state` and has one word every T.
+template <class Thread>
+FLASHRING_DEVICE double answer(Rule<RowKind::sum> /*rule*/, int output, const double *state) {
+  return state[output * tile_rows];
+}
+template <class Thread>
+FLASHRING_DEVICE double answer(Rule<RowKind::logsumexp> /*rule*/, int output, const double *state) {
+  const double sum = state[tile_rows];
+  if (!(sum > 0)) return output == 0 ? -__builtin_inf() : 0;
+  return output == 0 ? (state[0] + Thread::log2(sum)) * ln_of_2 : state[(1 + output) * tile_rows] / sum;
+}
+
+/// values[row] becomes answer `output` of the row rule times scale[row].
+template <RowKind row, class Thread>
+FLASHRING_DEVICE void take_rows(Thread &t, const RowMap &rows, int words, int output, const double *states,
+                                double *values) {
+  const std::int64_t at = rows.offsets[t.block()] + t.thread();
+  if (at >= rows.offsets[t.block() + 1]) return;
+  const double value = answer<Thread>(Rule<row>{}, output, states + tile_offset(t.block(), words) + t.thread());
+  values[at] = rows.scale == nullptr ? value : value * rows.scale[at];
+}
+
+}  // namespace flashring::sm80
