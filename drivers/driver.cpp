@@ -14,6 +14,7 @@
 
 #include "flashring/check.hpp"
 #include "flashring/communicator_mpi.hpp"
+#include "flashring/devices.hpp"
 #include "flashring/petsc_mat.hpp"
 #include "flashring/version.hpp"
 
@@ -291,6 +292,12 @@ void ProgressLine::show(const EigenProgress &progress) {
   const auto width = static_cast<std::size_t>(std::max(0, length));
   std::fprintf(stderr, "\r%-*s", static_cast<int>(std::max(width, width_)), line.data());
   width_ = std::max(width, width_);
+}
+
+void choose_device(const Communicator &communicator, const OperatorOptions &op) {
+  use_device_of_rank(communicator, op.backend, op.share_devices);
+  if (communicator.rank() == 0 && op.backend == "auto" && !device_backend_names().empty() && list_devices().empty())
+    std::printf("note: no GPU is used: %s\n", why_no_device().c_str());
 }
 
 Report make_report(const Communicator &communicator, const DriverOptions &options, const KernelOperator &op) {

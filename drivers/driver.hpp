@@ -81,6 +81,9 @@ class ProgressLine {
   std::size_t width_ = 0;
 };
 
+/// Each rank takes a GPU of its own where the backend runs on GPUs. Collective.
+void choose_device(const Communicator &communicator, const OperatorOptions &op);
+
 /// What -dry_run prints: memory of every phase, and the time of `time`'s passes for typical numbers of them.
 std::string plan_text(const RunPlan &plan, const PassTime &time, int pairs, const char *precision);
 

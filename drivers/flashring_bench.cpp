@@ -146,6 +146,7 @@ void prepare(const Communicator &communicator, BenchSettings &settings) {
 int run(const Communicator &communicator, DriverOptions &options) {
   BenchSettings settings;
   communicator.agree([&] { settings = get_settings(options, communicator.size()); });
+  choose_device(communicator, settings.op);
   prepare(communicator, settings);
   using Mode = BenchLine (*)(const Communicator &, const DriverOptions &, const BenchSettings &);
   constexpr std::array<std::pair<std::string_view, Mode>, 4> modes{

@@ -85,6 +85,7 @@ Settings get_settings(const Communicator &communicator, DriverOptions &options) 
     settings.request.time = get_time(options);
     options.refuse_unused(false);
   });
+  choose_device(communicator, settings.op);
   settings.op.form = Form::symmetric;
   settings.request.eigen.seed = settings.op.seed;
   settings.request.eigen.tolerance = default_tolerance(settings.op.precision);

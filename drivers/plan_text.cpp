@@ -28,8 +28,13 @@ constexpr std::array<Spectrum, 3> spectra{{{"fast", 3.4}, {"medium", 7}, {"slow"
 void append_phase(std::string &text, const PlanPhase &phase, double started) {
   append(text, "\nmemory per rank while %s\n", phase.name.c_str());
   append(text, "  %-36s %12.1f MB\n", "program as started", 1e-6 * started);
-  for (const MemoryPart &part : phase.memory) append(text, "  %-36s %12.1f MB\n", part.name.c_str(), 1e-6 * part.bytes);
+  for (const bool on_device : {false, true})
+    for (const MemoryPart &part : phase.memory)
+      if (part.on_device == on_device)
+        append(text, "  %-36s %12.1f MB%s\n", part.name.c_str(), 1e-6 * part.bytes, on_device ? " of the GPU" : "");
   append(text, "  %-36s %12.1f MB\n", "total", 1e-6 * (started + sum_of(phase.memory)));
+  if (sum_of(phase.memory, true) > 0)
+    append(text, "  %-36s %12.1f MB of the GPU\n", "total", 1e-6 * sum_of(phase.memory, true));
 }
 
 }  // namespace
@@ -44,6 +49,10 @@ std::string plan_text(const RunPlan &plan, const PassTime &time, int pairs, cons
   append(text, "\npeak %.1f MB per rank; %.0f MB more are free (limit: %s)%s\n",
          1e-6 * (plan.started_bytes + plan.peak()), 1e-6 * plan.room.bytes, plan.room.limit.c_str(),
          plan.peak() > plan.room.bytes ? ": too little, the run would be refused" : "");
+  if (plan.uses_device)
+    append(text, "peak %.1f MB per GPU, of which %.0f MB are free%s\n", 1e-6 * plan.peak(true),
+           1e-6 * plan.device_room.bytes,
+           plan.peak(true) > plan.device_room.bytes ? ": too little, the run would be refused" : "");
   append(text, "pairs per pass: %.3g, of which %.3g are evaluated (symmetry)\n", n * n, n * (n + 1) / 2);
   const int blocks = residual_passes(pairs);
   append(text, "seconds per pass: %.3g in %s; set-up 2 passes of %.3g in fp64; residuals %d of %.3g\n", time.working,

@@ -39,6 +39,7 @@ class AlignedBuffer {
   std::byte *data() { return data_.get(); }
   const std::byte *data() const { return data_.get(); }
   std::size_t size() const { return size_; }
+  std::size_t capacity() const { return capacity_; }
   const Device *device() const { return device_; }
 
  private:

@@ -38,7 +38,8 @@ struct OperatorOptions {
   std::string transport = "auto";
   std::string route = "direct";
   std::string exchange = "auto";
-  int threads = 0;  ///< 0: cores in the affinity mask divided by the ranks on this node
+  int threads = 0;             ///< 0: cores in the affinity mask divided by the ranks on this node
+  bool share_devices = false;  ///< several ranks may use one GPU
   std::uint64_t seed = 1;
 
   /// Reads one value. Throws Error that names the option, the value and what is allowed.
@@ -47,7 +48,7 @@ struct OperatorOptions {
 };
 
 /// Declarations of the object options: pair, beta, alpha, form, precision, backend, transport, route,
-/// exchange, threads, seed.
+/// exchange, threads, share_devices, seed.
 std::span<const Option> operator_options();
 
 const char *to_string(Precision precision);

@@ -23,10 +23,12 @@ ExchangeChoice choose_exchange(const Communicator &communicator, const OperatorO
 
 struct MemoryPart {
   std::string name;
-  double bytes = 0;  ///< on the rank with most rows
+  double bytes = 0;        ///< on the rank with most rows
+  bool on_device = false;  ///< of the GPU
 };
 
-double sum_of(const std::vector<MemoryPart> &parts);
+/// Of the host's memory, or of the GPU's.
+double sum_of(const std::vector<MemoryPart> &parts, bool on_device = false);
 
 /// Memory of a KernelOperator while its passes are in options.precision and carry up to `columns` columns. `exchange`:
 /// "ring" or "resident".
@@ -57,10 +59,12 @@ struct RunPlan {
   ExchangeChoice exchange;
   double started_bytes = 0;  ///< resident memory when the plan was made, of the rank that has most
   MemoryRoom room;           ///< what a rank can have beyond that
+  bool uses_device = false;
+  MemoryRoom device_room;  ///< the same of its GPU
   std::vector<PlanPhase> phases;
 
-  /// Largest of the phases, bytes per rank.
-  double peak() const;
+  /// Largest of the phases, bytes per rank, of the host or of the GPU.
+  double peak(bool on_device = false) const;
   /// Throws Error when the peak is more than there is room for; the message says which size would fit.
   void check_room() const;
 };

@@ -41,6 +41,7 @@ struct TilesOptions {
   std::string backend = "auto";
   std::string transport = "auto";
   RingOptions ring;
+  bool share_devices = false;
   bool resident = false;  ///< keep the points of other ranks here instead of passing them on
 };
 

@@ -254,9 +254,13 @@ struct Backend {
   const Device *device;  ///< null: arrays are the host's, and a call is done when it returns
 };
 
-/// `name`: "auto" (the fastest that this machine runs), a name of backend_names(), or a name with a lower ceiling on
-/// the instruction set such as "simd:avx2". Throws Error that lists the known names.
+/// `name`: "auto" (the fastest that this machine runs), "cuda" (the same among those of GPUs), a name of
+/// backend_names(), or a name with a lower ceiling on the instruction set such as "simd:avx2". Throws Error that lists
+/// the known names and says what a GPU lacks.
 const Backend &find_backend(std::string_view name);
+/// That run here, with their ceilings.
 std::vector<std::string> backend_names();
+/// Those of GPUs that are compiled in, whether or not they run here.
+std::vector<std::string> device_backend_names();
 
 }  // namespace flashring

@@ -47,6 +47,8 @@ class TileBlock {
   /// scale[i] (local_rows) unless that is empty.
   void finish(RowKind row, int columns, double *out, std::int64_t ld, std::span<const double> scale = {});
 
+  /// The tiles of a rank of the partition where the backend reads them; on hosts those of this rank alone are there.
+  const TileInfo *tile_list(int rank) const;
   /// The block as one side of a call; no state where the side does not receive.
   TileSide side(bool receives);
   AlignedBuffer &payload() { return precision_ == packed_ ? points_ : other_; }
@@ -77,12 +79,14 @@ class TileBlock {
   Precision precision_ = Precision::fp64;  // of the passes
   std::int64_t local_rows_ = 0;
   std::vector<TileInfo> tiles_;
-  AlignedBuffer device_tiles_;  // tiles_ on a device, else empty
-  AlignedBuffer offsets_;       // (tiles + 1) rows before each tile, there
-  AlignedBuffer numbers_;       // (rows) one column on its way to or from there
-  AlignedBuffer scale_;         // (rows) what columns are multiplied with, there
-  AlignedBuffer points_;        // (tiles, payload_bytes)
-  AlignedBuffer other_;         // (tiles, payload_bytes) in precision_, empty where that is packed_
+  int rank_ = 0;
+  AlignedBuffer device_tiles_;             // those of all ranks on a device, else empty
+  std::vector<std::size_t> device_first_;  // (ranks) where a rank's begin
+  AlignedBuffer offsets_;                  // (tiles + 1) rows before each tile, there
+  AlignedBuffer numbers_;                  // (rows) one column on its way to or from there
+  AlignedBuffer scale_;                    // (rows) what columns are multiplied with, there
+  AlignedBuffer points_;                   // (tiles, payload_bytes)
+  AlignedBuffer other_;                    // (tiles, payload_bytes) in precision_, empty where that is packed_
   std::vector<AlignedBuffer> resident_;
   AlignedBuffer pass_scalars_;  // (tiles, n_p, T)
   AlignedBuffer columns_;       // (tiles, c, T)

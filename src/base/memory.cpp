@@ -77,7 +77,7 @@ double free_in_process() {
 }  // namespace
 
 MemoryRoom memory_room(const Communicator &communicator) {
-  const auto sharing = static_cast<double>(ranks_on_this_machine(communicator));
+  const auto sharing = static_cast<double>(rank_on_machine(communicator).ranks);
   const std::array<double, 3> here{1024 * value_after("/proc/meminfo", "MemAvailable:") / sharing,
                                    free_in_control_groups() / sharing, free_in_process()};
   static constexpr std::array<const char *, 3> names{"the machine", "its control group", "ulimit -v"};

@@ -32,7 +32,7 @@ const std::string &pair_help() {
 
 /// Every backend that is compiled in.
 constexpr const char *backend_values =
-    "auto"
+    "auto|cuda"
 #define FLASHRING_BACKEND(name) "|" #name
 #include "flashring/backend_list.inc"
 #undef FLASHRING_BACKEND
@@ -94,7 +94,7 @@ int get_threads(std::string_view value) {
 }  // namespace
 
 std::span<const Option> operator_options() {
-  static const std::array<Option, 11> declarations{{
+  static const std::array<Option, 12> declarations{{
       {"pair", "gaussian", "name[:parameter=value,...]", pair_help().c_str()},
       {"beta", "median", "median or > 0, in 1/length^2",
        "gaussian's parameter; median: 1/(2 median squared distance), for other pairs ell = its square root"},
@@ -103,13 +103,14 @@ std::span<const Option> operator_options() {
       {"precision", "fp64", "fp64|fp32|reduced",
        "arithmetic of working passes (reduced: the backend's fastest); set-up and residuals are always fp64"},
       {"backend", "auto", backend_values,
-       "where tiles run; auto takes the fastest this machine has, an unknown name lists all"},
-      {"transport", "auto", "auto|self|mpi", "how blocks move between ranks"},
+       "where tiles run; auto takes the fastest this machine has, cuda the fastest of GPUs, an unknown name lists all"},
+      {"transport", "auto", "auto|self|mpi|nccl", "how blocks move between ranks"},
       {"route", "direct", "direct|travel", "how partial sums of visiting rows come home"},
       {"exchange", "auto", "auto|ring|resident",
        "where points of other ranks are: ring passes them on, resident keeps them; auto decides by memory"},
       {"threads", "0", "0 <= threads <= 4096",
        "threads per rank; 0: cores in the affinity mask divided by the ranks on this machine"},
+      {"share_devices", "false", "true|false", "several ranks may use one GPU, for tests; transport nccl may refuse"},
       {"seed", "1", ">= 0", "key of the counter-based random numbers (start vector, samples)"},
   }};
   return declarations;
@@ -148,6 +149,8 @@ void OperatorOptions::set(std::string_view name, std::string_view value) {
     exchange = choose<std::string>(name, value, {{"auto", "auto"}, {"ring", "ring"}, {"resident", "resident"}});
   else if (name == "threads")
     threads = get_threads(value);
+  else if (name == "share_devices")
+    share_devices = choose<bool>(name, value, {{"true", true}, {"false", false}});
   else if (name == "seed")
     seed = static_cast<std::uint64_t>(not_negative("-seed", value));
   else
@@ -165,6 +168,7 @@ std::string OperatorOptions::get(std::string_view name) const {
   if (name == "route") return route;
   if (name == "exchange") return exchange;
   if (name == "threads") return std::to_string(threads);
+  if (name == "share_devices") return share_devices ? "true" : "false";
   if (name == "seed") return std::to_string(seed);
   throw Error(detail::concatenate("option '", name, "' is unknown to the operator"));
 }

@@ -23,7 +23,16 @@ int ranks_alike(const std::string &place, const Communicator &communicator) {
 
 }  // namespace
 
-int ranks_on_this_machine(const Communicator &communicator) { return ranks_alike(host_name(), communicator); }
+RankOnMachine rank_on_machine(const Communicator &communicator) {
+  RankOnMachine here{host_name(), 0, 0};
+  const auto machines = communicator.gather(here.machine);
+  for (int r = 0; r < communicator.size(); ++r) {
+    if (machines[static_cast<std::size_t>(r)] != here.machine) continue;
+    if (r < communicator.rank()) ++here.rank;
+    ++here.ranks;
+  }
+  return here;
+}
 
 int choose_threads(int asked, const Communicator &communicator) {
   cpu_set_t mask;

@@ -1,6 +1,8 @@
 // How many threads a rank uses.
 #pragma once
 
+#include <string>
+
 #include "flashring/communicator.hpp"
 
 namespace flashring {
@@ -9,7 +11,13 @@ namespace flashring {
 /// same machine. At least 1. Collective.
 int choose_threads(int asked, const Communicator &communicator);
 
-/// Ranks of the communicator on the machine of this one. Collective.
-int ranks_on_this_machine(const Communicator &communicator);
+/// The ranks of the communicator on the machine of this one.
+struct RankOnMachine {
+  std::string machine;
+  int rank = 0;  ///< of this one, among them
+  int ranks = 1;
+};
+/// Collective.
+RankOnMachine rank_on_machine(const Communicator &communicator);
 
 }  // namespace flashring

@@ -52,7 +52,8 @@ KernelOperator::~KernelOperator() = default;
 
 void KernelOperator::make_summation(PointBlock points) {
   const RingOptions ring{options_.threads, options_.route == "travel" ? Route::travel : Route::direct};
-  const TilesOptions tiles{options_.backend, options_.transport, ring, options_.exchange == "resident"};
+  const TilesOptions tiles{options_.backend, options_.transport, ring, options_.share_devices,
+                           options_.exchange == "resident"};
   summation_ = make_tiles_summation(communicator_, tiles, options_.pair, std::move(points), mean_);
 }
 

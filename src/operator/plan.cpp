@@ -50,11 +50,21 @@ double visitors_bytes(const OperatorOptions &options, PointShape shape, int rank
   return (size.steps - 1) * visiting_bytes(backend, options, shape.features, size.tiles);
 }
 
+/// What a rank can have where the tiles of the backend are; ranks that share a GPU share its memory. Collective.
+MemoryRoom tile_room(const Communicator &communicator, const Backend &backend) {
+  if (backend.device == nullptr) return memory_room(communicator);
+  const std::string here = backend.device->identity();
+  const std::vector<std::string> all = communicator.gather(here);
+  const auto sharing = static_cast<double>(std::count(all.begin(), all.end(), here));
+  return {communicator.min(static_cast<double>(backend.device->room()) / sharing), "the GPU"};
+}
+
 }  // namespace
 
-double sum_of(const std::vector<MemoryPart> &parts) {
+double sum_of(const std::vector<MemoryPart> &parts, bool on_device) {
   double bytes = 0;
-  for (const MemoryPart &part : parts) bytes += part.bytes;
+  for (const MemoryPart &part : parts)
+    if (part.on_device == on_device) bytes += part.bytes;
   return bytes;
 }
 
@@ -62,8 +72,12 @@ ExchangeChoice choose_exchange(const Communicator &communicator, const OperatorO
   if (options.exchange != "auto") return {options.exchange, "as asked"};
   if (communicator.size() == 1) return {"ring", "on one rank no block moves"};
   double bytes = 0;
-  communicator.agree([&] { bytes = visitors_bytes(options, shape, communicator.size()); });
-  const double room = memory_room(communicator).bytes;
+  const Backend *backend = nullptr;
+  communicator.agree([&] {
+    backend = &find_backend(options.backend);
+    bytes = visitors_bytes(options, shape, communicator.size());
+  });
+  const double room = tile_room(communicator, *backend).bytes;
   const bool fits = 4 * bytes <= room;
   std::array<char, 128> text{};
   std::snprintf(text.data(), text.size(),
@@ -84,14 +98,24 @@ std::vector<MemoryPart> operator_memory(const OperatorOptions &options, PointSha
   const double beside = options.precision == Precision::fp64
                             ? 0
                             : payload_bytes(backend, options, shape.features, options.precision, size.tiles);
-  return {{"points in tiles", payload},
-          {"points in tiles of the working precision", beside},
-          {"points of other ranks", exchange == "resident"
-                                        ? visitors_bytes(options, shape, ranks)
-                                        : slots * visiting_bytes(backend, options, shape.features, size.tiles)},
-          {"columns and sums", 2 * column_numbers},
-          {"columns and sums on their way", moving},
-          {"weights, density, degree, scalings", size.rows * 5 * 8}};
+  const bool on_device = backend.device != nullptr;
+  std::vector<MemoryPart> parts{
+      {"points in tiles", payload, on_device},
+      {"points in tiles of the working precision", beside, on_device},
+      {"points of other ranks",
+       exchange == "resident" ? visitors_bytes(options, shape, ranks)
+                              : slots * visiting_bytes(backend, options, shape.features, size.tiles),
+       on_device},
+      {"columns and sums", 2 * column_numbers, on_device},
+      {"columns and sums on their way", moving, on_device},
+      {"weights, density, degree, scalings", size.rows * 5 * 8}};
+  if (!on_device) return parts;
+  parts.push_back({"vectors on their way to the GPU", 2 * size.rows * 8, true});
+  parts.push_back(
+      {"sums of a launch",
+       static_cast<double>(backend.scratch_bytes(tile_shape(options, shape.features, Precision::fp64, columns))),
+       true});
+  return parts;
 }
 
 std::vector<MemoryPart> input_memory(const OperatorOptions &options, PointShape shape, int ranks) {
@@ -120,26 +144,37 @@ PassTime measure_pass(const Communicator &communicator, const OperatorOptions &o
   return time;
 }
 
-double RunPlan::peak() const {
+double RunPlan::peak(bool on_device) const {
   double most = 0;
-  for (const PlanPhase &phase : phases) most = std::max(most, sum_of(phase.memory));
+  for (const PlanPhase &phase : phases) most = std::max(most, sum_of(phase.memory, on_device));
   return most;
 }
 
-void RunPlan::check_room() const {
-  const double needed = peak();
+namespace {
+
+void check_fits(const RunPlan &plan, double needed, const MemoryRoom &room, const char *what) {
   if (needed <= room.bytes) return;
-  const auto fitting = static_cast<std::int64_t>(std::floor(static_cast<double>(shape.rows) * room.bytes / needed));
-  const auto more = static_cast<std::int64_t>(std::ceil(ranks * std::min(1e9, needed / std::max(1.0, room.bytes))));
+  const auto rows = static_cast<double>(plan.shape.rows);
+  const auto fitting = static_cast<std::int64_t>(std::floor(rows * room.bytes / needed));
+  const auto more =
+      static_cast<std::int64_t>(std::ceil(plan.ranks * std::min(1e9, needed / std::max(1.0, room.bytes))));
   std::array<char, 160> text{};
-  std::snprintf(text.data(), text.size(), "this run needs %.0f MB per rank and %.0f MB are free (limit: %s)",
-                1e-6 * needed, 1e-6 * room.bytes, room.limit.c_str());
+  std::snprintf(text.data(), text.size(), "this run needs %.0f MB per %s and %.0f MB are free (limit: %s)",
+                1e-6 * needed, what, 1e-6 * room.bytes, room.limit.c_str());
   // Resident points do not get fewer with more ranks.
-  const std::string remedy = exchange.exchange == "resident"
-                                 ? std::string("-exchange ring needs less")
-                                 : detail::concatenate("all of them on ", more, " ranks with as much memory each");
-  throw Error(
-      detail::concatenate(text.data(), "; about ", fitting, " of the ", shape.rows, " points would fit, or ", remedy));
+  const std::string remedy =
+      plan.exchange.exchange == "resident"
+          ? std::string("-exchange ring needs less")
+          : detail::concatenate("all of them on ", more, " ", what, "s with as much memory each");
+  throw Error(detail::concatenate(text.data(), "; about ", fitting, " of the ", plan.shape.rows,
+                                  " points would fit, or ", remedy));
+}
+
+}  // namespace
+
+void RunPlan::check_room() const {
+  check_fits(*this, peak(), room, "rank");
+  if (uses_device) check_fits(*this, peak(true), device_room, "GPU");
 }
 
 RunPlan start_plan(const Communicator &communicator, const OperatorOptions &options, PointShape shape) {
@@ -147,10 +182,13 @@ RunPlan start_plan(const Communicator &communicator, const OperatorOptions &opti
   plan.shape = shape;
   plan.ranks = communicator.size();
   plan.threads = choose_threads(options.threads, communicator);
-  communicator.agree([&] { find_backend(options.backend); });
+  const Backend *backend = nullptr;
+  communicator.agree([&] { backend = &find_backend(options.backend); });
+  plan.uses_device = backend->device != nullptr;
   plan.exchange = choose_exchange(communicator, options, shape);
   plan.started_bytes = communicator.max(resident_bytes());
   plan.room = memory_room(communicator);
+  if (plan.uses_device) plan.device_room = tile_room(communicator, *backend);
   return plan;
 }
 

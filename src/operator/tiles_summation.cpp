@@ -3,6 +3,7 @@
 #include <map>
 
 #include "flashring/check.hpp"
+#include "flashring/devices.hpp"
 #include "flashring/summation.hpp"
 #include "tile/calibrate.hpp"
 
@@ -10,7 +11,7 @@ namespace flashring {
 namespace {
 
 /// The backend, which must be the same on every rank: blocks travel in its layout.
-const Backend &common_backend(const Communicator &communicator, const std::string &name) {
+const Backend &common_backend(const Communicator &communicator, const std::string &name, bool share_devices) {
   const Backend *backend = nullptr;
   communicator.agree([&] { backend = &find_backend(name); });
   const std::vector<std::string> names = communicator.gather(std::string(backend->name));
@@ -19,6 +20,7 @@ const Backend &common_backend(const Communicator &communicator, const std::strin
       FLASHRING_CHECK(names[r] == names[0], "-backend ", name, " is ", names[0], " on rank 0 and ", names[r],
                       " on rank ", r, "; machines differ, name one backend that all have");
   });
+  if (backend->device != nullptr && !share_devices) check_devices(communicator, *backend->device);
   return *backend;
 }
 
@@ -34,7 +36,7 @@ class TilesSummation final : public Summation {
   TilesSummation(const Communicator &communicator, const TilesOptions &options, const PairFunction &pair,
                  PointBlock &&points, std::span<const double> mean)
       : communicator_(communicator),
-        backend_(common_backend(communicator, options.backend)),
+        backend_(common_backend(communicator, options.backend, options.share_devices)),
         transport_(common_transport(communicator, options.transport, backend_.device)),
         ring_(communicator, *transport_, backend_, options.ring),
         threads_(std::max(1, options.ring.threads)),

@@ -5,6 +5,7 @@
 #include <slepcsys.h>
 
 #include "flashring/check.hpp"
+#include "flashring/devices.hpp"
 #include "flashring/petsc_mat.hpp"
 #include "flashring/tile.hpp"
 #include "flashring/transport.hpp"
@@ -63,7 +64,7 @@ std::string build_description() {
   for (const std::string &line :
        {version_line(), petsc_line(), mpi_line(), hdf5_line(),
         std::string("compiler ") + FLASHRING_COMPILER + ", build type " + FLASHRING_BUILD_TYPE, backends_line(),
-        transports_line()})
+        transports_line(), device_text()})
     text += line + "\n";
   return text;
 }

@@ -30,9 +30,8 @@ struct Visitor {
 };
 
 struct Slot {
-  explicit Slot(const Device *device) : payload(device), scalars(device), columns(device), tiles(device) {}
+  explicit Slot(const Device *device) : payload(device), scalars(device), columns(device) {}
   AlignedBuffer payload, scalars, columns;
-  AlignedBuffer tiles;  // on a device alone
 };
 
 }  // namespace
@@ -67,12 +66,18 @@ struct Ring::Pass {
   PassReport report;
   std::unique_ptr<Exchange> block_exchange;
   std::unique_ptr<Exchange> state_exchange;
-  std::vector<Visit> visits;  // those whose tiles are on their way to a device
 
   int rank() const { return ring.communicator_.rank(); }
   int ranks() const { return ring.communicator_.size(); }
   std::size_t tiles_of(int owner) const {
     return static_cast<std::size_t>(count_tiles(sources.partition(), owner, sources.tile_rows()));
+  }
+  /// Of the rank that has most.
+  static std::size_t most_tiles(const TileBlock &block) {
+    std::int64_t most = 0;
+    for (int r = 0; r < block.partition().ranks(); ++r)
+      most = std::max(most, count_tiles(block.partition(), r, block.tile_rows()));
+    return static_cast<std::size_t>(most);
   }
   std::size_t state_bytes() const { return flashring::state_bytes(ring.backend_, shape); }
   std::size_t payload_bytes() const { return ring.backend_.payload_bytes(shape); }
@@ -137,19 +142,9 @@ struct Ring::Pass {
     return {points, slot.scalars.data(), slot.columns.data()};
   }
 
-  /// The tiles of a visit where the backend reads them. On a device the list of the host must stay: it is in `visits`.
-  const TileInfo *upload_tiles(const Visit &visit, AlignedBuffer &buffer) {
-    const std::vector<TileInfo> &tiles = visit.pairs.visiting();
-    if (ring.backend_.device == nullptr) return tiles.data();
-    visits.push_back(visit);
-    const std::span<const std::byte> list = std::as_bytes(std::span(tiles));
-    buffer.resize(list.size());
-    if (!list.empty()) ring.backend_.device->upload(buffer.data(), list.data(), list.size());
-    return reinterpret_cast<const TileInfo *>(buffer.data());
-  }
-
-  void sweep(const Visit &visit, int step, const Visitor &visitor, std::byte *state) {
-    const TileInfo *tiles = upload_tiles(visit, ring.buffers_->slots[step % 2].tiles);
+  void sweep(const Visit &visit, const Visitor &visitor, std::byte *state) {
+    const bool on_device = ring.backend_.device != nullptr;
+    const TileInfo *tiles = on_device ? sources.tile_list(visit.owner) : visit.pairs.visiting().data();
     const SweepWork work{shape,
                          own.side(has_own(sides)),
                          {tiles, visitor.payload, nullptr, visitor.scalars, visitor.columns, state},
@@ -178,6 +173,30 @@ struct Ring::Pass {
     state_exchange = start({&send, 1}, {&receive, 1});
   }
 
+  /// Every buffer with what this pass will ask of it, on any rank: a rank that has no room says so before the others
+  /// wait for its messages, and nothing is allocated while a device works.
+  void reserve(int steps) {
+    const std::size_t coming = most_tiles(sources);
+    Buffers &buffers = *ring.buffers_;
+    std::vector<std::pair<AlignedBuffer *, std::size_t>> wanted;
+    if (has_own(sides)) wanted.emplace_back(&own.state(), most_tiles(own) * state_bytes());
+    if (has_visiting(sides)) wanted.emplace_back(&sources.state(), coming * state_bytes());
+    for (int n = 0; n < std::min(2, steps - 1); ++n) {
+      Slot &slot = buffers.slots[n];
+      wanted.emplace_back(&slot.payload, sources.resident().empty() ? coming * payload_bytes() : 0);
+      wanted.emplace_back(&slot.scalars, coming * scalar_bytes());
+      wanted.emplace_back(&slot.columns, coming * column_block_bytes());
+      if (has_visiting(sides)) wanted.emplace_back(&buffers.partial[(n + 1) % 2], coming * state_bytes());
+    }
+    if (has_visiting(sides) && steps > 1) wanted.emplace_back(&buffers.arriving, coming * state_bytes());
+    const auto lacks = [](const auto &w) { return w.first->capacity() < w.second; };
+    if (std::none_of(wanted.begin(), wanted.end(), lacks) && !buffers.sweep.lacks(shape)) return;  // on no rank
+    ring.communicator_.agree([&] {
+      for (const auto &[buffer, bytes] : wanted) buffer->resize(bytes);
+      buffers.sweep.reserve(shape);
+    });
+  }
+
   void run() {
     const bool square = &own == &sources && sides == Sides::both;
     const Schedule schedule{own.partition(), sources.partition(),
@@ -185,6 +204,7 @@ struct Ring::Pass {
                             sides,           square,
                             shape.mask,      tiles_of_group(ring.backend_.payload_bytes(shape))};
     const int steps = schedule.steps();
+    reserve(steps);
     if (has_own(sides)) reset(own.state(), own.tiles().size());
     if (has_visiting(sides) && !square) reset(sources.state(), sources.tiles().size());
     Visitor here{sources.payload().data(), sources.pass_scalars().data(), sources.columns().data()};
@@ -199,7 +219,7 @@ struct Ring::Pass {
         reset(partial, visit.pairs.visiting().size());
         state = partial.data();
       }
-      sweep(visit, step, here, state);
+      sweep(visit, here, state);
       wait(block_exchange);
       if (has_visiting(sides) && step > 0) route_state(step, steps, visit.owner, partial);
       here = next;
@@ -252,7 +272,7 @@ PassReport Ring::run(const TileShape &shape, Sides sides, TileBlock &own, TileBl
   FLASHRING_REQUIRE(sources.resident().empty() || (&own == &sources && sides == Sides::both),
                     "resident payloads serve square passes");
   const double before = now();
-  Pass pass{*this, shape, sides, own, sources, {}, nullptr, nullptr, {}};
+  Pass pass{*this, shape, sides, own, sources, {}, nullptr, nullptr};
   try {
     pass.run();
   } catch (...) {

@@ -55,9 +55,10 @@ void AlignedBuffer::resize(std::size_t bytes) {
   if (bytes > capacity_) {
     clear();
     data_ = {allocate(device_, bytes), detail::FreeAligned{device_, bytes}};
-    FLASHRING_CHECK(data_ != nullptr, "out of ", device_ == nullptr ? "" : "device ", "memory: ", bytes,
-                    " bytes for tiles and their sums cannot be had; use more ranks, -exchange ring or fewer columns, "
-                    "and see what -dry_run says");
+    FLASHRING_CHECK(data_ != nullptr, "out of memory", device_ == nullptr ? "" : " of the GPU", ": ", bytes,
+                    " bytes for tiles and their sums cannot be had",
+                    device_ == nullptr ? "" : detail::concatenate(", ", device_->room(), " are free"),
+                    "; use more ranks, -exchange ring or fewer columns, and see what -dry_run says");
     capacity_ = bytes;
   }
   size_ = bytes;

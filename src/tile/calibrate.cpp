@@ -19,8 +19,10 @@ constexpr int most_features = 128;
 
 double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
-/// Enough tiles for every thread, and no more than a sweep of some milliseconds takes: 1e8 operations a thread.
+/// Enough tiles for every thread, and no more than a sweep of some milliseconds takes: 1e8 operations a thread. A
+/// device is filled twice.
 int tiles_to_sweep(const Backend &backend, const TileShape &shape, int threads) {
+  if (backend.device != nullptr) return 2 * backend.device->tiles_at_once;
   const double rows = backend.tile_rows;
   const double operations = rows * rows * backend.cost(shape, Sides::both).flops();
   int tiles = 8 * threads;

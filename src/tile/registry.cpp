@@ -1,8 +1,10 @@
 // The list of backends, in the order in which "auto" falls back: the last one that runs here is the fastest.
+#include <algorithm>
 #include <iterator>
 
 #include "base/parse.hpp"
 #include "flashring/check.hpp"
+#include "flashring/devices.hpp"
 #include "flashring/tile.hpp"
 
 #define FLASHRING_BACKEND(name)             \
@@ -38,15 +40,30 @@ std::vector<std::string> backend_names() {
   return names;
 }
 
+std::vector<std::string> device_backend_names() {
+  return {
+#define FLASHRING_DEVICE_BACKEND(name) #name,
+#include "flashring/device_backend_list.inc"
+#undef FLASHRING_DEVICE_BACKEND
+  };
+}
+
 const Backend &find_backend(std::string_view name) {
   const std::size_t colon = name.find(':');
+  const std::string_view word = name.substr(0, colon);
   const std::string ceiling(colon == std::string_view::npos ? std::string_view() : name.substr(colon + 1));
+  const std::vector<std::string> of_devices = device_backend_names();
+  const auto on_device = [&](std::string_view entry) {
+    return std::find(of_devices.begin(), of_devices.end(), entry) != of_devices.end();
+  };
   const Backend *found = nullptr;
   // From the last on: "auto" opens no backend that it does not take, since opening may ask the system for something.
   for (std::size_t e = std::size(entries); e-- > 0 && found == nullptr;)
-    if (name == "auto" || name.substr(0, colon) == entries[e].name) found = entries[e].open(ceiling.c_str());
-  FLASHRING_CHECK(found != nullptr, "-backend: '", name, "' is unknown or cannot run on this machine; known here are ",
-                  "auto, ", join(backend_names()));
+    if (word == "auto" || word == entries[e].name || (word == "cuda" && on_device(entries[e].name)))
+      found = entries[e].open(ceiling.c_str());
+  const std::string lacking = word == "cuda" || on_device(word) ? " (" + device_text() + ")" : "";
+  FLASHRING_CHECK(found != nullptr, "-backend: '", name, "' is unknown or cannot run on this machine", lacking,
+                  "; known here are auto, ", join(backend_names()));
   return *found;
 }
 

@@ -138,15 +138,22 @@ double Sweep::queue(const SweepWork &work) {
   const auto visiting = static_cast<std::int32_t>(work.pairs.visiting().size());
   if (own == 0 || visiting == 0) return 0;
   AlignedBuffer &scratch = workers_.front()->scratch;
-  scratch.resize(backend_.scratch_bytes(work.shape));
   backend_.device->evaluate({work.shape, work.own, work.visiting, own, visiting, work.pairs.pattern(),
                              work.pairs.sides(), nullptr, scratch.data()});
   return work.pairs.point_pairs();
 }
 
+bool Sweep::lacks(const TileShape &shape) const {
+  return workers_.front()->scratch.capacity() < backend_.scratch_bytes(shape);
+}
+
+void Sweep::reserve(const TileShape &shape) {
+  for (const auto &worker : workers_) worker->scratch.resize(backend_.scratch_bytes(shape));
+}
+
 double Sweep::run(const SweepWork &work, const std::function<void()> &poll) {
+  if (lacks(work.shape)) reserve(work.shape);
   if (backend_.device != nullptr) return queue(work);
-  for (const auto &worker : workers_) worker->scratch.resize(backend_.scratch_bytes(work.shape));
   Tickets tickets(work, threads_);
   // What `poll` throws waits for the end: pairs that were handed out must be done, and nothing may leave a parallel
   // region.

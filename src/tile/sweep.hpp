@@ -27,6 +27,10 @@ class Sweep {
   Sweep(const Backend &backend, int threads);
   ~Sweep();
 
+  /// Whether `reserve` would allocate: the same on every rank that asked for the same shapes.
+  bool lacks(const TileShape &shape) const;
+  /// Memory that work of this shape takes beside its arrays. Throws Error where there is none.
+  void reserve(const TileShape &shape);
   /// `poll` is called between tiles by the calling thread (never on a device); what it throws comes out when all pairs
   /// are done. Returns the pairs of points evaluated.
   double run(const SweepWork &work, const std::function<void()> &poll);

@@ -39,6 +39,7 @@ TileBlock::TileBlock(const Backend &backend, const RowPartition &partition, int 
       partition_(partition),
       local_rows_(partition.local_rows(rank)),
       tiles_(make_tiles(partition, rank, backend.tile_rows)),
+      rank_(rank),
       device_tiles_(backend.device),
       offsets_(backend.device),
       numbers_(backend.device),
@@ -48,7 +49,13 @@ TileBlock::TileBlock(const Backend &backend, const RowPartition &partition, int 
       pass_scalars_(backend.device),
       columns_(backend.device),
       state_(backend.device) {
-  if (backend.device == nullptr || tiles_.empty()) return;
+  if (backend.device == nullptr || partition.rows() == 0) return;
+  std::vector<TileInfo> all;
+  for (int r = 0; r < partition.ranks(); ++r) {
+    device_first_.push_back(all.size());
+    const std::vector<TileInfo> theirs = make_tiles(partition, r, backend.tile_rows);
+    all.insert(all.end(), theirs.begin(), theirs.end());
+  }
   std::vector<std::int64_t> offsets;
   for_each_tile(tiles_, [&](std::size_t /*t*/, std::int64_t local) { offsets.push_back(local); });
   offsets.push_back(local_rows_);
@@ -56,7 +63,7 @@ TileBlock::TileBlock(const Backend &backend, const RowPartition &partition, int 
     buffer.resize(bytes.size());
     backend.device->upload(buffer.data(), bytes.data(), bytes.size());
   };
-  send(std::as_bytes(std::span<const TileInfo>(tiles_)), device_tiles_);
+  send(std::as_bytes(std::span<const TileInfo>(all)), device_tiles_);
   send(std::as_bytes(std::span<const std::int64_t>(offsets)), offsets_);
   wait_for(backend.device);
 }
@@ -125,10 +132,16 @@ void TileBlock::set_precision(const TileShape &shape) {
   precision_ = shape.precision;
 }
 
+const TileInfo *TileBlock::tile_list(int rank) const {
+  if (backend_->device != nullptr)
+    return reinterpret_cast<const TileInfo *>(device_tiles_.data()) + device_first_[static_cast<std::size_t>(rank)];
+  FLASHRING_REQUIRE(rank == rank_, "tiles of rank ", rank, " asked of rank ", rank_);
+  return tiles_.data();
+}
+
 TileSide TileBlock::side(bool receives) {
-  const TileInfo *tiles =
-      backend_->device == nullptr ? tiles_.data() : reinterpret_cast<const TileInfo *>(device_tiles_.data());
-  return {tiles, payload().data(), nullptr, pass_scalars_.data(), columns_.data(), receives ? state_.data() : nullptr};
+  return {tile_list(rank_),     payload().data(), nullptr,
+          pass_scalars_.data(), columns_.data(),  receives ? state_.data() : nullptr};
 }
 
 const double *TileBlock::upload(const double *values, AlignedBuffer &buffer) {

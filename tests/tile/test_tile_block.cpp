@@ -65,7 +65,7 @@ TEST(TileBlock, APrecisionWithoutRoomLeavesTheOther) {
     block.set_precision(shape_in(Precision::fp32));
     ADD_FAILURE() << "no error";
   } catch (const Error &error) {
-    EXPECT_NE(std::string(error.what()).find("out of device memory"), std::string::npos) << error.what();
+    EXPECT_NE(std::string(error.what()).find("out of memory of the GPU"), std::string::npos) << error.what();
   }
   EXPECT_EQ(block.precision(), Precision::fp64);
   EXPECT_EQ(payload_of(block), wide);

@@ -1,0 +1,44 @@
+// The GPUs of a machine, and which one a process uses. Programs choose, before the first operator; the library takes
+// the one that is current.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "flashring/communicator.hpp"
+#include "flashring/tile.hpp"
+
+namespace flashring {
+
+/// A GPU as CUDA shows it to this process, after CUDA_VISIBLE_DEVICES.
+struct DeviceInfo {
+  int number = 0;
+  std::string name;
+  int capability = 0;  ///< compute capability, 10 major + minor
+  std::size_t bytes = 0;
+};
+
+/// Empty where there is none: why_no_device() says the reason.
+std::vector<DeviceInfo> list_devices();
+
+/// Why no GPU can be used, as part of a sentence: "this build has no CUDA", "no GPU driver is installed", "the driver
+/// is older than CUDA 13.0 of this build". Empty where one can.
+std::string why_no_device();
+
+/// GPU `number` becomes the current one of the calling thread. For programs, before the first operator. Throws Error.
+void use_device(int number);
+
+/// For programs with one rank for each GPU: where a backend of that name would run on GPUs (auto: where there are any),
+/// this rank uses the one whose number is that of the ranks before it on this machine. `share`: more ranks than GPUs
+/// take them in turn; otherwise they are an Error on every rank. Collective.
+void use_device_of_rank(const Communicator &communicator, std::string_view backend, bool share);
+
+/// What why_no_device() and list_devices() say, as part of a sentence.
+std::string device_text();
+
+/// Throws Error on every rank where two ranks use one GPU. Collective.
+void check_devices(const Communicator &communicator, const Device &device);
+
+}  // namespace flashring

@@ -1,0 +1,57 @@
+#include "flashring/devices.hpp"
+
+#include <algorithm>
+
+#include "base/threads.hpp"
+#include "flashring/check.hpp"
+
+namespace flashring {
+
+namespace {
+
+bool wants_device(std::string_view backend) {
+  const std::string_view name = backend.substr(0, backend.find(':'));
+  if (name == "auto") return !list_devices().empty();
+  const std::vector<std::string> names = device_backend_names();
+  return name == "cuda" || std::find(names.begin(), names.end(), name) != names.end();
+}
+
+}  // namespace
+
+std::string device_text() {
+  const std::string reason = why_no_device();
+  if (!reason.empty()) return reason;
+  std::string text = "GPUs here:";
+  for (const DeviceInfo &device : list_devices())
+    text += detail::concatenate(" ", device.name, " of compute capability ", device.capability / 10, ".",
+                                device.capability % 10);
+  return text;
+}
+
+void use_device_of_rank(const Communicator &communicator, std::string_view backend, bool share) {
+  if (communicator.max(wants_device(backend) ? 1.0 : 0.0) == 0) return;
+  const RankOnMachine here = rank_on_machine(communicator);
+  communicator.agree([&] {
+    const auto devices = static_cast<int>(list_devices().size());
+    FLASHRING_CHECK(devices > 0, "-backend ", backend, ": no GPU can be used: ", why_no_device(),
+                    "; -backend simd runs on the processor");
+    FLASHRING_CHECK(share || here.ranks <= devices, here.ranks, " ranks on machine ", here.machine, ", which has ",
+                    devices,
+                    " GPUs; start one rank for each GPU (mpirun -n), say -share_devices true to let ranks "
+                    "share them, or -backend simd");
+    use_device(here.rank % devices);
+  });
+}
+
+void check_devices(const Communicator &communicator, const Device &device) {
+  const std::vector<std::string> names = communicator.gather(std::string(device.identity()));
+  communicator.agree([&] {
+    for (std::size_t b = 0; b < names.size(); ++b)
+      for (std::size_t a = 0; a < b; ++a)
+        FLASHRING_CHECK(names[a] != names[b], "ranks ", a, " and ", b, " use one GPU (", names[a],
+                        "); let each rank make another one current before its first matrix (CUDA_VISIBLE_DEVICES or "
+                        "cudaSetDevice), or say -share_devices true");
+  });
+}
+
+}  // namespace flashring
