@@ -104,7 +104,7 @@ BenchLine bench_tile(const Communicator &communicator, const DriverOptions &opti
   Bench bench(communicator, options, settings, op.options());
   TileBlock block(bench.backend, bench.shape, points, op.mean());
   const Vectors vectors(communicator, settings);
-  block.set_columns(vectors.x.data(), vectors.rows, vectors.columns, {});
+  block.set_columns({vectors.x.data(), vectors.rows, vectors.columns});
   if (row_rule(settings.row).scalars > 0)  // log weights
     block.set_pass_scalars(std::vector<double>(static_cast<std::size_t>(vectors.rows), 0.0), -INFINITY);
   const std::unique_ptr<Transport> transport = make_transport("self", communicator);

@@ -322,6 +322,7 @@ Report make_report(const Communicator &communicator, const DriverOptions &option
   report.pairs_per_second = n * n * static_cast<double>(counters.passes) / seconds;
   report.evaluated_pairs_per_second = communicator.sum(counters.ring.pairs) / seconds;
   report.ring_wait_fraction = communicator.max(counters.ring.wait_seconds) / seconds;
+  report.device_copy_bytes = communicator.sum(counters.ring.bytes_copied);
   report.peak_bytes_per_rank = peak_bytes(communicator);
   return report;
 }

@@ -48,7 +48,9 @@ class KernelOperator {
 
   /// Y = op(X): x (local_rows, columns) with leading dimension ldx, y likewise. Any number of columns, cut into passes
   /// of at most 64. Collective.
-  void apply(const double *x, std::int64_t ldx, double *y, std::int64_t ldy, int columns, bool transpose = false);
+  /// `on_device`: x and y are in the memory of the backend's device.
+  void apply(const double *x, std::int64_t ldx, double *y, std::int64_t ldy, int columns, bool transpose = false,
+             bool on_device = false);
   /// The same in fp64 whatever the working precision: residuals.
   void apply_fp64(const double *x, std::int64_t ldx, double *y, std::int64_t ldy, int columns);
   /// Diagonal entries of op, (local_rows). No pass beyond set-up.
@@ -92,8 +94,7 @@ class KernelOperator {
   double measure_of(std::size_t row) const { return weighted_ ? measure_[row] : 1; }
   void set_up();
   void apply_scaled(const SumRequest &request);
-  void apply_form(const double *x, std::int64_t ldx, double *y, std::int64_t ldy, int columns, bool transpose,
-                  Precision precision);
+  void apply_form(SumRequest request, bool transpose);
   std::vector<double> pass_of_one_column(std::span<const double> x);
   std::span<const double> right_scale() const { return options_.form == Form::markov ? right_ : left_; }
 
@@ -109,6 +110,7 @@ class KernelOperator {
   std::vector<double> left_, right_;               // (local_rows), right_ empty where it is left_
   double log_shift_ = 0;
   bool ready_ = false;
+  std::uint64_t scaling_ = 0;  // counts set-ups
   bool weighted_ = false;
   std::string exchange_reason_;
   std::function<bool()> stop_;

@@ -40,6 +40,7 @@ struct Report {
   double pairs_per_second = 0;            ///< effective: N^2 per pass
   double evaluated_pairs_per_second = 0;  ///< pairs really computed
   double ring_wait_fraction = 0;
+  double device_copy_bytes = 0;  ///< of vectors, between host and GPU, of all ranks
   /// seconds_total without the writing: OutputFolder measures that of points and results, fills seconds_write, adds it.
   double seconds_read = 0, seconds_setup = 0, seconds_solve = 0, seconds_write = 0, seconds_total = 0;
   std::vector<double> peak_bytes_per_rank;  // (ranks)

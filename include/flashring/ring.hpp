@@ -31,8 +31,9 @@ struct RingOptions {
 struct PassReport {
   double pairs = 0;         ///< pairs of points evaluated
   double seconds = 0;       ///< wall time of the passes
-  double wait_seconds = 0;  ///< of which waiting for messages with nothing to compute
+  double wait_seconds = 0;  ///< of which the host waited for messages; 0 where the transport queues on a device
   double bytes_sent = 0;
+  double bytes_copied = 0;  ///< of vectors, between host and device
   PassReport &operator+=(const PassReport &other);
 };
 

@@ -1,6 +1,7 @@
 // Summation: y = K x by some way of summing. `tiles` evaluates every pair; other ways can stand beside it.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
@@ -18,8 +19,11 @@ struct SumRequest {
   std::int64_t ldy = 0;
   int columns = 1;  ///< 1 <= columns <= max_columns
   Precision precision = Precision::fp64;
-  std::span<const double> left;   // (local_rows)
-  std::span<const double> right;  // (local_rows)
+  std::span<const double> left = {};   // (local_rows)
+  std::span<const double> right = {};  // (local_rows)
+  /// Another number whenever left or right change: a device keeps them as long as it is the same. 0: it does not.
+  std::uint64_t scaling = 0;
+  bool on_device = false;  ///< x and y are in the memory of the backend's device
 };
 
 /// How the sum over j is taken; KernelOperator and solvers do not know which it is.

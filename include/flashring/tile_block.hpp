@@ -16,6 +16,17 @@ std::vector<TileInfo> make_tiles(const RowPartition &partition, int rank, int ti
 /// Their number, without making them.
 std::int64_t count_tiles(const RowPartition &partition, int rank, int tile_rows);
 
+/// Numbers of rows, (local_rows, count) column-major in user order. Row i is multiplied by scale[i] on the way.
+template <class T>
+struct Columns {
+  T *values = nullptr;
+  std::int64_t ld = 0;  ///< leading dimension, at least local_rows
+  int count = 1;
+  std::span<const double> scale = {};  ///< (local_rows) of the host, or empty
+  std::uint64_t scaling = 0;           ///< another number for another scale, so that a device keeps it; 0: it does not
+  bool on_device = false;              ///< values are in the memory of the backend's device
+};
+
 /// The arrays of tile.hpp for the rows of one rank. The points live here, once: as they were packed. Where that is fp64
 /// another precision is packed from there, and given up when it is no longer used.
 class TileBlock {
@@ -38,14 +49,13 @@ class TileBlock {
   const Backend &backend() const { return *backend_; }
   Precision precision() const { return precision_; }
 
-  /// Columns from (local_rows, c) column-major with leading dimension ld >= local_rows, row i multiplied by scale[i]
-  /// (local_rows) unless that is empty.
-  void set_columns(const double *x, std::int64_t ld, int columns, std::span<const double> scale);
+  void set_columns(const Columns<const double> &x);
   /// Per-pass scalars (local_rows); the padding becomes `padding` (minus infinity for log weights).
   void set_pass_scalars(std::span<const double> values, double padding);
-  /// State back in user order: out is (local_rows, outputs) column-major with leading dimension ld, row i multiplied by
-  /// scale[i] (local_rows) unless that is empty.
-  void finish(RowKind row, int columns, double *out, std::int64_t ld, std::span<const double> scale = {});
+  /// The answers of the row rule, from states of so many columns.
+  void finish(RowKind row, int columns, const Columns<double> &out);
+  /// Bytes of columns and answers that have gone between host and device.
+  std::uint64_t bytes_copied() const { return bytes_copied_; }
 
   /// The tiles of a rank of the partition where the backend reads them; on hosts those of this rank alone are there.
   const TileInfo *tile_list(int rank) const;
@@ -64,14 +74,23 @@ class TileBlock {
   template <class Done>
   void pack(const TileShape &shape, const PointBlock &points, std::span<const double> mean, Done done);
   template <class T>
-  void fill_columns(const double *x, std::int64_t ld, int columns, std::span<const double> scale);
+  void fill_columns(const Columns<const double> &x);
   template <class T>
   void fill_pass_scalars(std::span<const double> values, double padding);
-  void take_answers(const TileShape &shape, int outputs, double *out, std::int64_t ld, std::span<const double> scale);
-  /// For calls of the device; the scale is on its way there.
-  RowMap row_map(std::span<const double> scale);
+  void place_columns(const Columns<const double> &x);
+  void take_answers(const TileShape &shape, const Columns<double> &out);
+  /// For calls of the device; the scale is there, or on its way.
+  RowMap row_map(std::span<const double> scale, std::uint64_t scaling);
   /// Of local_rows numbers, on their way to the device.
   const double *upload(const double *values, AlignedBuffer &buffer);
+
+  /// A scale that is on the device.
+  struct Scale {
+    explicit Scale(const Device *device = nullptr) : buffer(device) {}
+    const double *host = nullptr;
+    std::uint64_t scaling = 0;
+    AlignedBuffer buffer;  // (rows)
+  };
 
   const Backend *backend_ = nullptr;
   RowPartition partition_;
@@ -84,9 +103,11 @@ class TileBlock {
   std::vector<std::size_t> device_first_;  // (ranks) where a rank's begin
   AlignedBuffer offsets_;                  // (tiles + 1) rows before each tile, there
   AlignedBuffer numbers_;                  // (rows) one column on its way to or from there
-  AlignedBuffer scale_;                    // (rows) what columns are multiplied with, there
-  AlignedBuffer points_;                   // (tiles, payload_bytes)
-  AlignedBuffer other_;                    // (tiles, payload_bytes) in precision_, empty where that is packed_
+  Scale scales_[2];                        // those used last
+  int latest_scale_ = 0;
+  std::uint64_t bytes_copied_ = 0;
+  AlignedBuffer points_;  // (tiles, payload_bytes)
+  AlignedBuffer other_;   // (tiles, payload_bytes) in precision_, empty where that is packed_
   std::vector<AlignedBuffer> resident_;
   AlignedBuffer pass_scalars_;  // (tiles, n_p, T)
   AlignedBuffer columns_;       // (tiles, c, T)

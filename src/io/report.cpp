@@ -73,6 +73,7 @@ std::string report_json(const Results &results, const Report &report, const std:
   json["pairs_per_second"] = report.pairs_per_second;
   json["evaluated_pairs_per_second"] = report.evaluated_pairs_per_second;
   json["ring_wait_fraction"] = report.ring_wait_fraction;
+  json["device_copy_bytes"] = report.device_copy_bytes;
   json["seconds"] = seconds_of(report);
   json["peak_bytes_per_rank"] = bytes_of(report);
   json["eigenvalues"] = results.eigenvalues;

@@ -121,7 +121,7 @@ void KernelOperator::apply_scaled(const SumRequest &request) {
 
 std::vector<double> KernelOperator::pass_of_one_column(std::span<const double> x) {
   std::vector<double> y(static_cast<std::size_t>(local_rows()));
-  apply_scaled({x.data(), local_rows(), y.data(), local_rows(), 1, Precision::fp64, {}, {}});
+  apply_scaled({x.data(), local_rows(), y.data(), local_rows(), 1, Precision::fp64});
   ++counters_.calls;
   return y;
 }
@@ -148,6 +148,7 @@ void KernelOperator::set_up() {
   for (std::size_t i = 0; i < n; ++i)
     left_[i] = markov ? weight_[i] / degree_[i] : weight_[i] * std::sqrt(measure_of(i) / degree_[i]);
   if (markov) right_ = std::move(weighted);
+  ++scaling_;
   ready_ = true;
 }
 
@@ -166,8 +167,7 @@ std::span<const double> KernelOperator::degree() {
   return degree_;
 }
 
-void KernelOperator::apply_form(const double *x, std::int64_t ldx, double *y, std::int64_t ldy, int columns,
-                                bool transpose, Precision precision) {
+void KernelOperator::apply_form(SumRequest request, bool transpose) {
   ++counters_.calls;
   std::vector<double> unshift;
   if (options_.form != Form::kernel) {
@@ -182,19 +182,26 @@ void KernelOperator::apply_form(const double *x, std::int64_t ldx, double *y, st
     unshift.assign(static_cast<std::size_t>(local_rows()), std::exp(log_shift_));
   }
   const bool scaled = options_.form != Form::kernel;
-  const std::span<const double> left = scaled ? (transpose ? right_scale() : left_) : unshift;
-  const std::span<const double> right = scaled ? (transpose ? left_ : right_scale()) : std::span<const double>();
-  for (int c = 0; c < columns; c += max_columns)
-    apply_scaled({x + c * ldx, ldx, y + c * ldy, ldy, std::min(max_columns, columns - c), precision, left, right});
+  request.left = scaled ? (transpose ? right_scale() : left_) : unshift;
+  request.right = scaled ? (transpose ? left_ : right_scale()) : std::span<const double>();
+  request.scaling = scaled ? scaling_ : 0;
+  for (int all = request.columns; all > 0; all -= max_columns) {
+    request.columns = std::min(max_columns, all);
+    apply_scaled(request);
+    request.x += max_columns * request.ldx;
+    request.y += max_columns * request.ldy;
+  }
 }
 
-void KernelOperator::apply(const double *x, std::int64_t ldx, double *y, std::int64_t ldy, int columns,
-                           bool transpose) {
-  apply_form(x, ldx, y, ldy, columns, transpose, options_.precision);
+void KernelOperator::apply(const double *x, std::int64_t ldx, double *y, std::int64_t ldy, int columns, bool transpose,
+                           bool on_device) {
+  SumRequest request{x, ldx, y, ldy, columns, options_.precision};
+  request.on_device = on_device;
+  apply_form(request, transpose);
 }
 
 void KernelOperator::apply_fp64(const double *x, std::int64_t ldx, double *y, std::int64_t ldy, int columns) {
-  apply_form(x, ldx, y, ldy, columns, false, Precision::fp64);
+  apply_form({x, ldx, y, ldy, columns, Precision::fp64}, false);
 }
 
 void KernelOperator::diagonal(std::span<double> out) {

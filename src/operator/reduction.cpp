@@ -43,14 +43,14 @@ LogSumExpResult log_sum_exp(const Communicator &communicator, Transport &transpo
   const std::vector<double> no_weights(static_cast<std::size_t>(sources.local_rows()), 0.0);
   visiting.set_pass_scalars(request.log_weights.empty() ? std::span<const double>(no_weights) : request.log_weights,
                             -std::numeric_limits<double>::infinity());
-  visiting.set_columns(request.values.data(), sources.local_rows(), request.columns, {});
+  visiting.set_columns({request.values.data(), sources.local_rows(), request.columns});
   Ring ring(communicator, transport, backend, options);
 
   LogSumExpResult result;
   result.report = ring.run(shape, Sides::own, own, visiting);
   const auto rows = static_cast<std::size_t>(queries.local_rows());
   std::vector<double> out(rows * static_cast<std::size_t>(1 + request.columns));  // (rows, 1 + c)
-  own.finish(RowKind::logsumexp, request.columns, out.data(), queries.local_rows());
+  own.finish(RowKind::logsumexp, request.columns, {out.data(), queries.local_rows(), request.columns + 1});
   result.lse.assign(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(rows));
   result.values.assign(out.begin() + static_cast<std::ptrdiff_t>(rows), out.end());
   return result;

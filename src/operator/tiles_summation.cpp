@@ -52,9 +52,12 @@ class TilesSummation final : public Summation {
   PassReport apply(const SumRequest &request) override {
     FLASHRING_REQUIRE(request.columns >= 1 && request.columns <= max_columns, request.columns, " columns");
     set_precision(request.precision);
-    block_.set_columns(request.x, request.ldx, request.columns, request.right);
-    const PassReport report = ring_.run(shape(request.precision, request.columns), Sides::both, block_, block_);
-    block_.finish(RowKind::sum, request.columns, request.y, request.ldy, request.left);
+    const std::uint64_t before = block_.bytes_copied();
+    block_.set_columns({request.x, request.ldx, request.columns, request.right, request.scaling, request.on_device});
+    PassReport report = ring_.run(shape(request.precision, request.columns), Sides::both, block_, block_);
+    block_.finish(RowKind::sum, request.columns,
+                  {request.y, request.ldy, request.columns, request.left, request.scaling, request.on_device});
+    report.bytes_copied = static_cast<double>(block_.bytes_copied() - before);
     return report;
   }
 

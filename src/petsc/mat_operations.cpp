@@ -1,4 +1,5 @@
 // Operations of the matrix type: products, diagonal, scale and shift, duplicate, view.
+#include <petscdevice.h>
 #include <petscmat.h>
 
 #include <sstream>
@@ -11,15 +12,15 @@ namespace flashring {
 namespace {
 
 PetscErrorCode guarded_apply(Mat A, KernelOperator &op, const double *x, PetscInt ldx, double *y, PetscInt ldy,
-                             int columns, bool transpose) {
+                             int columns, bool transpose, bool on_device) {
   PetscFunctionBegin;
-  FLASHRING_GUARD(PetscObjectComm((PetscObject)A), op.apply(x, ldx, y, ldy, columns, transpose));
+  FLASHRING_GUARD(PetscObjectComm((PetscObject)A), op.apply(x, ldx, y, ldy, columns, transpose, on_device));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/// y = scale op(x) + shift x for a block of columns, with its log event and flops.
+/// y = scale op(x) + shift x for a block of columns, with its log event and flops; y = op(x) on a device.
 PetscErrorCode apply(Mat A, const PetscScalar *x, PetscInt ldx, PetscScalar *y, PetscInt ldy, PetscInt columns,
-                     bool transpose) {
+                     bool transpose, bool on_device = false) {
   MatContext *context = nullptr;
   PetscFunctionBegin;
   PetscCall(mat_context(A, &context));
@@ -28,14 +29,14 @@ PetscErrorCode apply(Mat A, const PetscScalar *x, PetscInt ldx, PetscScalar *y, 
   PetscCall(PetscLogEventBegin(pass_event(), A, 0, 0, 0));
   const double pairs_before = op.counters().ring.pairs;
   PetscCall(PetscLogEventBegin(pairs_event(), A, 0, 0, 0));
-  const PetscErrorCode code = guarded_apply(A, op, x, ldx, y, ldy, static_cast<int>(columns), transpose);
+  const PetscErrorCode code = guarded_apply(A, op, x, ldx, y, ldy, static_cast<int>(columns), transpose, on_device);
   const double pairs = op.counters().ring.pairs - pairs_before;
   PetscCall(PetscLogFlops(pairs));
   PetscCall(PetscLogEventEnd(pairs_event(), A, 0, 0, 0));
   if (code != PETSC_SUCCESS) PetscCall(PetscLogEventEnd(pass_event(), A, 0, 0, 0));
   PetscCall(code);
   const std::int64_t rows = op.local_rows();
-  if (context->scale != 1 || context->shift != 0)
+  if (!on_device && (context->scale != 1 || context->shift != 0))
     for (std::int64_t c = 0; c < columns; ++c)
       for (std::int64_t i = 0; i < rows; ++i)
         y[c * ldy + i] = context->scale * y[c * ldy + i] + context->shift * x[c * ldx + i];
@@ -47,11 +48,45 @@ PetscErrorCode apply(Mat A, const PetscScalar *x, PetscInt ldx, PetscScalar *y, 
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+/// Vectors that lie in the memory of the GPU that the tiles are in are used there; `done` says whether they do.
+PetscErrorCode mult_on_device(Mat A, Vec x, Vec y, bool transpose, bool *done) {
+  const PetscScalar *in = nullptr;
+  PetscScalar *out = nullptr;
+  PetscMemType in_place = PETSC_MEMTYPE_HOST;
+  PetscMemType out_place = PETSC_MEMTYPE_HOST;
+  PetscDeviceContext queue = nullptr;
+  PetscInt n = 0;
+  MatContext *context = nullptr;
+  PetscFunctionBegin;
+  PetscCall(mat_context(A, &context));
+  *done = false;
+  if (context->op == nullptr || find_backend(context->op->options().backend).device == nullptr)
+    PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCall(VecGetLocalSize(x, &n));
+  PetscCall(VecGetArrayReadAndMemType(x, &in, &in_place));
+  PetscCall(VecGetArrayWriteAndMemType(y, &out, &out_place));
+  PetscErrorCode code = PETSC_SUCCESS;
+  if (PetscMemTypeDevice(in_place) && PetscMemTypeDevice(out_place)) {
+    *done = true;
+    PetscCall(PetscDeviceContextGetCurrentContext(&queue));
+    PetscCall(PetscDeviceContextSynchronize(queue));  // what PETSc queued for x is there before our queue reads it
+    code = apply(A, in, n, out, n, 1, transpose, true);
+  }
+  PetscCall(VecRestoreArrayWriteAndMemType(y, &out));
+  PetscCall(VecRestoreArrayReadAndMemType(x, &in));
+  PetscCall(code);
+  if (*done && (context->scale != 1 || context->shift != 0)) PetscCall(VecAXPBY(y, context->shift, context->scale, x));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 PetscErrorCode mult_vector(Mat A, Vec x, Vec y, bool transpose) {
+  bool done = false;
   const PetscScalar *in = nullptr;
   PetscScalar *out = nullptr;
   PetscInt n = 0;
   PetscFunctionBegin;
+  PetscCall(mult_on_device(A, x, y, transpose, &done));
+  if (done) PetscFunctionReturn(PETSC_SUCCESS);
   PetscCall(VecGetLocalSize(x, &n));
   PetscCall(VecGetArrayRead(x, &in));
   PetscCall(VecGetArrayWrite(y, &out));

@@ -41,6 +41,7 @@ PassReport &PassReport::operator+=(const PassReport &other) {
   seconds += other.seconds;
   wait_seconds += other.wait_seconds;
   bytes_sent += other.bytes_sent;
+  bytes_copied += other.bytes_copied;
   return *this;
 }
 

@@ -54,7 +54,7 @@ double seconds_per_tile_pair(const Backend &backend, TileShape shape, int thread
   TileBlock block(backend, shape, normal_points(static_cast<std::int64_t>(tiles) * backend.tile_rows, shape.features),
                   {});
   const std::vector<double> ones(static_cast<std::size_t>(block.local_rows() * shape.columns), 1.0);
-  block.set_columns(ones.data(), block.local_rows(), shape.columns, {});
+  block.set_columns({ones.data(), block.local_rows(), shape.columns});
   block.state().resize(static_cast<std::size_t>(tiles) * state_bytes(backend, shape));
   reset_states(backend, shape, static_cast<std::size_t>(tiles), block.state().data());
   const auto all = std::make_shared<const std::vector<TileInfo>>(block.tiles().begin(), block.tiles().end());

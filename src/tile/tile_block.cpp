@@ -43,7 +43,7 @@ TileBlock::TileBlock(const Backend &backend, const RowPartition &partition, int 
       device_tiles_(backend.device),
       offsets_(backend.device),
       numbers_(backend.device),
-      scale_(backend.device),
+      scales_{Scale(backend.device), Scale(backend.device)},
       points_(backend.device),
       other_(backend.device),
       pass_scalars_(backend.device),
@@ -148,22 +148,46 @@ const double *TileBlock::upload(const double *values, AlignedBuffer &buffer) {
   const std::size_t bytes = static_cast<std::size_t>(local_rows_) * sizeof(double);
   buffer.resize(bytes);
   backend_->device->upload(buffer.data(), reinterpret_cast<const std::byte *>(values), bytes);
+  bytes_copied_ += bytes;
   return reinterpret_cast<const double *>(buffer.data());
 }
 
-RowMap TileBlock::row_map(std::span<const double> scale) {
-  return {static_cast<std::int64_t>(tiles_.size()), reinterpret_cast<const std::int64_t *>(offsets_.data()),
-          scale.empty() ? nullptr : upload(scale.data(), scale_)};
+RowMap TileBlock::row_map(std::span<const double> scale, std::uint64_t scaling) {
+  RowMap map{static_cast<std::int64_t>(tiles_.size()), reinterpret_cast<const std::int64_t *>(offsets_.data()),
+             nullptr};
+  if (scale.empty()) return map;
+  for (Scale &known : scales_)
+    if (scaling != 0 && known.scaling == scaling && known.host == scale.data()) {
+      map.scale = reinterpret_cast<const double *>(known.buffer.data());
+      return map;
+    }
+  latest_scale_ = 1 - latest_scale_;
+  Scale &latest = scales_[latest_scale_];
+  latest.host = scale.data();
+  latest.scaling = scaling;
+  map.scale = upload(scale.data(), latest.buffer);
+  return map;
+}
+
+void TileBlock::place_columns(const Columns<const double> &x) {
+  const RowMap map = row_map(x.scale, x.scaling);
+  for (int c = 0; c < x.count; ++c) {
+    const double *column = x.values + c * x.ld;
+    backend_->device->place(map, precision_, x.count, c, x.on_device ? column : upload(column, numbers_), 0,
+                            columns_.data());
+  }
+  wait_for(backend_->device);
 }
 
 template <class T>
-void TileBlock::fill_columns(const double *x, std::int64_t ld, int columns, std::span<const double> scale) {
+void TileBlock::fill_columns(const Columns<const double> &x) {
   const auto rows = static_cast<std::size_t>(tile_rows());
-  BufferWriter writer(columns_, static_cast<std::size_t>(columns) * rows * sizeof(T));
+  const std::span<const double> scale = x.scale;
+  BufferWriter writer(columns_, static_cast<std::size_t>(x.count) * rows * sizeof(T));
   for_each_tile(tiles_, [&](std::size_t t, std::int64_t local) {
     T *to = reinterpret_cast<T *>(writer.next());  // (c, T)
-    for (int c = 0; c < columns; ++c, to += rows) {
-      const double *from = x + c * ld + local;
+    for (int c = 0; c < x.count; ++c, to += rows) {
+      const double *from = x.values + c * x.ld + local;
       for (std::int32_t i = 0; i < tiles_[t].rows; ++i)
         to[i] = static_cast<T>(scale.empty() ? from[i] : from[i] * scale[static_cast<std::size_t>(local + i)]);
       std::fill(to + tiles_[t].rows, to + rows, T(0));
@@ -172,19 +196,16 @@ void TileBlock::fill_columns(const double *x, std::int64_t ld, int columns, std:
   writer.finish();
 }
 
-void TileBlock::set_columns(const double *x, std::int64_t ld, int columns, std::span<const double> scale) {
+void TileBlock::set_columns(const Columns<const double> &x) {
   const auto rows = static_cast<std::size_t>(tile_rows());
-  columns_.resize(tiles_.size() * static_cast<std::size_t>(columns) * rows * column_bytes(precision_));
-  if (backend_->device != nullptr && !tiles_.empty()) {
-    const RowMap map = row_map(scale);
-    for (int c = 0; c < columns; ++c)
-      backend_->device->place(map, precision_, columns, c, upload(x + c * ld, numbers_), 0, columns_.data());
-    return wait_for(backend_->device);
+  columns_.resize(tiles_.size() * static_cast<std::size_t>(x.count) * rows * column_bytes(precision_));
+  if (backend_->device != nullptr) {
+    if (!tiles_.empty()) place_columns(x);
+  } else if (precision_ == Precision::fp64) {
+    fill_columns<double>(x);
+  } else {
+    fill_columns<float>(x);
   }
-  if (precision_ == Precision::fp64)
-    fill_columns<double>(x, ld, columns, scale);
-  else
-    fill_columns<float>(x, ld, columns, scale);
 }
 
 template <class T>
@@ -204,7 +225,7 @@ void TileBlock::set_pass_scalars(std::span<const double> values, double padding)
   pass_scalars_.resize(tiles_.size() * static_cast<std::size_t>(tile_rows()) * column_bytes(precision_));
   if (backend_->device != nullptr && !tiles_.empty()) {
     const double *there = upload(values.data(), numbers_);
-    backend_->device->place(row_map({}), precision_, 1, 0, there, padding, pass_scalars_.data());
+    backend_->device->place(row_map({}, 0), precision_, 1, 0, there, padding, pass_scalars_.data());
     return wait_for(backend_->device);
   }
   if (precision_ == Precision::fp64)
@@ -213,35 +234,37 @@ void TileBlock::set_pass_scalars(std::span<const double> values, double padding)
     fill_pass_scalars<float>(values, padding);
 }
 
-void TileBlock::take_answers(const TileShape &shape, int outputs, double *out, std::int64_t ld,
-                             std::span<const double> scale) {
+void TileBlock::take_answers(const TileShape &shape, const Columns<double> &out) {
   const Device &device = *backend_->device;
   const std::size_t bytes = static_cast<std::size_t>(local_rows_) * sizeof(double);
-  numbers_.resize(bytes);
-  const RowMap map = row_map(scale);
-  for (int o = 0; o < outputs; ++o) {
-    device.take(map, shape, o, state_.data(), reinterpret_cast<double *>(numbers_.data()));
-    device.download(reinterpret_cast<std::byte *>(out + o * ld), numbers_.data(), bytes);
+  if (!out.on_device) numbers_.resize(bytes);
+  const RowMap map = row_map(out.scale, out.scaling);
+  for (int o = 0; o < out.count; ++o) {
+    double *column = out.values + o * out.ld;
+    device.take(map, shape, o, state_.data(), out.on_device ? column : reinterpret_cast<double *>(numbers_.data()));
+    if (out.on_device) continue;
+    device.download(reinterpret_cast<std::byte *>(column), numbers_.data(), bytes);
+    bytes_copied_ += bytes;
   }
   wait_for(&device);
 }
 
-void TileBlock::finish(RowKind row, int columns, double *out, std::int64_t ld, std::span<const double> scale) {
+void TileBlock::finish(RowKind row, int columns, const Columns<double> &out) {
   const RowRule &rule = row_rule(row);
   const auto rows = static_cast<std::size_t>(tile_rows());
   const auto words = static_cast<std::size_t>(rule.state_words(rule.passes - 1, columns));
   const auto outputs = static_cast<std::size_t>(rule.outputs(columns));
+  FLASHRING_REQUIRE(out.count == rule.outputs(columns), out.count, " answers of ", outputs);
   if (tiles_.empty()) return;
-  if (backend_->device != nullptr)
-    return take_answers({{}, row, rule.passes - 1, precision_, 1, columns, {}}, rule.outputs(columns), out, ld, scale);
+  if (backend_->device != nullptr) return take_answers({{}, row, rule.passes - 1, precision_, 1, columns, {}}, out);
   std::vector<double> tile(outputs * rows);  // (outputs, T)
   for_each_tile(tiles_, [&](std::size_t t, std::int64_t local) {
     rule.finish(columns, rows, state_.data() + t * words * rows * 8, tile.data());
     for (std::size_t o = 0; o < outputs; ++o)
       for (std::int32_t i = 0; i < tiles_[t].rows; ++i) {
         const double value = tile[o * rows + static_cast<std::size_t>(i)];
-        out[static_cast<std::int64_t>(o) * ld + local + i] =
-            scale.empty() ? value : value * scale[static_cast<std::size_t>(local + i)];
+        out.values[static_cast<std::int64_t>(o) * out.ld + local + i] =
+            out.scale.empty() ? value : value * out.scale[static_cast<std::size_t>(local + i)];
       }
   });
 }

@@ -54,7 +54,7 @@ TileBlock make_block(const Problem &problem, const PointSet &points, const RowPa
   const int rank = world().rank();
   TileBlock block(backend_named(problem.backend), problem.shape(), local_block(points, partition, rank), {});
   const std::vector<double> x = local_columns(values_of(points, problem.columns), problem.columns, partition, rank);
-  block.set_columns(x.data(), block.local_rows(), problem.columns, {});
+  block.set_columns({x.data(), block.local_rows(), problem.columns});
   if (row_rule(problem.row).scalars > 0)
     block.set_pass_scalars(local_columns(weights_of(points), 1, partition, rank), -infinity);
   return block;
@@ -63,7 +63,7 @@ TileBlock make_block(const Problem &problem, const PointSet &points, const RowPa
 std::vector<double> finished(const Problem &problem, TileBlock &block) {
   const int outputs = row_rule(problem.row).outputs(problem.columns);
   std::vector<double> out(static_cast<std::size_t>(block.local_rows() * outputs));
-  block.finish(problem.row, problem.columns, out.data(), block.local_rows());
+  block.finish(problem.row, problem.columns, {out.data(), block.local_rows(), outputs});
   return gather_columns(out, outputs, block.partition(), world());
 }
 

@@ -111,5 +111,56 @@ TEST(Buffers, ArriveWhateverTheirSize) {
     }
 }
 
+TEST(TileBlock, AScaleIsSentOnceAndVectorsOfTheDeviceNever) {
+  const Backend &backend = fake_device();
+  const PointSet points = random_points(1000, 5, 66);
+  TileBlock block(backend, shape_in(Precision::fp64), PointBlock(RowPartition::contiguous(1000, 1), 0, 5, points.rows),
+                  {});
+  constexpr std::uint64_t vector = 8000;
+  const std::vector<double> x = random_numbers(2000, 67);
+  std::vector<double> scale = random_numbers(1000, 68);
+  const auto columns = [&] {
+    BufferReader reader(block.columns(), block.columns().size());
+    const std::byte *data = reader.next();
+    return std::vector<std::byte>(data, data + block.columns().size());
+  };
+  block.set_columns({x.data(), 1000, 2, scale, 1});
+  const std::vector<std::byte> first = columns();
+  EXPECT_EQ(block.bytes_copied(), 3 * vector);
+  block.set_columns({x.data(), 1000, 2, scale, 1});
+  EXPECT_EQ(block.bytes_copied(), 5 * vector);
+  EXPECT_EQ(columns(), first);
+  AlignedBuffer there(backend.device);
+  there.resize(2 * vector);
+  backend.device->upload(there.data(), reinterpret_cast<const std::byte *>(x.data()), 2 * vector);
+  block.set_columns({reinterpret_cast<const double *>(there.data()), 1000, 2, scale, 1, true});
+  EXPECT_EQ(block.bytes_copied(), 5 * vector);
+  EXPECT_EQ(columns(), first);
+  scale[3] = 7;
+  block.set_columns({x.data(), 1000, 2, scale, 2});
+  EXPECT_EQ(block.bytes_copied(), 8 * vector);
+  EXPECT_NE(columns(), first);
+}
+
+TEST(TileBlock, AnswersAreScaledOnTheirWayOut) {
+  for (const char *name : {"ref", "device"}) {
+    const Backend &backend = backend_named(name);
+    TileBlock block(backend, shape_in(Precision::fp64),
+                    PointBlock(RowPartition::contiguous(300, 1), 0, 5, random_points(300, 5, 69).rows), {});
+    block.state().resize(block.tiles().size() * state_bytes(backend, shape_in(Precision::fp64)));
+    const std::vector<double> state = random_numbers(block.state().size() / 8, 70);
+    BufferWriter writer(block.state(), block.state().size());
+    std::memcpy(writer.next(), state.data(), block.state().size());
+    writer.finish();
+    const std::vector<double> scale = random_numbers(300, 71);
+    std::vector<double> plain(300);
+    std::vector<double> scaled(300);
+    block.finish(RowKind::sum, 1, {plain.data(), 300, 1});
+    block.finish(RowKind::sum, 1, {scaled.data(), 300, 1, scale});
+    for (std::size_t i = 0; i < 300; ++i) EXPECT_EQ(scaled[i], plain[i] * scale[i]) << name << " " << i;
+    EXPECT_EQ(plain[299], state[299]) << name;
+  }
+}
+
 }  // namespace
 }  // namespace flashring::test
