@@ -9,9 +9,10 @@
 //   weight        k, where that is cheaper than 2^log2_weight
 // The arithmetic words come from the policy M of backend and precision: M::V is a number or a vector of them; set, add,
 // mul, fma(a,b,c) = ab+c, neg, sqrt, exp2, log2. q comes as M::Q, for which the words a formula applies to q exist too:
-// a backend that sums -q hands that over, and neg(q) costs nothing. exp2 of anything below the smallest normal number
-// is 0. q may be negative by its rounding; sqrt(q) is 0 then. FLASHRING_DEVICE stands before what devices run too:
-// log2_weight, weight and what these call.
+// a backend that sums -q hands that over, and neg(q) costs nothing. exp2 that would be below the smallest normal number
+// is 0 or another number below it. q may be negative by its rounding; sqrt(q) is 0 then. FLASHRING_DEVICE stands before
+// what devices run too: log2_weight, weight and what these call. These are constexpr, so that a policy can count their
+// operations while the compiler runs them.
 #include <device_word.hpp>
 
 struct FormulaDeclaration {

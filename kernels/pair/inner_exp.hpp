@@ -21,11 +21,11 @@ struct Formula<PairKind::inner_exp> {
   }
 
   template <class M>
-  FLASHRING_DEVICE static typename M::V log2_weight(typename M::Q q, const double *c) {
+  FLASHRING_DEVICE static constexpr typename M::V log2_weight(typename M::Q q, const double *c) {
     return M::fma(q, M::set(c[0]), M::set(c[1]));
   }
   template <class M>
-  FLASHRING_DEVICE static typename M::V weight(typename M::Q q, const double *c) {
+  FLASHRING_DEVICE static constexpr typename M::V weight(typename M::Q q, const double *c) {
     return M::exp2(log2_weight<M>(q, c));
   }
 };

@@ -18,11 +18,11 @@ struct Formula<PairKind::laplacian> {
   static void constants(const double * /*p*/, double * /*c*/) {}
 
   template <class M>
-  FLASHRING_DEVICE static typename M::V log2_weight(typename M::Q q, const double * /*c*/) {
+  FLASHRING_DEVICE static constexpr typename M::V log2_weight(typename M::Q q, const double * /*c*/) {
     return M::neg(M::sqrt(q));
   }
   template <class M>
-  FLASHRING_DEVICE static typename M::V weight(typename M::Q q, const double * /*c*/) {
+  FLASHRING_DEVICE static constexpr typename M::V weight(typename M::Q q, const double * /*c*/) {
     return M::exp2(M::neg(M::sqrt(q)));
   }
 };

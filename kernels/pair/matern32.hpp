@@ -18,12 +18,12 @@ struct Formula<PairKind::matern32> {
   static void constants(const double * /*p*/, double * /*c*/) {}
 
   template <class M>
-  FLASHRING_DEVICE static typename M::V log2_weight(typename M::Q q, const double * /*c*/) {
+  FLASHRING_DEVICE static constexpr typename M::V log2_weight(typename M::Q q, const double * /*c*/) {
     const typename M::V u = M::sqrt(q);
     return M::fma(u, M::set(-log2_of_e), M::log2(M::add(M::set(1), u)));
   }
   template <class M>
-  FLASHRING_DEVICE static typename M::V weight(typename M::Q q, const double * /*c*/) {
+  FLASHRING_DEVICE static constexpr typename M::V weight(typename M::Q q, const double * /*c*/) {
     const typename M::V u = M::sqrt(q);
     return M::mul(M::add(M::set(1), u), M::exp2(M::mul(u, M::set(-log2_of_e))));
   }

@@ -17,16 +17,16 @@ struct Formula<PairKind::matern52> {
   static void constants(const double * /*p*/, double * /*c*/) {}
 
   template <class M>
-  FLASHRING_DEVICE static typename M::V polynomial(typename M::Q q, typename M::V u) {
+  FLASHRING_DEVICE static constexpr typename M::V polynomial(typename M::Q q, typename M::V u) {
     return M::fma(q, M::set(1.0 / 3), M::add(M::set(1), u));
   }
   template <class M>
-  FLASHRING_DEVICE static typename M::V log2_weight(typename M::Q q, const double * /*c*/) {
+  FLASHRING_DEVICE static constexpr typename M::V log2_weight(typename M::Q q, const double * /*c*/) {
     const typename M::V u = M::sqrt(q);
     return M::fma(u, M::set(-log2_of_e), M::log2(polynomial<M>(q, u)));
   }
   template <class M>
-  FLASHRING_DEVICE static typename M::V weight(typename M::Q q, const double * /*c*/) {
+  FLASHRING_DEVICE static constexpr typename M::V weight(typename M::Q q, const double * /*c*/) {
     const typename M::V u = M::sqrt(q);
     return M::mul(polynomial<M>(q, u), M::exp2(M::mul(u, M::set(-log2_of_e))));
   }

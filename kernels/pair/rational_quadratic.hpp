@@ -17,11 +17,11 @@ struct Formula<PairKind::rational_quadratic> {
   static void constants(const double *p, double *c) { c[0] = -p[1]; }
 
   template <class M>
-  FLASHRING_DEVICE static typename M::V log2_weight(typename M::Q q, const double *c) {
+  FLASHRING_DEVICE static constexpr typename M::V log2_weight(typename M::Q q, const double *c) {
     return M::mul(M::set(c[0]), M::log2(M::add(M::set(1), q)));
   }
   template <class M>
-  FLASHRING_DEVICE static typename M::V weight(typename M::Q q, const double *c) {
+  FLASHRING_DEVICE static constexpr typename M::V weight(typename M::Q q, const double *c) {
     return M::exp2(log2_weight<M>(q, c));
   }
 };

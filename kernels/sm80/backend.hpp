@@ -8,9 +8,10 @@
 
 namespace flashring::sm80 {
 
-/// The table, or null where no GPU of compute capability 8.0 or later can be used. `ceiling`: empty.
+/// The table, or null where no GPU of compute capability 8.0 or later can be used. `ceiling`: empty, or
+/// "plain" for the plain form of all kernels.
 const Backend *open(const char *ceiling);
-/// "", or nothing where there is no such GPU.
+/// "" and "plain", or nothing where there is no such GPU.
 std::vector<std::string> ceilings();
 
 }  // namespace flashring::sm80

@@ -79,7 +79,8 @@ TileCost cost(const TileShape &shape, Sides sides) {
 /// Worst cases to first order. A feature is centred, scaled and rounded, 2u, and the scale itself is off by 2u. With
 /// |x||y| <= (|x|^2 + |y|^2)/2 and q <= 2(|x|^2 + |y|^2) that makes, in units of u(|x|^2 + |y|^2), 4 for inner products
 /// and d/2 for their d sums; 8 + 8 for differences, 6 for them and their squares, and 2d for d sums below q.
-/// weight: the exponential (2^-22 in fp32, as the PTX manual states ex2.approx; a rounding in fp64) and 8 roundings of
+/// weight: the exponential (2^-22 in fp32, as the PTX manual states ex2.approx, and the polynomial of few features
+/// stays below; a rounding in fp64) and 8 roundings of
 /// the formula's functions.
 TileError error(const TileShape &shape) {
   const double d = shape.features;

@@ -1,6 +1,7 @@
-// Launches that the precisions' files offer: one kernel for each pair function and row rule. Row rules and pair
-// functions are found by their enumerators; features, columns and sides are run-time numbers. Instances: pair functions
-// x rules for each of fp64 and fp32.
+// Launches that the files of kernels offer. Row rules and pair functions are found by their enumerators. Instances: of
+// the plain form pair functions x rules for each of fp64 and fp32, with features, columns and sides as run-time
+// numbers; of few features pair functions x rules x 8 padded numbers of features and values (path.hpp), with sides as
+// run-time numbers.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -12,5 +13,7 @@ namespace flashring::sm80 {
 /// What went wrong, or cudaSuccess. Queued on `stream`.
 cudaError_t launch_fold_fp64(PairKind kind, RowKind row, const WaveArguments &arguments, cudaStream_t stream);
 cudaError_t launch_fold_fp32(PairKind kind, RowKind row, const WaveArguments &arguments, cudaStream_t stream);
+/// fp32 where chosen_path says so.
+cudaError_t launch_fold_few(PairKind kind, RowKind row, const WaveArguments &arguments, cudaStream_t stream);
 
 }  // namespace flashring::sm80

@@ -18,9 +18,10 @@ template <class T>
 constexpr T lowest_reference = sizeof(T) == 4 ? T(-1e38) : T(Rule<RowKind::logsumexp>::lowest);
 
 /// The reference of a state becomes that of the state and a piece; returns what both are multiplied with.
-FLASHRING_DEVICE Scales raise_reference(double &reference, double other) {
+template <class Real>
+FLASHRING_DEVICE Scales raise_reference(Real &reference, Real other) {
   using R = Rule<RowKind::logsumexp>;
-  const double before = reference;
+  const Real before = reference;
   reference = before > other ? before : other;
   return {R::power_of_two(before - reference), R::power_of_two(other - reference)};
 }

@@ -16,7 +16,13 @@ class DeviceThread {
   __device__ __forceinline__ std::byte *shared() const { return shared_; }
   __device__ __forceinline__ void sync() const { __syncthreads(); }
   __device__ __forceinline__ void sync_warp() const { __syncwarp(); }
+  /// The value of lane() ^ mask. All threads of a warp call it together.
+  __device__ __forceinline__ float shuffle_xor(float a, int mask) const { return __shfl_xor_sync(~0U, a, mask); }
+  __device__ __forceinline__ double shuffle_xor(double a, int mask) const { return __shfl_xor_sync(~0U, a, mask); }
 
+  /// One instruction each; of a number and NaN the number.
+  static __device__ __forceinline__ float least(float a, float b) { return ::fminf(a, b); }
+  static __device__ __forceinline__ float most(float a, float b) { return ::fmaxf(a, b); }
   static __device__ __forceinline__ float fma(float a, float b, float c) { return __fmaf_rn(a, b, c); }
   static __device__ __forceinline__ double fma(double a, double b, double c) { return __fma_rn(a, b, c); }
   /// 2^-23 at most in relative error, as the PTX manual states it; one step of the special unit and two

@@ -136,11 +136,19 @@ void merge(const TileShape &shape, std::int64_t tiles, std::byte *into, const st
   queue().note_launch("merging states");
 }
 
+using LaunchFold = cudaError_t (*)(PairKind, RowKind, const WaveArguments &, cudaStream_t);
+
+LaunchFold launch_of(Path path, Precision precision) {
+  if (path == Path::few_features) return launch_fold_few;
+  return precision == Precision::fp64 ? launch_fold_fp64 : launch_fold_fp32;
+}
+
+template <Form form>
 void evaluate(const BlockCall &call) {
   const TileShape &shape = call.shape;
   WaveArguments arguments = make_arguments(call, words_of(shape));
   set_constants(shape.pair, arguments.constants);
-  const auto launch_fold = shape.precision == Precision::fp64 ? launch_fold_fp64 : launch_fold_fp32;
+  const LaunchFold launch_fold = launch_of(chosen_path(form, shape), shape.precision);
   for_each_wave(
       arguments, make_waves(call.own_tiles, call.visiting_tiles, call.sides, arguments.words),
       [&](const WaveArguments &a) {
@@ -201,12 +209,14 @@ const char *identity() {
   return text.c_str();
 }
 
-constexpr Device table = {allocate, release, upload, download, reset,  merge,    evaluate,
+/// One queue serves both tables: they differ in the kernels that they choose.
+template <Form form>
+constexpr Device table = {allocate, release, upload, download, reset,  merge,    evaluate<form>,
                           place,    take,    finish, room,     stream, identity, wave_own_tiles};
 
 }  // namespace
 
-const Device *device() { return &table; }
+const Device *device(Form form) { return form == Form::plain ? &table<Form::plain> : &table<Form::tuned>; }
 
 std::size_t scratch_bytes(const TileShape &shape) { return slot_bytes(words_of(shape)); }
 

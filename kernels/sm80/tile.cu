@@ -1,16 +1,18 @@
-// Backend sm80: GPUs of compute capability 8.0 and later, in their plainest form: no tensor cores, no asynchronous
-// copies. Later GPUs run it, too.
+// Backend sm80: GPUs of compute capability 8.0 and later, without tensor cores and asynchronous copies. Later GPUs run
+// it, too. Two forms with the same arrays: "sm80" takes the path that is thought to be the fastest for a call
+// (path.hpp, few_features.hpp), "sm80:plain" the plain one for all, so that a machine can compare them.
 //
-// A block of 128 threads has one own tile and one thread for each own row. It goes over visiting tiles, 32 visiting
-// rows at a time: features are staged in shared memory, each thread holds the weights of its row and 32 visiting rows
-// in registers, and folds them (fold.hpp, sum.hpp, logsumexp.hpp). The visiting side goes through slots that a second
-// launch adds in a fixed order (waves.hpp). Sums of 32 rows (own side) or 128 (visiting side) are in the working
-// precision, then in fp64. Cost of a pair: see cost(). Errors: see error().
+// Plain: a block of 128 threads has one own tile and one thread for each own row. It goes over visiting tiles, 32
+// visiting rows at a time: features are staged in shared memory, each thread holds the weights of its row and 32
+// visiting rows in registers, and folds them (fold.hpp, sum.hpp, logsumexp.hpp). The visiting side goes through slots
+// that a second launch adds in a fixed order (waves.hpp). Sums of 32 rows (own side) or 128 (visiting side) are in the
+// working precision, then in fp64. Cost of a pair: see cost(). Errors: see error().
 //
 // Payload of a tile: (d, T) features (pack.hpp). Bits depend on the arguments alone.
 #include <cuda_runtime_api.h>
 
 #include <string>
+#include <string_view>
 
 #include "sm80/backend.hpp"
 #include "sm80/cost.hpp"
@@ -44,21 +46,26 @@ int capability() {
 }
 
 /// The table of the device that is current at the first call; null where there is none of 8.0 or later.
+template <Form form>
 const Backend *make_table() {
   static const int found = capability();
   static const std::string target = "sm_" + std::to_string(found);
   static const Backend table = {"sm80", target.c_str(), warp_rows, warp_rows, tile_rows, supports, payload_bytes, pack,
-                                unpack, scratch_bytes,  nullptr,   cost,      rates,     error,    device()};
+                                unpack, scratch_bytes,  nullptr,   cost,      rates,     error,    device(form)};
   return found >= 80 ? &table : nullptr;
 }
 
 }  // namespace
 
-const Backend *open(const char *ceiling) { return *ceiling == '\0' ? make_table() : nullptr; }
+const Backend *open(const char *ceiling) {
+  const std::string_view form = ceiling;
+  if (form.empty()) return make_table<Form::tuned>();
+  return form == "plain" ? make_table<Form::plain>() : nullptr;
+}
 
 std::vector<std::string> ceilings() {
-  if (make_table() == nullptr) return {};
-  return {""};
+  if (make_table<Form::tuned>() == nullptr) return {};
+  return {"", "plain"};
 }
 
 }  // namespace flashring::sm80

@@ -30,6 +30,38 @@ constexpr int column_chunk = 8;
 template <class T>
 constexpr int blocks_per_processor = sizeof(T) == 4 ? 3 : 2;
 
+/// Up to this many features a lane holds its own rows whole: 4 registers for each feature (few_features.hpp).
+constexpr int max_few_features = 8;
+
+/// Up to this many values a row (columns, and 1 where weights themselves are summed) a lane holds the values and sums
+/// of its own rows: 8 registers for each. Of 8 values they would be 64, which with features and weights leaves 2 blocks
+/// to a multiprocessor; and the visiting side, whose sums cost half an operation for each pair and value beside the
+/// multiply-add, would cost what the plain form's way costs.
+constexpr int max_few_values = 4;
+
+/// Own rows of a lane: 4 pairs for each load of a visiting row.
+constexpr int lane_rows = tile_rows / warp_rows;
+
+/// Visiting rows whose weights a lane holds at once: 32 registers for its own rows. More would not fit beside 8
+/// features; fewer would make more exchanges between lanes.
+constexpr int group_rows = 8;
+static_assert(warp_rows % group_rows == 0, "a warp's visiting rows are whole groups");
+
+/// Blocks of few features that a multiprocessor must be able to hold, by row rule (log-sum-exp keeps references) and
+/// padded numbers of features and values: 4 leave 128 registers to a thread, 3 leave 168, 2 leave 255. The largest with
+/// which no kernel keeps registers in memory on any of 8.0, 9.0, 10.0 and 12.0 (nvcc 13.0).
+constexpr int few_blocks_per_processor(bool references, int features, int values) {
+  if (features > 4 && values > 1) return 2;
+  return features <= 3 && values == 1 && !references ? 4 : 3;
+}
+
+/// Issue slots that an exponential takes as a polynomial: 2 for the range, 3 for the whole number and the rest, 5 for
+/// the polynomial, 1 for the exponent (exponential.hpp).
+constexpr int polynomial_slots = 11;
+
+/// Issue slots that pass while the special unit serves one warp's instruction: 128 lane slots a cycle for its 16 lanes.
+constexpr int special_unit_slots = 8;
+
 /// Own tiles of a wave that serves the visiting side: 4 blocks for each of the 132 multiprocessors of an H200.
 constexpr int wave_own_tiles = 528;
 

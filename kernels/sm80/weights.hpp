@@ -1,6 +1,7 @@
 // Weights of one own row and a piece of visiting rows: accumulate features, apply the formula.
-// Written for a Thread that offers thread(), lane(), warp(), block(), sync(), sync_warp(), shared() and the arithmetic
-// words fma, sqrt, log2, ceil, exp2 (fp32): a device's own (primitives.hpp) or one that a test runs on a host.
+// Written for a Thread that offers thread(), lane(), warp(), block(), sync(), sync_warp(), shared(), shuffle_xor() and
+// the arithmetic words fma, sqrt, log2, ceil, and of fp32 exp2, least, most: a device's own (primitives.hpp) or one
+// that a test runs on a host.
 #pragma once
 
 #include <cmath>

@@ -12,6 +12,7 @@ constexpr int warp_threads = 32;
 }  // namespace
 
 CudaBlock::CudaBlock(int threads, Order order) : order_(order), fibers_(static_cast<std::size_t>(threads)) {
+  for (std::vector<double> &values : exchanged_) values.resize(fibers_.size());
   for (Fiber &fiber : fibers_) fiber.stack = std::make_unique<std::byte[]>(stack_bytes);
 }
 

@@ -6,6 +6,7 @@
 
 #include <ucontext.h>
 
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -29,7 +30,12 @@ class CudaThread {
   std::byte *shared() const;
   void sync();
   void sync_warp();
+  /// All threads of a warp call it together.
+  template <class T>
+  T shuffle_xor(T value, int mask);
 
+  static float least(float a, float b) { return std::fmin(a, b); }
+  static float most(float a, float b) { return std::fmax(a, b); }
   // Not fused: a call of the library for each would take most of the time.
   static float fma(float a, float b, float c) { return a * b + c; }
   static double fma(double a, double b, double c) { return a * b + c; }
@@ -48,6 +54,7 @@ class CudaThread {
  private:
   CudaBlock *owner_;
   int thread_;
+  int exchanges_ = 0;
 };
 
 class CudaBlock {
@@ -80,6 +87,7 @@ class CudaBlock {
 
   Order order_;
   std::vector<Fiber> fibers_;
+  std::array<std::vector<double>, 2> exchanged_;  // (threads) each
   ucontext_t scheduler_{};
   const std::function<void(CudaThread &)> *body_ = nullptr;
   std::unique_ptr<std::byte[]> shared_;
@@ -89,6 +97,16 @@ class CudaBlock {
 };
 
 inline int CudaThread::block() const { return owner_->block_; }
+/// Two arrays take turns, so that one wait suffices: who writes to an array again has been through the wait after which
+/// the others read it.
+template <class T>
+T CudaThread::shuffle_xor(T value, int mask) {
+  std::vector<double> &values = owner_->exchanged_[static_cast<std::size_t>(exchanges_++ % 2)];
+  values[static_cast<std::size_t>(thread_)] = value;
+  sync_warp();
+  return static_cast<T>(values[static_cast<std::size_t>(thread_ ^ mask)]);
+}
+
 inline std::byte *CudaThread::shared() const { return owner_->shared_.get(); }
 
 }  // namespace flashring::test

@@ -3,35 +3,54 @@
 #include <limits>
 
 #include "sm80/evaluate.hpp"
+#include "sm80/few_features.hpp"
 #include "sm80/pack.hpp"
 
 namespace flashring::test {
 namespace {
 
-using Fold = void (*)(CudaThread &, const sm80::WaveArguments &);
+/// A body and what its launch gives it.
+struct Fold {
+  void (*body)(CudaThread &, const sm80::WaveArguments &);
+  std::size_t shared_bytes;
+};
 
-template <PairKind kind, class T>
-Fold fold_by_row(RowKind row) {
-  switch (row) {
+template <PairKind kind, RowKind row>
+Fold choose(const BlockCall &call, sm80::Form form) {
+  const TileShape &shape = call.shape;
+  const int values = sm80::values_of(row, shape.columns);
+  if (sm80::chosen_path(form, shape) == sm80::Path::few_features)
+    return sm80::with_padded_numbers(shape.features, values, [](auto padded_features, auto padded_values) {
+      return Fold{sm80::fold_wave_few<kind, row, padded_features.value, padded_values.value, CudaThread>,
+                  sm80::few_shared_bytes<row, padded_features.value, padded_values.value>()};
+    });
+  const std::size_t numbers = sm80::shared_values(call.sides, values);
+  if (shape.precision == Precision::fp64)
+    return {sm80::fold_wave<kind, row, double, CudaThread>, numbers * sizeof(double)};
+  return {sm80::fold_wave<kind, row, float, CudaThread>, numbers * sizeof(float)};
+}
+
+template <PairKind kind>
+Fold choose_row(const BlockCall &call, sm80::Form form) {
+  switch (call.shape.row) {
 #define FLASHRING_ROW(name) \
   case RowKind::name:       \
-    return sm80::fold_wave<kind, RowKind::name, T, CudaThread>;
+    return choose<kind, RowKind::name>(call, form);
 #include "flashring/row_list.inc"
 #undef FLASHRING_ROW
   }
-  return nullptr;
+  return {};
 }
 
-template <class T>
-Fold fold_by_kind(const TileShape &shape) {
-  switch (shape.pair.kind) {
+Fold choose_fold(const BlockCall &call, sm80::Form form) {
+  switch (call.shape.pair.kind) {
 #define FLASHRING_PAIR(name) \
   case PairKind::name:       \
-    return fold_by_row<PairKind::name, T>(shape.row);
+    return choose_row<PairKind::name>(call, form);
 #include "flashring/pair_list.inc"
 #undef FLASHRING_PAIR
   }
-  return nullptr;
+  return {};
 }
 
 template <PairKind kind>
@@ -73,19 +92,16 @@ const Backend &sm80_table() {
   return table;
 }
 
-void emulate(const BlockCall &call, WaveSteps steps, CudaBlock::Order order) {
-  CudaBlock block(sm80::tile_rows, order);
+void emulate(const BlockCall &call, const Emulation &how) {
+  CudaBlock block(sm80::tile_rows, how.order);
   const int words = words_of(call.shape);
-  const bool is_double = call.shape.precision == Precision::fp64;
-  const Fold fold = is_double ? fold_by_kind<double>(call.shape) : fold_by_kind<float>(call.shape);
-  const std::size_t shared =
-      sm80::shared_values(call.sides, sm80::values_of(call.shape.row, call.shape.columns)) * (is_double ? 8 : 4);
+  const Fold fold = choose_fold(call, how.form);
   sm80::WaveArguments arguments = sm80::make_arguments(call, words);
   set_constants(call.shape.pair, arguments.constants);
   sm80::Waves waves = sm80::make_waves(call.own_tiles, call.visiting_tiles, call.sides, words);
   if (has_visiting(call.sides)) {
-    waves.own_step = steps.own;
-    waves.visiting_step = steps.visiting;
+    waves.own_step = how.steps.own;
+    waves.visiting_step = how.steps.visiting;
   }
   std::vector<double> slots;
   arguments.slots = nullptr;
@@ -96,7 +112,8 @@ void emulate(const BlockCall &call, WaveSteps steps, CudaBlock::Order order) {
           slots.assign(static_cast<std::size_t>(sm80::slot_offset(a.wave, a.wave.own_count, 0, words)),
                        std::numeric_limits<double>::quiet_NaN());
         a.slots = slots.data();
-        for (int b = 0; b < a.wave.own_count; ++b) block.run(b, shared, [&](CudaThread &t) { fold(t, a); });
+        for (int b = 0; b < a.wave.own_count; ++b)
+          block.run(b, fold.shared_bytes, [&](CudaThread &t) { fold.body(t, a); });
       },
       [&](sm80::WaveArguments a) {
         a.slots = slots.data();
@@ -129,5 +146,6 @@ void emulate_merge(const TileShape &shape, std::int64_t tiles, std::byte *into, 
 }
 
 double sm80_exp2(double x) { return sm80::exp2_word<CudaThread>(x); }
+float sm80_exp2_polynomial(float x) { return sm80::exp2_polynomial<CudaThread>(x); }
 
 }  // namespace flashring::test

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "sm80/arguments.hpp"
+#include "sm80/path.hpp"
 #include "support/cuda_block.hpp"
 #include "support/tiles.hpp"
 
@@ -17,13 +18,22 @@ struct WaveSteps {
   std::int32_t visiting = 2;
 };
 
+/// How a call is run.
+struct Emulation {
+  sm80::Form form = sm80::Form::plain;
+  WaveSteps steps;
+  CudaBlock::Order order = CudaBlock::Order::forward;
+};
+
 /// What Device::evaluate does. Slots hold NaN before each wave.
-void emulate(const BlockCall &call, WaveSteps steps = {}, CudaBlock::Order order = CudaBlock::Order::forward);
+void emulate(const BlockCall &call, const Emulation &how = {});
 /// Device::reset and Device::merge.
 void emulate_reset(const TileShape &shape, std::int64_t tiles, std::byte *state);
 void emulate_merge(const TileShape &shape, std::int64_t tiles, std::byte *into, const std::byte *from);
 
 /// The polynomial of precision fp64.
 double sm80_exp2(double x);
+/// The polynomial of few features.
+float sm80_exp2_polynomial(float x);
 
 }  // namespace flashring::test

@@ -5,146 +5,15 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <cstdio>
 
-#include "support/pair_text.hpp"
-#include "support/scatter.hpp"
-#include "support/sm80.hpp"
-#include "support/tolerance.hpp"
+#include "support/sm80_blocks.hpp"
 
 namespace flashring::test {
 namespace {
 
 constexpr int T = sm80::tile_rows;
 
-/// Numbers of rows as sizes; they are summed from counts of tiles.
-std::size_t total(const std::vector<int> &counts) {
-  std::size_t sum = 0;
-  for (const int count : counts) sum += static_cast<std::size_t>(count);
-  return sum;
-}
-
-/// Two blocks with random points, columns and log weights, and what the oracle says of them.
-struct Blocks {
-  Blocks(const std::string &text, const TileShape &of, const std::vector<int> &own_counts,
-         const std::vector<int> &visiting_counts, std::int64_t own_first = 0, std::int64_t visiting_first = 0)
-      : shape(of),
-        own_points(random_points(total(own_counts), of.features, 11)),
-        visiting_points(random_points(total(visiting_counts), of.features, 12)) {
-    // Some points coincide: distances of exactly 0 must stay harmless.
-    std::copy_n(own_points.row(3), of.features, visiting_points.rows.begin());
-    own_values = random_numbers(own_points.count() * static_cast<std::size_t>(of.columns), 13);
-    visiting_values = random_numbers(visiting_points.count() * static_cast<std::size_t>(of.columns), 14);
-    own_weights = random_numbers(own_points.count(), 15);
-    visiting_weights = random_numbers(visiting_points.count(), 16);
-    own_tiles = make_tile_list(own_first, own_counts);
-    visiting_tiles = make_tile_list(visiting_first, visiting_counts);
-    table = make_table(oracle_pair(text), own_points, visiting_points);
-    const TileArrays own = arrays(true);
-    const TileArrays visiting = arrays(false);
-    hide(table, own.global_rows(), visiting.global_rows(), of.mask.causal, of.mask.exclude_self);
-  }
-
-  TileArrays arrays(bool own) const {
-    TileArrays side(sm80_table(), shape, own ? own_points : visiting_points, own ? own_tiles : visiting_tiles);
-    if (shape.columns > 0) side.set_columns(own ? own_values : visiting_values);
-    if (row_rule(shape.row).scalars > 0) side.set_log_weights(own ? own_weights : visiting_weights);
-    return side;
-  }
-
-  /// Pairs of points whose tiles are not due, or skipped, do not count.
-  void keep(PairPattern pattern, const std::uint64_t *kept = nullptr) {
-    const auto tiles = static_cast<std::int64_t>(visiting_tiles.size());
-    std::size_t i = 0;
-    for (std::size_t a = 0; a < own_tiles.size(); ++a)
-      for (int row = 0; row < own_tiles[a].rows; ++row, ++i) {
-        std::size_t j = 0;
-        for (std::size_t b = 0; b < visiting_tiles.size(); ++b)
-          for (int other = 0; other < visiting_tiles[b].rows; ++other, ++j)
-            if (!is_due(pattern, static_cast<std::int64_t>(a), static_cast<std::int64_t>(b)) ||
-                !is_kept(kept, tiles, static_cast<std::int64_t>(a), static_cast<std::int64_t>(b)))
-              table.visible[table.at(i, j)] = 0;
-      }
-  }
-
-  Bounded expected(bool own) const {
-    const PairTable seen = own ? table : transposed(table);
-    const std::vector<double> &values = own ? visiting_values : own_values;
-    const Arithmetic a = arithmetic(shape.precision, T);
-    if (shape.row == RowKind::sum) return oracle_sum(seen, values, shape.columns, a);
-    return oracle_log_sum_exp(seen, own ? visiting_weights : own_weights, values, shape.columns, a);
-  }
-
-  TileShape shape;
-  PointSet own_points, visiting_points;
-  std::vector<TileInfo> own_tiles, visiting_tiles;
-  std::vector<double> own_values, visiting_values, own_weights, visiting_weights;
-  PairTable table;
-};
-
-BlockCall make_call(const TileShape &shape, TileArrays &own, TileArrays &visiting, PairPattern pattern, Sides sides) {
-  BlockCall call;
-  call.shape = shape;
-  call.own = own.side();
-  call.visiting = visiting.side();
-  call.own_tiles = static_cast<std::int32_t>(own.tiles().size());
-  call.visiting_tiles = static_cast<std::int32_t>(visiting.tiles().size());
-  call.pattern = pattern;
-  call.sides = sides;
-  return call;
-}
-
-TileShape make_shape(const std::string &text, RowKind row, Precision precision, int features, int columns,
-                     Mask mask = {}) {
-  return {parse_pair(text), row, 0, precision, features, columns, mask};
-}
-
-std::string name_of(RowKind row, Precision precision, int columns, Sides sides) {
-  return std::string(row_rule(row).name) + (precision == Precision::fp64 ? " fp64" : " fp32") +
-         " columns=" + std::to_string(columns) + " sides=" + std::to_string(static_cast<int>(sides));
-}
-
-constexpr Precision precisions[] = {Precision::fp64, Precision::fp32};
-constexpr RowKind rows[] = {RowKind::sum, RowKind::logsumexp};
-constexpr Sides all_sides[] = {Sides::own, Sides::visiting, Sides::both};
-
-class Sm80 : public ::testing::TestWithParam<std::tuple<std::string, int>> {
- protected:
-  static void check(Blocks blocks, int columns, const Bounded &own_most, const Bounded &visiting_most) {
-    blocks.shape.columns = columns;
-    double worst = 0;
-    for (const Sides sides : all_sides) {
-      if (columns > 8 && sides != Sides::both) continue;  // no other code than for 8
-      SCOPED_TRACE(name_of(blocks.shape.row, blocks.shape.precision, columns, sides));
-      TileArrays own = blocks.arrays(true);
-      TileArrays visiting = blocks.arrays(false);
-      const auto own_before = own.state().copy();
-      const auto visiting_before = visiting.state().copy();
-      emulate(make_call(blocks.shape, own, visiting, PairPattern::rectangle, sides));
-      if (has_own(sides))
-        worst = std::max(worst, compare(own, own_most));
-      else
-        EXPECT_EQ(own.state().copy(), own_before) << "the own state was touched";
-      if (has_visiting(sides))
-        worst = std::max(worst, compare(visiting, visiting_most));
-      else
-        EXPECT_EQ(visiting.state().copy(), visiting_before) << "the visiting state was touched";
-    }
-    if (std::getenv("FLASHRING_TEST_RATIOS") != nullptr)
-      std::printf("ratio %.3f %s\n", worst,
-                  name_of(blocks.shape.row, blocks.shape.precision, columns, Sides::both).c_str());
-  }
-
-  /// `most` answers for more columns, one after the other: its beginning is compared.
-  static double compare(const TileArrays &arrays, const Bounded &most) {
-    const std::vector<double> value = arrays.finish();
-    const auto end = static_cast<std::ptrdiff_t>(value.size());
-    const Bounded expected{{most.value.begin(), most.value.begin() + end},
-                           {most.bound.begin(), most.bound.begin() + end}};
-    EXPECT_EQ(outside(value, expected), "");
-    return worst_ratio(value, expected);
-  }
-};
+class Sm80 : public ::testing::TestWithParam<std::tuple<std::string, int>> {};
 
 TEST_P(Sm80, AgreesWithTheOracle) {
   const auto &[name, d] = GetParam();
@@ -153,13 +22,16 @@ TEST_P(Sm80, AgreesWithTheOracle) {
   const bool whole = d == 3;
   const std::vector<int> many = whole ? std::vector{1, 2, 3, 8, 33, 64} : std::vector{1, 3};
   const std::vector<int> visiting_counts = whole ? std::vector{T, 1} : std::vector{33, 1};
-  for (const RowKind row : rows)
+  for (const RowKind row : row_kinds)
     for (const Precision precision : precisions) {
       const Blocks blocks(text, make_shape(text, row, precision, d, many.back()), {T, 33}, visiting_counts);
-      const Bounded own = blocks.expected(true);
-      const Bounded visiting = blocks.expected(false);
-      for (const int columns : many) check(blocks, columns, own, visiting);
-      if (row == RowKind::logsumexp && whole) check(blocks, 0, own, visiting);
+      const Answers answers(blocks);
+      std::vector<int> numbers = many;
+      if (row == RowKind::logsumexp && whole) numbers.push_back(0);
+      for (const int columns : numbers)
+        for (const Sides sides : all_sides)
+          if (columns <= 8 || sides == Sides::both)  // no other code than for 8
+            check_sides(blocks, columns, answers, sides, sm80::Form::plain);
     }
 }
 
@@ -171,11 +43,20 @@ INSTANTIATE_TEST_SUITE_P(Every, Sm80,
                          ::testing::Combine(::testing::ValuesIn(all_pair_names()), ::testing::Values(1, 3, 8, 20)),
                          param_name);
 
-/// Patterns of tile pairs with masks, in waves of two by two tiles and other sizes.
-class Sm80Patterns : public ::testing::TestWithParam<std::tuple<RowKind, Precision>> {
+/// Patterns of tile pairs with masks, in waves of two by two tiles and other sizes. The tuned form has few features and
+/// values: where a test has more columns than it takes, it gets two.
+class Sm80Patterns : public ::testing::TestWithParam<std::tuple<RowKind, Precision, sm80::Form>> {
  protected:
+  static RowKind row() { return std::get<0>(GetParam()); }
+  static Precision precision() { return std::get<1>(GetParam()); }
+  static sm80::Form form() { return std::get<2>(GetParam()); }
   static TileShape shape(int columns, Mask mask = {}) {
-    return make_shape(text, std::get<0>(GetParam()), std::get<1>(GetParam()), 3, columns, mask);
+    const bool few = form() == sm80::Form::tuned && columns > 3;
+    return make_shape(text, row(), precision(), 3, few ? 2 : columns, mask);
+  }
+  static void run(const BlockCall &call, WaveSteps steps = {}, CudaBlock::Order order = CudaBlock::Order::forward) {
+    EXPECT_EQ(sm80::chosen_path(form(), call.shape) == sm80::Path::plain, form() == sm80::Form::plain);
+    emulate(call, {form(), steps, order});
   }
   static constexpr const char *text = "gaussian:beta=0.7";
 };
@@ -190,7 +71,7 @@ TEST_P(Sm80Patterns, HalvesOfARectangle) {
     for (const WaveSteps steps : {WaveSteps{2, 2}, WaveSteps{1, 1}, WaveSteps{3, 2}, WaveSteps{9, 9}}) {
       TileArrays own = blocks.arrays(true);
       TileArrays visiting = blocks.arrays(false);
-      emulate(make_call(blocks.shape, own, visiting, pattern, Sides::both), steps);
+      run(make_call(blocks.shape, own, visiting, pattern, Sides::both), steps);
       EXPECT_EQ(outside(own.finish(), blocks.expected(true)), "");
       EXPECT_EQ(outside(visiting.finish(), blocks.expected(false)), "");
     }
@@ -206,7 +87,7 @@ TEST_P(Sm80Patterns, SkippedPairsOfTiles) {
     TileArrays visiting = blocks.arrays(false);
     BlockCall call = make_call(blocks.shape, own, visiting, pattern, Sides::both);
     call.kept = kept.data();
-    emulate(call);
+    run(call);
     EXPECT_EQ(outside(own.finish(), blocks.expected(true)), "");
     EXPECT_EQ(outside(visiting.finish(), blocks.expected(false)), "");
   }
@@ -223,11 +104,11 @@ TEST_P(Sm80Patterns, SquareEqualsRectangle) {
     hide(blocks.table, plain.global_rows(), plain.global_rows(), false, exclude_self);
     const Bounded expected = blocks.expected(true);
     TileArrays same = blocks.arrays(false);
-    emulate(make_call(blocks.shape, plain, same, PairPattern::rectangle, Sides::own));
+    run(make_call(blocks.shape, plain, same, PairPattern::rectangle, Sides::own));
     EXPECT_EQ(outside(plain.finish(), expected), "");
     for (const WaveSteps steps : {WaveSteps{2, 2}, WaveSteps{1, 3}, WaveSteps{5, 5}}) {
       TileArrays square = blocks.arrays(true);
-      emulate(make_call(blocks.shape, square, square, PairPattern::square, Sides::both), steps);
+      run(make_call(blocks.shape, square, square, PairPattern::square, Sides::both), steps);
       EXPECT_EQ(outside(square.finish(), expected), "");
     }
   }
@@ -243,7 +124,7 @@ TEST_P(Sm80Patterns, MasksCompareRowsOf64Bits) {
         Blocks blocks(text, shape(1, mask), own_counts, visiting_counts, base, base + offset);
         TileArrays own = blocks.arrays(true);
         TileArrays visiting = blocks.arrays(false);
-        emulate(make_call(blocks.shape, own, visiting, PairPattern::rectangle, Sides::both));
+        run(make_call(blocks.shape, own, visiting, PairPattern::rectangle, Sides::both));
         EXPECT_EQ(outside(own.finish(), blocks.expected(true)), "");
         EXPECT_EQ(outside(visiting.finish(), blocks.expected(false)), "");
       }
@@ -257,7 +138,7 @@ TEST_P(Sm80Patterns, BitsDependOnTheArgumentsAlone) {
   for (const Order order : {Order::forward, Order::forward, Order::backward, Order::shuffled}) {
     TileArrays own = blocks.arrays(true);
     TileArrays visiting = blocks.arrays(false);
-    emulate(make_call(blocks.shape, own, visiting, PairPattern::even_half, Sides::both), {2, 2}, order);
+    run(make_call(blocks.shape, own, visiting, PairPattern::even_half, Sides::both), {2, 2}, order);
     own_bits.push_back(own.state().copy());
     visiting_bits.push_back(visiting.state().copy());
     EXPECT_EQ(own_bits.back(), own_bits.front());
@@ -272,8 +153,8 @@ TEST_P(Sm80Patterns, StatesAreAddedToAndPaddingStays) {
   own.fill_state_padding(-7);
   visiting.fill_state_padding(-7);
   const BlockCall call = make_call(blocks.shape, own, visiting, PairPattern::rectangle, Sides::both);
-  emulate(call);
-  emulate(call);
+  run(call);
+  run(call);
   for (const bool side : {true, false}) {
     Bounded twice = blocks.expected(side);
     const std::size_t count = (side ? blocks.own_points : blocks.visiting_points).count();
@@ -297,11 +178,11 @@ TEST_P(Sm80Patterns, NoTilesNoChange) {
   const auto before = own.state().copy();
   BlockCall call = make_call(blocks.shape, own, visiting, PairPattern::rectangle, Sides::both);
   call.visiting_tiles = 0;
-  emulate(call);
+  run(call);
   call.sides = Sides::own;
-  emulate(call);
+  run(call);
   call.own_tiles = 0;
-  emulate(call);
+  run(call);
   EXPECT_EQ(own.state().copy(), before);
 }
 
@@ -336,7 +217,7 @@ TEST_P(Sm80Patterns, WeightsFarBelowTheSmallestNumber) {
   const Blocks blocks(narrow, of, own_counts, visiting_counts);
   TileArrays own = blocks.arrays(true);
   TileArrays visiting = blocks.arrays(false);
-  emulate(make_call(of, own, visiting, PairPattern::rectangle, Sides::both));
+  run(make_call(of, own, visiting, PairPattern::rectangle, Sides::both));
   EXPECT_EQ(outside(own.finish(), blocks.expected(true)), "");
   EXPECT_EQ(outside(visiting.finish(), blocks.expected(false)), "");
 }
@@ -344,7 +225,7 @@ TEST_P(Sm80Patterns, WeightsFarBelowTheSmallestNumber) {
 TEST_P(Sm80Patterns, PaddingWhoseWeightIsInfinite) {
   // exp(-<x,y> + 900) of points near 30 is a number, of the zeros in the padding it is none.
   const std::string negative = "inner_exp:s=-1";
-  TileShape of = make_shape(negative, std::get<0>(GetParam()), std::get<1>(GetParam()), 1, 2);
+  TileShape of = make_shape(negative, row(), precision(), 1, 2);
   of.pair.parameters[1] = -900;
   Blocks blocks(negative, of, {T, 9}, {17});
   for (double &x : blocks.own_points.rows) x += 30;
@@ -353,13 +234,13 @@ TEST_P(Sm80Patterns, PaddingWhoseWeightIsInfinite) {
   for (Real &l : blocks.table.log_weight) l += 900;
   TileArrays own = blocks.arrays(true);
   TileArrays visiting = blocks.arrays(false);
-  emulate(make_call(of, own, visiting, PairPattern::rectangle, Sides::both));
+  run(make_call(of, own, visiting, PairPattern::rectangle, Sides::both));
   EXPECT_EQ(outside(own.finish(), blocks.expected(true)), "");
   EXPECT_EQ(outside(visiting.finish(), blocks.expected(false)), "");
 }
 
 TEST_P(Sm80Patterns, LogWeightsOfAnySizeAndHiddenRows) {
-  if (std::get<0>(GetParam()) == RowKind::sum) return;
+  if (row() == RowKind::sum) return;
   Blocks blocks(text, shape(2), own_counts, visiting_counts);
   for (double &g : blocks.visiting_weights) g *= 1e4;  // exp overflows and underflows
   for (double &g : blocks.own_weights) g *= 1e4;
@@ -367,17 +248,25 @@ TEST_P(Sm80Patterns, LogWeightsOfAnySizeAndHiddenRows) {
     blocks.visiting_weights[j] = -std::numeric_limits<double>::infinity();
   TileArrays own = blocks.arrays(true);
   TileArrays visiting = blocks.arrays(false);
-  emulate(make_call(blocks.shape, own, visiting, PairPattern::rectangle, Sides::both));
+  run(make_call(blocks.shape, own, visiting, PairPattern::rectangle, Sides::both));
   EXPECT_EQ(outside(own.finish(), blocks.expected(true)), "");
   EXPECT_EQ(outside(visiting.finish(), blocks.expected(false)), "");
 }
 
+std::string pattern_name(const ::testing::TestParamInfo<std::tuple<RowKind, Precision, sm80::Form>> &param) {
+  const auto &[row, precision, form] = param.param;
+  return std::string(row_rule(row).name) + (precision == Precision::fp64 ? "_fp64" : "_fp32") +
+         (form == sm80::Form::tuned ? "_tuned" : "");
+}
+
 INSTANTIATE_TEST_SUITE_P(Every, Sm80Patterns,
-                         ::testing::Combine(::testing::ValuesIn(rows), ::testing::ValuesIn(precisions)),
-                         [](const auto &param) {
-                           return std::string(row_rule(std::get<0>(param.param)).name) +
-                                  (std::get<1>(param.param) == Precision::fp64 ? "_fp64" : "_fp32");
-                         });
+                         ::testing::Combine(::testing::ValuesIn(row_kinds), ::testing::ValuesIn(precisions),
+                                            ::testing::Values(sm80::Form::plain)),
+                         pattern_name);
+INSTANTIATE_TEST_SUITE_P(Few, Sm80Patterns,
+                         ::testing::Combine(::testing::ValuesIn(row_kinds), ::testing::Values(Precision::fp32),
+                                            ::testing::Values(sm80::Form::tuned)),
+                         pattern_name);
 
 }  // namespace
 }  // namespace flashring::test

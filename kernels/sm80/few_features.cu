@@ -1,0 +1,62 @@
+// The kernels of backend sm80 for few features in fp32, which serves reduced as well.
+#include "sm80/few_features.hpp"
+#include "sm80/launch.hpp"
+#include "sm80/path.hpp"
+#include "sm80/primitives.hpp"
+
+namespace flashring::sm80 {
+namespace {
+
+template <PairKind kind, RowKind row, int D, int NC>
+__global__ void __launch_bounds__(tile_rows, few_blocks_per_processor(row == RowKind::logsumexp, D, NC))
+    few_kernel(const WaveArguments arguments) {
+  extern __shared__ __align__(16) std::byte shared[];
+  DeviceThread thread(shared);
+  fold_wave_few<kind, row, D, NC>(thread, arguments);
+}
+
+struct Launch {
+  void (*kernel)(const WaveArguments);
+  std::size_t shared_bytes;
+};
+
+template <PairKind kind, RowKind row>
+Launch choose_numbers(const WaveArguments &a) {
+  return with_padded_numbers(a.features, values_of(row, a.columns), [](auto padded_features, auto padded_values) {
+    return Launch{few_kernel<kind, row, padded_features.value, padded_values.value>,
+                  few_shared_bytes<row, padded_features.value, padded_values.value>()};
+  });
+}
+
+template <PairKind kind>
+Launch choose_row(RowKind row, const WaveArguments &a) {
+  switch (row) {
+#define FLASHRING_ROW(name) \
+  case RowKind::name:       \
+    return choose_numbers<kind, RowKind::name>(a);
+#include "flashring/row_list.inc"
+#undef FLASHRING_ROW
+  }
+  return {};
+}
+
+Launch choose(PairKind kind, RowKind row, const WaveArguments &a) {
+  switch (kind) {
+#define FLASHRING_PAIR(name) \
+  case PairKind::name:       \
+    return choose_row<PairKind::name>(row, a);
+#include "flashring/pair_list.inc"
+#undef FLASHRING_PAIR
+  }
+  return {};
+}
+
+}  // namespace
+
+cudaError_t launch_fold_few(PairKind kind, RowKind row, const WaveArguments &arguments, cudaStream_t stream) {
+  const Launch launch = choose(kind, row, arguments);
+  launch.kernel<<<static_cast<unsigned>(arguments.wave.own_count), tile_rows, launch.shared_bytes, stream>>>(arguments);
+  return cudaGetLastError();
+}
+
+}  // namespace flashring::sm80
