@@ -41,4 +41,11 @@ class Communicator {
 /// One process, no MPI.
 std::unique_ptr<Communicator> make_self_communicator();
 
+/// `size` processes that share a file system and nothing else, started by a script, each with its own rank: what they
+/// say to each other are small files in `folder`, which exists and is empty at first, and is the script's to remove. A
+/// rank that is not there within `patience_seconds` of another one's wait, or that aborted, ends the wait of all others
+/// with an Error that names it. Throws Error for a folder that was used before. Collective.
+std::unique_ptr<Communicator> make_file_communicator(const std::string &folder, int rank, int size,
+                                                     double patience_seconds = 600);
+
 }  // namespace flashring

@@ -1,6 +1,7 @@
 // Transport: how a block moves between ranks. An object with three words: start, test, wait.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <span>
@@ -46,11 +47,17 @@ class Transport {
   virtual void abandon() {}
 };
 
+struct TransportOptions {
+  /// A message that may go and does not arrive for so long has a peer that is lost. Only nccl counts it; under MPI a
+  /// lost rank ends the job.
+  std::chrono::seconds patience{600};
+};
+
 /// `name`: "auto" (the one that fits the communicator) or one of transport_names(). Throws Error for another name, or
 /// one that cannot serve this communicator. The communicator must outlive the transport. `device`: whose memory the
 /// messages are in, null for the host's; a transport of the host then copies them there and back.
 std::unique_ptr<Transport> make_transport(std::string_view name, const Communicator &communicator,
-                                          const Device *device = nullptr);
+                                          const Device *device = nullptr, const TransportOptions &options = {});
 
 /// Names this build knows: self, mpi, nccl.
 std::vector<std::string_view> transport_names();

@@ -168,7 +168,8 @@ MPI_Comm mpi_comm(const Communicator &communicator) {
   return mpi == nullptr ? MPI_COMM_NULL : mpi->comm();
 }
 
-std::unique_ptr<Transport> make_mpi_transport(const Communicator &communicator, const Device * /*device*/) {
+std::unique_ptr<Transport> make_mpi_transport(const Communicator &communicator, const Device * /*device*/,
+                                              const TransportOptions & /*options*/) {
   const MPI_Comm comm = mpi_comm(communicator);
   FLASHRING_CHECK(comm != MPI_COMM_NULL, "-transport mpi needs a communicator made from an MPI one");
   return std::make_unique<MpiTransport>(comm);

@@ -23,9 +23,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// A message that may go and does not arrive for so long has a peer that is lost.
-constexpr std::chrono::minutes patience{10};
-
 void call(cudaError_t code, const char *what) {
   FLASHRING_CHECK(code == cudaSuccess, what, " failed: ", cudaGetErrorString(code), "; look at the GPU's health");
 }
@@ -105,7 +102,8 @@ ncclUniqueId common_id(const Communicator &communicator) {
 
 class NcclTransport final : public Transport {
  public:
-  explicit NcclTransport(const Device &device) : compute_(static_cast<cudaStream_t>(device.queue())) {}
+  NcclTransport(const Device &device, std::chrono::seconds patience)
+      : compute_(static_cast<cudaStream_t>(device.queue())), patience_(patience) {}
   NcclTransport(const NcclTransport &) = delete;
   NcclTransport &operator=(const NcclTransport &) = delete;
   ~NcclTransport() override {
@@ -181,9 +179,10 @@ class NcclTransport final : public Transport {
                     "); NCCL_DEBUG=WARN tells more, -transport mpi does without");
   }
 
-  static void check_patience(Clock::time_point since, const char *what) {
-    FLASHRING_CHECK(Clock::now() - since < patience, "-transport nccl: ", what, " takes longer than ", patience.count(),
-                    " minutes: a peer is lost or hangs; NCCL_DEBUG=WARN tells more, -transport mpi does without");
+  void check_patience(Clock::time_point since, const char *what) const {
+    FLASHRING_CHECK(Clock::now() - since < patience_, "-transport nccl: ", what, " takes longer than ",
+                    patience_.count(),
+                    " seconds: a peer is lost or hangs; NCCL_DEBUG=WARN tells more, -transport mpi does without");
   }
 
   /// Waits until a call is through.
@@ -205,12 +204,13 @@ class NcclTransport final : public Transport {
       }
     });
     ncclResult_t state = quiet ? ncclCommFinalize(nccl_) : ncclInternalError;
-    for (const auto since = Clock::now(); state == ncclInProgress && Clock::now() - since < patience; pause())
+    for (const auto since = Clock::now(); state == ncclInProgress && Clock::now() - since < patience_; pause())
       if (ncclCommGetAsyncError(nccl_, &state) != ncclSuccess) state = ncclInternalError;
     state == ncclSuccess ? ncclCommDestroy(nccl_) : ncclCommAbort(nccl_);
   }
 
   cudaStream_t compute_;
+  std::chrono::seconds patience_;
   cudaStream_t stream_ = nullptr;
   ncclComm_t nccl_ = nullptr;
   std::deque<Pending> pending_;  // in the order of their start
@@ -218,10 +218,11 @@ class NcclTransport final : public Transport {
 
 }  // namespace
 
-std::unique_ptr<Transport> make_nccl_transport(const Communicator &communicator, const Device *device) {
+std::unique_ptr<Transport> make_nccl_transport(const Communicator &communicator, const Device *device,
+                                               const TransportOptions &options) {
   FLASHRING_CHECK(device != nullptr && device->queue() != nullptr,
                   "-transport nccl moves the memory of GPUs; take -transport auto or mpi for that of the host");
-  auto transport = std::make_unique<NcclTransport>(*device);
+  auto transport = std::make_unique<NcclTransport>(*device, options.patience);
   transport->open(communicator);
   return transport;
 }

@@ -40,7 +40,8 @@ class SelfTransport final : public Transport {
 
 }  // namespace
 
-std::unique_ptr<Transport> make_self_transport(const Communicator &communicator, const Device * /*device*/) {
+std::unique_ptr<Transport> make_self_transport(const Communicator &communicator, const Device * /*device*/,
+                                               const TransportOptions & /*options*/) {
   FLASHRING_CHECK(communicator.size() == 1, "-transport self serves one rank, there are ", communicator.size(),
                   "; use -transport mpi or auto");
   return std::make_unique<SelfTransport>();

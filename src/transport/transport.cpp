@@ -9,8 +9,9 @@
 
 namespace flashring {
 
-#define FLASHRING_TRANSPORT(name) \
-  std::unique_ptr<Transport> make_##name##_transport(const Communicator &communicator, const Device *device);
+#define FLASHRING_TRANSPORT(name)                                                                            \
+  std::unique_ptr<Transport> make_##name##_transport(const Communicator &communicator, const Device *device, \
+                                                     const TransportOptions &options);
 #include "flashring/transport_list.inc"
 #undef FLASHRING_TRANSPORT
 
@@ -20,7 +21,7 @@ namespace {
 
 struct Entry {
   std::string_view name;
-  std::unique_ptr<Transport> (*make)(const Communicator &, const Device *);
+  std::unique_ptr<Transport> (*make)(const Communicator &, const Device *, const TransportOptions &);
 };
 
 constexpr Entry entries[] = {
@@ -41,13 +42,13 @@ std::vector<std::string_view> transport_names() {
   return names;
 }
 
-std::unique_ptr<Transport> make_transport(std::string_view name, const Communicator &communicator,
-                                          const Device *device) {
+std::unique_ptr<Transport> make_transport(std::string_view name, const Communicator &communicator, const Device *device,
+                                          const TransportOptions &options) {
   const std::string_view between = device != nullptr && device->queue() != nullptr && known("nccl") ? "nccl" : "mpi";
   const std::string_view wanted = name != "auto" ? name : communicator.size() == 1 ? "self" : between;
   for (const Entry &entry : entries) {
     if (entry.name != wanted) continue;
-    std::unique_ptr<Transport> made = entry.make(communicator, device);
+    std::unique_ptr<Transport> made = entry.make(communicator, device, options);
     if (device == nullptr || made->queues_on_device()) return made;
     return make_staged_transport(std::move(made), *device);
   }

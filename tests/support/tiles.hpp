@@ -50,6 +50,8 @@ class TileArrays {
   const std::vector<TileInfo> &tiles() const { return tiles_; }
   AlignedBytes &state() { return state_; }
   AlignedBytes &payload() { return payload_; }
+  AlignedBytes &columns() { return columns_; }
+  AlignedBytes &log_weights() { return log_weights_; }
   /// Global row of every row.
   std::vector<std::int64_t> global_rows() const;
 

@@ -1,0 +1,74 @@
+// What gpu_bench measures: passes of one size, and the limits that stand beside them.
+#pragma once
+
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ceilings/ceilings.hpp"
+#include "flashring/tile.hpp"
+
+namespace flashring::gpu_bench {
+
+/// One line of the table.
+struct Case {
+  Precision precision = Precision::fp32;
+  RowKind row = RowKind::sum;
+  int features = 3;
+  int columns = 1;
+  std::int64_t rows = 0;
+  bool square = true;  ///< each pair of tiles once, for both sides; else every pair for the own side
+  Sides sides() const { return square ? Sides::both : Sides::own; }
+  TileShape shape() const;
+};
+
+/// In an order in which neighbours share their points. `tiny`: few rows.
+std::vector<Case> all_cases(bool tiny);
+
+/// Pairs of points per second that one resource allows alone. 0: unknown.
+struct Limits {
+  double exponential = 0;  ///< special function unit; fp64: multiply-adds of its polynomial
+  double tensor = 0;       ///< products of matrix units, at the pieces that the precision needs; not for fp64
+  double arithmetic = 0;   ///< multiply-adds and additions of the backend's own counts
+  /// The least of those that no kernel of this precision gets around: the first two, or for fp64 the first and last.
+  double least() const;
+};
+Limits limits(const Backend &backend, const Case &one, const ceilings::GpuRates &rates);
+
+struct Measured {
+  double seconds = 0;    ///< median of a pass
+  double evaluated = 0;  ///< pairs of points of a pass
+  int runs = 0;
+  std::string not_run;  ///< why, if so
+};
+
+/// Runs passes one after the other and keeps the points of the last one.
+class Passes {
+ public:
+  /// `enough`: seconds of timed passes after which a case has been measured, 3 passes or more.
+  Passes(const Backend &backend, double enough);
+  ~Passes();
+  Passes(const Passes &) = delete;
+  Passes &operator=(const Passes &) = delete;
+  /// `allowed`: seconds for this case; a short pass says beforehand whether they are enough.
+  Measured measure(const Case &one, double allowed);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+struct Row {
+  std::string backend;
+  std::string target;
+  Case one;
+  Measured measured;
+  Limits limits;
+};
+/// A table on stdout, and one JSON object a line in `json` unless that is null.
+void print_ceilings(const ceilings::GpuRates &rates, std::FILE *json);
+void print_header();
+void print_row(const Row &row, std::FILE *json);
+
+}  // namespace flashring::gpu_bench

@@ -1,0 +1,165 @@
+#include "gpu/ring_problem.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "flashring/options.hpp"
+#include "support/pair_text.hpp"
+#include "support/scatter.hpp"
+#include "support/stated.hpp"
+#include "support/tiles.hpp"
+#include "support/tolerance.hpp"
+
+namespace flashring::test {
+namespace {
+
+constexpr double infinity = std::numeric_limits<double>::infinity();
+
+/// Numbers of a side: columns, or one log weight per row.
+std::vector<double> values_of(const RingProblem &problem, bool own, int columns) {
+  const std::size_t rows = own || problem.square ? problem.own_rows : problem.source_rows;
+  const std::uint64_t stream = own || problem.square ? 2 : 3;
+  return random_numbers(rows * static_cast<std::size_t>(columns), problem.seed * 16 + stream);
+}
+std::vector<double> weights_of(const RingProblem &problem, bool own) {
+  const std::size_t rows = own || problem.square ? problem.own_rows : problem.source_rows;
+  return random_numbers(rows, problem.seed * 16 + (own || problem.square ? 4 : 5));
+}
+
+/// `magnitudes`: columns without their signs.
+TileBlock make_block(const RingProblem &problem, const Backend &backend, bool own, const RowPartition &partition,
+                     int rank, bool magnitudes) {
+  const PointSet points = own ? problem.own() : problem.sources();
+  TileBlock block(backend, problem.shape(), local_block(points, partition, rank), {});
+  std::vector<double> values = values_of(problem, own, problem.columns);
+  if (magnitudes)
+    for (double &x : values) x = std::abs(x);
+  const std::vector<double> x = local_columns(values, problem.columns, partition, rank);
+  block.set_columns({x.data(), block.local_rows(), problem.columns});
+  if (row_rule(problem.row).scalars > 0)
+    block.set_pass_scalars(local_columns(weights_of(problem, own), 1, partition, rank), -infinity);
+  return block;
+}
+
+std::vector<double> finished(const RingProblem &problem, TileBlock &block, const Communicator &communicator) {
+  const int outputs = row_rule(problem.row).outputs(problem.columns);
+  std::vector<double> out(static_cast<std::size_t>(block.local_rows() * outputs));
+  block.finish(problem.row, problem.columns, {out.data(), block.local_rows(), outputs});
+  return gather_columns(out, outputs, block.partition(), communicator);
+}
+
+RingSums run(const RingProblem &problem, const Backend &backend, const Communicator &communicator, Transport &transport,
+             const RowPartition &own_rows, const RowPartition &source_rows, bool magnitudes) {
+  const int rank = communicator.rank();
+  Ring ring(communicator, transport, backend, problem.options);
+  TileBlock own = make_block(problem, backend, true, own_rows, rank, magnitudes);
+  const bool one_block = problem.square && problem.sides == Sides::both;
+  TileBlock other;
+  if (!one_block)
+    other = make_block(problem, backend, false, problem.square ? own_rows : source_rows, rank, magnitudes);
+  TileBlock &sources = one_block ? own : other;
+  RingSums sums;
+  for (int pass = 0; pass < problem.passes; ++pass)
+    sums.report = ring.run(problem.shape(), problem.sides, own, sources);
+  if (has_own(problem.sides)) sums.own = finished(problem, own, communicator);
+  if (has_visiting(problem.sides)) sums.visiting = finished(problem, sources, communicator);
+  return sums;
+}
+
+Real largest_norm(const PointSet &a, const PointSet &b) {
+  Real largest = 0;
+  for (const PointSet *points : {&a, &b})
+    for (const Real norm : tile_norms(*points, cut(0, points->count(), 1))) largest = std::max(largest, norm);
+  return largest;
+}
+
+/// The largest relative error of a weight: formulas are steepest at q = 0 and exponents largest at the largest q, and
+/// no argument is larger than (|x| + |y|)^2 <= 4 n.
+Real weight_error(const RingProblem &problem, const Backend &tested) {
+  const OraclePair pair = oracle_pair(problem.text());
+  const Real n = largest_norm(problem.own(), problem.sources());
+  const Real largest = pair.inner() ? n : 4 * n;
+  const Real u = unit_roundoff(problem.precision);
+  if (problem.precision != Precision::reduced)
+    return u * (oracle_slope(pair, 0) * argument_error(pair, largest, n, n, problem.features) +
+                2 * oracle_exponent(pair, largest) + 4);
+  const TileError stated = tested.error(problem.shape());
+  return std::expm1(error_of_argument(pair, 0, stated.argument * 2 * n) + stated.weight +
+                    4 * u * oracle_exponent(pair, largest));
+}
+
+/// Bounds as in oracle.cpp, with one error for all weights, from the same sums with magnitudes of columns. ref itself
+/// adds the error of fp64.
+Bounded bounded(const RingProblem &problem, const Backend &tested, const std::vector<double> &value,
+                const std::vector<double> &magnitude, std::size_t terms) {
+  const Arithmetic a = arithmetic(problem.precision, tested.tile_rows);
+  const auto of_sum = static_cast<Real>(a.unit) * sum_error(a.tile_rows);
+  Real error = weight_error(problem, tested);
+  const Real twice = problem.precision == Precision::fp64 ? 2 : 1;
+  Bounded answer{{value.begin(), value.end()}, {}};
+  const auto lost = static_cast<Real>(terms) * a.smallest;
+  if (problem.row == RowKind::sum) {
+    for (const double m : magnitude) answer.bound.push_back(twice * m * (error + of_sum) + lost);
+    return answer;
+  }
+  const OraclePair pair = oracle_pair(problem.text());
+  const Real n = largest_norm(problem.own(), problem.sources());
+  error += a.unit * (3 + std::abs(oracle_log_weight(pair, pair.inner() ? n : 4 * n)));  // |g| < 1
+  const std::size_t rows = value.size() / static_cast<std::size_t>(1 + problem.columns);
+  for (std::size_t i = 0; i < value.size(); ++i)
+    answer.bound.push_back(i < rows ? twice * (error + of_sum) + lost + 3 * 0x1p-53L * std::abs(answer.value[i])
+                                    : twice * magnitude[i] * 2 * (error + of_sum) + lost);
+  return answer;
+}
+
+}  // namespace
+
+TileShape RingProblem::shape() const { return {parse_pair(text()), row, 0, precision, features, columns, mask}; }
+std::string RingProblem::text() const { return spread_pair(name, features); }
+PointSet RingProblem::own() const { return random_points(own_rows, features, seed * 16); }
+PointSet RingProblem::sources() const { return square ? own() : random_points(source_rows, features, seed * 16 + 1); }
+
+RingSums ring_sums(const RingProblem &problem, const Backend &backend, const Communicator &communicator,
+                   Transport &transport, const RowPartition &own_rows, const RowPartition &source_rows) {
+  return run(problem, backend, communicator, transport, own_rows, source_rows, false);
+}
+
+RingSums ring_sums(const RingProblem &problem, const Backend &backend, const Communicator &communicator,
+                   Transport &transport) {
+  const auto rows = [&](std::size_t count) {
+    return RowPartition::contiguous(static_cast<std::int64_t>(count), communicator.size());
+  };
+  return ring_sums(problem, backend, communicator, transport, rows(problem.own_rows), rows(problem.source_rows));
+}
+
+RingAnswer ref_answer(const RingProblem &problem, const Backend &tested) {
+  RingProblem exact = problem;
+  exact.precision = Precision::fp64;
+  exact.passes = 1;
+  const Backend &ref = find_backend("ref");
+  const auto alone = make_self_communicator();
+  const auto transport = make_transport("self", *alone);
+  const auto own_rows = RowPartition::contiguous(static_cast<std::int64_t>(problem.own_rows), 1);
+  const auto source_rows = RowPartition::contiguous(static_cast<std::int64_t>(problem.source_rows), 1);
+  const RingSums value = run(exact, ref, *alone, *transport, own_rows, source_rows, false);
+  const RingSums magnitude = run(exact, ref, *alone, *transport, own_rows, source_rows, true);
+  RingAnswer answer;
+  const std::size_t terms = std::max(problem.own_rows, problem.source_rows);
+  if (has_own(problem.sides)) answer.own = bounded(problem, tested, value.own, magnitude.own, terms);
+  if (has_visiting(problem.sides))
+    answer.visiting = bounded(problem, tested, value.visiting, magnitude.visiting, terms);
+  return answer;
+}
+
+std::string outside(const RingSums &sums, const RingAnswer &answer) {
+  const std::string own = outside(sums.own, answer.own);
+  const std::string visiting = outside(sums.visiting, answer.visiting);
+  return (own.empty() ? "" : "own rows: " + own) + (visiting.empty() ? "" : "visiting rows: " + visiting);
+}
+
+double worst_ratio(const RingSums &sums, const RingAnswer &answer) {
+  return std::max(worst_ratio(sums.own, answer.own), worst_ratio(sums.visiting, answer.visiting));
+}
+
+}  // namespace flashring::test

@@ -1,0 +1,58 @@
+// Sums over all rows by the whole stack (points, TileBlock, Ring, transport) on some ranks, and what backend "ref" on
+// one rank says of the same points, with bounds for the arithmetic that is tested. For sizes where the oracle takes too
+// long.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "flashring/ring.hpp"
+#include "support/oracle.hpp"
+
+namespace flashring::test {
+
+struct RingProblem {
+  std::string name = "gaussian";  ///< with spread_pair's parameters; not laplacian, whose error has no bound at 0
+  RowKind row = RowKind::sum;
+  Precision precision = Precision::fp32;
+  Sides sides = Sides::both;
+  bool square = true;  ///< the block with itself; with one side it meets a copy of itself
+  Mask mask;
+  int columns = 3;
+  int features = 3;
+  std::size_t own_rows = 600;
+  std::size_t source_rows = 500;
+  std::uint64_t seed = 1;  ///< the same on all ranks
+  RingOptions options;
+  int passes = 1;
+
+  TileShape shape() const;
+  std::string text() const;
+  PointSet own() const;
+  PointSet sources() const;
+};
+
+struct RingSums {
+  std::vector<double> own, visiting;  // (N, outputs) column-major, whole on every rank
+  PassReport report;                  ///< of the last pass, on this rank
+};
+
+/// Collective. `partition` of own and, unless square, of source rows.
+RingSums ring_sums(const RingProblem &problem, const Backend &backend, const Communicator &communicator,
+                   Transport &transport, const RowPartition &own_rows, const RowPartition &source_rows);
+/// With contiguous partitions.
+RingSums ring_sums(const RingProblem &problem, const Backend &backend, const Communicator &communicator,
+                   Transport &transport);
+
+struct RingAnswer {
+  Bounded own, visiting;
+};
+/// Values by "ref" in fp64 on this process alone.
+RingAnswer ref_answer(const RingProblem &problem, const Backend &tested);
+
+/// Empty, or the first number outside its bound.
+std::string outside(const RingSums &sums, const RingAnswer &answer);
+double worst_ratio(const RingSums &sums, const RingAnswer &answer);
+
+}  // namespace flashring::test

@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# Starts one process for each rank on this machine and waits for all of them:
+#   run_ranks.sh RANKS [-lost] PROGRAM ARGUMENTS...
+# Each gets -rank, -size and -folder (a fresh one) and a GPU of its own as far as there are that many; ranks that share a
+# GPU are different hosts for NCCL, which takes one rank per GPU of a host. -lost: the last rank leaves with exit code 7.
+# What a rank says is shown when all have ended, ranks after each other. Exit code: the largest one that is not expected.
+set -euo pipefail
+ranks=${1:?usage: run_ranks.sh RANKS [-lost] PROGRAM ARGUMENTS...}
+shift
+expected_of_last=0
+if [ "${1:-}" = -lost ]; then
+  expected_of_last=7
+  shift
+fi
+folder=$(mktemp -d)
+mkdir "$folder/words"
+if [ -n "${CUDA_VISIBLE_DEVICES:-}" ]; then
+  IFS=, read -ra gpus <<<"$CUDA_VISIBLE_DEVICES"
+else
+  mapfile -t gpus < <(nvidia-smi --query-gpu=index --format=csv,noheader 2>/dev/null || true)
+fi
+pids=()
+# shellcheck disable=SC2317  # called by the trap
+finish() {
+  for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
+  rm -rf "$folder"
+}
+trap finish EXIT
+trap 'exit 143' TERM INT
+
+# All ranks are on this machine: loopback is there whatever the network is.
+export NCCL_SOCKET_IFNAME=${NCCL_SOCKET_IFNAME:-lo} NCCL_IB_DISABLE=${NCCL_IB_DISABLE:-1}
+for ((rank = 0; rank < ranks; ++rank)); do
+  (
+    if [ ${#gpus[@]} -gt 0 ]; then
+      [ ${#gpus[@]} -ge "$ranks" ] || export NCCL_HOSTID=flashring-$rank
+      export CUDA_VISIBLE_DEVICES=${gpus[rank % ${#gpus[@]}]}
+    fi
+    exec "$@" -rank "$rank" -size "$ranks" -folder "$folder/words"
+  ) >"$folder/said.$rank" 2>&1 &
+  pids+=($!)
+done
+worst=0
+for ((rank = 0; rank < ranks; ++rank)); do
+  code=0
+  wait "${pids[rank]}" || code=$?
+  expected=0
+  [ "$rank" -lt $((ranks - 1)) ] || expected=$expected_of_last
+  if [ "$code" -ne "$expected" ]; then
+    echo "rank $rank ended with exit code $code" >>"$folder/said.$rank"
+    [ "$code" -gt "$worst" ] && worst=$code
+    [ "$worst" -gt 0 ] || worst=1
+  fi
+done
+pids=()
+cat "$folder"/said.*
+exit "$worst"
