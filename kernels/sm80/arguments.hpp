@@ -7,6 +7,8 @@
 
 #include "flashring/row.hpp"
 #include "flashring/tile.hpp"
+#include "sm80/path.hpp"
+#include "sm80/tensor_steps.hpp"
 #include "sm80/waves.hpp"
 
 namespace flashring::sm80 {
@@ -21,6 +23,9 @@ struct WaveArguments {
   std::int32_t visiting_tiles = 0;
   PairPattern pattern = PairPattern::rectangle;
   Sides sides = Sides::own;
+  PairKind kind = PairKind::gaussian;
+  PieceLayout layout;  ///< of the payload, on the tensor path
+  TensorShared shared;
   int features = 0;
   int columns = 0;
   int words = 0;             ///< of a state
@@ -51,6 +56,9 @@ inline WaveArguments make_arguments(const BlockCall &call, int words) {
   a.visiting_tiles = call.visiting_tiles;
   a.pattern = call.pattern;
   a.sides = call.sides;
+  a.kind = call.shape.pair.kind;
+  a.layout = layout_of(call.shape);
+  a.shared = tensor_shared(a.layout);
   a.features = call.shape.features;
   a.columns = call.shape.columns;
   a.words = words;

@@ -47,28 +47,57 @@ TileCost formula_cost(PairKind kind, bool logarithm) {
   return {};
 }
 
-bool is_inner(PairKind kind) {
-  switch (kind) {
-#define FLASHRING_PAIR(name) \
-  case PairKind::name:       \
-    return Formula<PairKind::name>::declaration.accumulate == Accumulate::inner;
-#include "flashring/pair_list.inc"
-#undef FLASHRING_PAIR
+bool is_inner(PairKind kind) { return accumulate_of(kind) == Accumulate::inner; }
+
+/// Instead of features and columns: chunk products of 16, the column of one value as multiply-adds, more columns padded
+/// to 8 as products of pieces, which are split first (5 operations and a half for three pieces of a weight).
+void add_tensor_products(const TileShape &shape, int sides, TileCost &cost) {
+  const PieceLayout layout = layout_of(shape);
+  cost.products += layout.chunk_products() * chunk_columns;
+  const bool multiplied = shape.columns > 1 || (shape.row == RowKind::logsumexp && shape.columns > 0);
+  if (!multiplied) {
+    cost.multiply_adds += shape.columns * sides;
+    return;
   }
-  return false;
+  cost.products += (shape.columns + 7) / 8 * 8 * products_of(layout.pieces) * sides;
+  cost.adds += layout.pieces == 3 ? 5.5 : 0.5;
+}
+
+/// Instructions of the unit that add to the whole sum, or to all that 16 features give it: the first pieces' columns
+/// and norms in the folded form; in the form of pieces the last product of a step, of which there is one for all steps
+/// together, and norms. In reduced precision all of them.
+double whole_sums(const PieceLayout &layout) {
+  if (layout.pieces == 1) return layout.chunk_products();
+  return layout.folded ? (layout.features + 6 + 2 * (chunk_columns - 1)) / chunk_columns : 2;
+}
+
+/// Worst cases to first order, derived in kernels/README.md ("Errors of tensor cores").
+TileError tensor_error(const TileShape &shape) {
+  const PieceLayout layout = layout_of(shape);
+  constexpr double u = 0x1p-24;
+  const double pieces = layout.pieces == 3 ? 2 * u : 0x1p-7 * (1 + 0x1p-9);
+  const double additions = layout.folded ? 0 : layout.feature_chunks();
+  const double sums = (11 * whole_sums(layout) + 2 + additions) * u;
+  const double argument = is_inner(shape.pair.kind) ? 4 * u + (pieces + sums) / 2 : 17 * u + pieces + sums + 2 * u;
+  const bool multiplied = shape.columns > 1 || (shape.row == RowKind::logsumexp && shape.columns > 0);
+  return {argument, 0x1p-22 + 8 * u + (multiplied ? pieces + 3 * u : 0)};
 }
 
 }  // namespace
 
 /// Features, then the formula, then one multiply-add for each column and side. Log-sum-exp shifts each logarithm (2
 /// adds), takes an exponential and adds it, for each side.
-TileCost cost(const TileShape &shape, Sides sides) {
+TileCost cost(Variant variant, const TileShape &shape, Sides sides) {
   const int used = (has_own(sides) ? 1 : 0) + (has_visiting(sides) ? 1 : 0);
   const bool logarithm = shape.row == RowKind::logsumexp;
   TileCost cost = shape.precision == Precision::fp64 ? formula_cost<true>(shape.pair.kind, logarithm)
                                                      : formula_cost<false>(shape.pair.kind, logarithm);
-  cost.multiply_adds += shape.features + shape.columns * used;
-  if (!is_inner(shape.pair.kind)) cost.adds += shape.features;
+  if (takes_pieces(variant, shape)) {
+    add_tensor_products(shape, used, cost);
+  } else {
+    cost.multiply_adds += shape.features + shape.columns * used;
+    if (!is_inner(shape.pair.kind)) cost.adds += shape.features;
+  }
   if (logarithm) {
     cost.adds += 3 * used;
     cost.exponentials += used;
@@ -82,7 +111,8 @@ TileCost cost(const TileShape &shape, Sides sides) {
 /// weight: the exponential (2^-22 in fp32, as the PTX manual states ex2.approx, and the polynomial of few features
 /// stays below; a rounding in fp64) and 8 roundings of
 /// the formula's functions.
-TileError error(const TileShape &shape) {
+TileError error(Variant variant, const TileShape &shape) {
+  if (takes_pieces(variant, shape)) return tensor_error(shape);
   const double d = shape.features;
   const double u = shape.precision == Precision::fp64 ? 0x1p-53 : 0x1p-24;
   const double exponential = shape.precision == Precision::fp64 ? u : 0x1p-22;

@@ -1,11 +1,11 @@
 // Operations and errors of a pair of points, for the table of the backend.
 #pragma once
 
-#include "flashring/tile.hpp"
+#include "sm80/path.hpp"
 
 namespace flashring::sm80 {
 
-TileCost cost(const TileShape &shape, Sides sides);
-TileError error(const TileShape &shape);
+TileCost cost(Variant variant, const TileShape &shape, Sides sides);
+TileError error(Variant variant, const TileShape &shape);
 
 }  // namespace flashring::sm80

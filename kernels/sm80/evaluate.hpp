@@ -7,13 +7,13 @@
 namespace flashring::sm80 {
 
 /// Block i: own tile i of the wave with all its visiting tiles, in their order.
-template <PairKind kind, RowKind row, class T, class Thread>
+template <PairKind kind, RowKind row, class T, class Points, class Thread>
 FLASHRING_DEVICE void fold_wave(Thread &t, const WaveArguments &a) {
   FLASHRING_ROLL
   for (int j = 0; j < a.wave.visiting_count; ++j) {
     const Visibility seen = pair_visibility(a, a.wave.own_first + t.block(), a.wave.visiting_first + j);
     if (seen == Visibility::none) continue;
-    const TilePairView<T> p = view_pair<T>(a, t.block(), j, seen);
+    const PointsPairView<T, Points> p = view_pair<T, Points>(a, t.block(), j, seen);
     FLASHRING_ROLL
     for (int first = 0; first < p.visiting.rows; first += piece_rows) fold_piece<kind>(Rule<row>{}, t, a, p, first);
   }

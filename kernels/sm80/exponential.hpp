@@ -56,6 +56,13 @@ constexpr double polynomial_share(double slots, double special, double polynomia
   return f < 0 ? 0 : f > 1 ? 1 : f;
 }
 
+/// The same of 16 registers, rounded down, for whole slots and no other steps of the special unit; and whether register
+/// n is one of them, evenly spread.
+constexpr int polynomial_sixteenths(int slots) {
+  return static_cast<int>(16 * polynomial_share(slots, 0, polynomial_slots));
+}
+constexpr bool takes_polynomial(int n, int share) { return n % 16 * share / 16 != (n % 16 + 1) * share / 16; }
+
 /// What a formula asks beside its exponential.
 struct Slots {
   double issued = 0;

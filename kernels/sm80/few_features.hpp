@@ -28,12 +28,12 @@ constexpr std::size_t few_shared_bytes() {
 template <PairKind kind, RowKind row, int D, int NC, class Thread>
 FLASHRING_DEVICE void fold_wave_few(Thread &t, const WaveArguments &a) {
   constexpr int stride = row_quads<D, NC>;
-  Quad *stages = reinterpret_cast<Quad *>(t.shared());  // (T, stride)
-  double *totals = reinterpret_cast<double *>(stages + tile_rows * stride);
+  Quad *staged = reinterpret_cast<Quad *>(t.shared());  // (T, stride)
+  double *totals = reinterpret_cast<double *>(staged + tile_rows * stride);
   const SweepSums sweep = {totals, totals + NC * warps * tile_rows};
   const int own_tile = a.wave.own_first + t.block();
   const int part = t.warp() * warp_rows;
-  Quad *stage = stages + part * stride;  // (warp_rows, stride)
+  Quad *stage = staged + part * stride;  // (warp_rows, stride)
   OwnRows<D, NC> own;
   load_own<row>(t, a, own_tile, own);
   OwnSums<NC> sums;
@@ -42,7 +42,7 @@ FLASHRING_DEVICE void fold_wave_few(Thread &t, const WaveArguments &a) {
   for (int j = 0; j < a.wave.visiting_count; ++j) {
     const Visibility seen = pair_visibility(a, own_tile, a.wave.visiting_first + j);
     if (seen == Visibility::none) continue;
-    const TilePairView<float> view = view_pair<float>(a, t.block(), j, seen);
+    const auto view = view_pair<float, PlainPoints<float>>(a, t.block(), j, seen);
     const FewPair p = brief(view);
     if (part >= p.visiting_rows) continue;
     stage_row<row, D, NC>(t, a, view, stage);

@@ -65,13 +65,14 @@ FLASHRING_DEVICE void load_own(Thread &t, const WaveArguments &a, int tile, OwnR
 /// The visiting row of lane() into the warp's part of shared memory; no values where the own side is not served.
 /// stage: (warp_rows, row_quads).
 template <RowKind row, int D, int NC, class Thread>
-FLASHRING_DEVICE void stage_row(Thread &t, const WaveArguments &a, const TilePairView<float> &p, Quad *stage) {
+FLASHRING_DEVICE void stage_row(Thread &t, const WaveArguments &a, const PointsPairView<float, PlainPoints<float>> &p,
+                                Quad *stage) {
   const int j = t.warp() * warp_rows + t.lane();
   float value[NC] = {};
   if (has_own(p.sides)) load_values<row>(p.visiting_columns, p.visiting_scalars, values_of(row, a.columns), j, value);
   Quad numbers[quads<D, NC>] = {};
   FLASHRING_UNROLL
-  for (int k = 0; k < D; ++k) numbers[k / 4].value[k % 4] = k < a.features ? p.y[k * tile_rows + j] : 0;
+  for (int k = 0; k < D; ++k) numbers[k / 4].value[k % 4] = k < a.features ? p.y.at(j, k) : 0;
   FLASHRING_UNROLL
   for (int c = 0; c < NC; ++c) numbers[(D + c) / 4].value[(D + c) % 4] = value[c];
   t.sync_warp();  // the last rows have been read

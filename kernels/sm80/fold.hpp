@@ -10,7 +10,7 @@
 
 #include <cstddef>
 
-#include "sm80/arguments.hpp"
+#include "sm80/points.hpp"
 #include "sm80/weights.hpp"
 
 namespace flashring::sm80 {
@@ -19,7 +19,6 @@ namespace flashring::sm80 {
 template <class T>
 struct TilePairView {
   TileInfo own, visiting;
-  const T *x, *y;                           // (d, T)
   const T *own_columns, *visiting_columns;  // (c, T)
   const T *own_scalars, *visiting_scalars;  // (T)
   double *state;                            // (words, T) of the own side
@@ -29,16 +28,22 @@ struct TilePairView {
   bool tested;                              ///< some pairs of points do not count
 };
 
-template <class T>
-FLASHRING_DEVICE TilePairView<T> view_pair(const WaveArguments &a, int i, int j, Visibility seen) {
+/// With the features of both tiles.
+template <class T, class Points>
+struct PointsPairView : TilePairView<T> {
+  Points x, y;
+};
+
+template <class T, class Points>
+FLASHRING_DEVICE PointsPairView<T, Points> view_pair(const WaveArguments &a, int i, int j, Visibility seen) {
   const int own = a.wave.own_first + i;
   const int visiting = a.wave.visiting_first + j;
-  TilePairView<T> p;
+  PointsPairView<T, Points> p;
   p.sides = sides_of(a.pattern, a.sides, own, visiting);
   p.own = a.own.tiles[own];
   p.visiting = a.visiting.tiles[visiting];
-  p.x = tile_values<T>(a.own.payload, own, a.features);
-  p.y = tile_values<T>(a.visiting.payload, visiting, a.features);
+  p.x = Points::of_tile(a, a.own, own);
+  p.y = Points::of_tile(a, a.visiting, visiting);
   p.own_columns = tile_values<T>(a.own.columns, own, a.columns);
   p.visiting_columns = tile_values<T>(a.visiting.columns, visiting, a.columns);
   p.own_scalars = tile_values<T>(a.own.pass_scalars, own, 1);
@@ -49,9 +54,6 @@ FLASHRING_DEVICE TilePairView<T> view_pair(const WaveArguments &a, int i, int j,
   p.tested = p.masked || p.own.rows < tile_rows || p.visiting.rows < tile_rows;
   return p;
 }
-
-/// Values that weights are multiplied with: columns, and 1 before them where a rule sums the weights themselves.
-constexpr int values_of(RowKind row, int columns) { return columns + (row == RowKind::logsumexp ? 1 : 0); }
 
 /// Up to this many values the own side takes its weights from registers. For more they lie in shared memory: registers
 /// would not suffice for weights, 8 sums and what the compiler loads ahead.

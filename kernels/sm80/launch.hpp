@@ -10,6 +10,14 @@
 
 namespace flashring::sm80 {
 
+/// On the tensor path the pair function is a run-time number too; instances: roles (one column, columns, log-sum-exp)
+/// x numbers of pieces.
+cudaError_t launch_tensor_sum(const WaveArguments &arguments, cudaStream_t stream);
+cudaError_t launch_tensor_columns(const WaveArguments &arguments, cudaStream_t stream);
+cudaError_t launch_tensor_logsumexp(const WaveArguments &arguments, cudaStream_t stream);
+/// Log-sum-exp with a visiting side: plain kernels on the same payload.
+cudaError_t launch_pieces_logsumexp(const WaveArguments &arguments, cudaStream_t stream);
+
 /// What went wrong, or cudaSuccess. Queued on `stream`.
 cudaError_t launch_fold_fp64(PairKind kind, RowKind row, const WaveArguments &arguments, cudaStream_t stream);
 cudaError_t launch_fold_fp32(PairKind kind, RowKind row, const WaveArguments &arguments, cudaStream_t stream);

@@ -68,15 +68,15 @@ FLASHRING_DEVICE void exponentials_of_column(Thread &t, const TilePairView<T> &p
   if (t.warp() == 0 && first + t.lane() < p.visiting.rows) p.slot[first + t.lane()] = static_cast<double>(top);
 }
 
-template <PairKind kind, class T, class Thread>
+template <PairKind kind, class T, class Points, class Thread>
 FLASHRING_DEVICE void fold_piece(Rule<RowKind::logsumexp> /*rule*/, Thread &t, const WaveArguments &a,
-                                 const TilePairView<T> &p, int first) {
+                                 const PointsPairView<T, Points> &p, int first) {
   const Shared<T> s = cut_shared<T>(t.shared());
   // These are read after weigh's synchronisation; those of the last piece were read before its columns were folded.
   if (has_own(p.sides) && t.thread() < piece_rows)
     s.shifts[t.thread()] = p.visiting_scalars[first + t.thread()] * static_cast<T>(log2_of_e);
   T w[piece_rows];
-  weigh<kind, true>(t, p.x, p.y + first, a.features, a.constants, s.features, w);
+  weigh<kind, true>(t, p.x, p.y, first, a.features, a.constants, s.features, w);
   if (p.tested) hide(t, a.mask, p.masked, p.own, p.visiting, first, -static_cast<T>(__builtin_inf()), w);
   // The visiting side first, while the logarithms are there; the own side then puts its exponentials in their place.
   if (has_visiting(p.sides)) {

@@ -90,14 +90,8 @@ inline void pack_pieces(const PieceLayout &layout, const PackInput &input, Piece
 inline double packed_feature(const PieceLayout &layout, const std::byte *payload, int row, int k) {
   double x = 0;
   for (int p = 0; p < layout.pieces; ++p) {
-    int chunk = k / chunk_columns * layout.pieces + p;
-    int column = k % chunk_columns;
-    for (int n = 0; layout.folded && n < products_of(layout.pieces); ++n)
-      if (piece_product(layout.pieces, n).own == p) {
-        chunk = (n * layout.features + k) / chunk_columns;
-        column = (n * layout.features + k) % chunk_columns;
-      }
-    x += static_cast<double>(chunk_value(payload, chunk, row, column));
+    const ChunkPlace place = feature_place(layout, k, p);
+    x += static_cast<double>(chunk_value(payload, place.chunk, row, place.column));
   }
   return x / piece_scale(layout);
 }

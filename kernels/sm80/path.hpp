@@ -1,12 +1,15 @@
-// Which kernels serve a call: decided in one place, for devices and for their emulation.
+// Which kernels and which payload serve a call: decided in one place, for devices and for their emulation. The payload
+// depends on pair function, precision and number of features alone, never on row rule, columns or sides: a block is
+// packed once for all of them.
 #pragma once
 
 #include <cstdint>
 #include <type_traits>
 
 #include "flashring/tile.hpp"
-#include "sm80/fold.hpp"
+#include "sm80/pieces.hpp"
 #include "sm80/tile_size.hpp"
+#include "sm80/weights.hpp"
 
 namespace flashring::sm80 {
 
@@ -14,17 +17,18 @@ namespace flashring::sm80 {
 enum class Path : std::uint8_t {
   plain,         ///< fold_wave: any features, any columns, any precision
   few_features,  ///< fold_wave_few: fp32, few features, one value or a few
+  tensor,        ///< pieces of features, exponents from tensor cores
 };
 
-/// What a table of the backend offers: every path, each where it is thought to be the fastest, or the plain one alone.
-enum class Form : std::uint8_t { tuned, plain };
+/// What the name of the backend asks for.
+enum class Variant : std::uint8_t {
+  chosen,  ///< "sm80": the path that is expected to be fastest
+  plain,   ///< "sm80:plain": the plain path always
+  tensor,  ///< "sm80:tensor": the tensor path for any number of features, to be compared with differences
+};
 
-constexpr Path chosen_path(Form form, const TileShape &shape) {
-  const int values = values_of(shape.row, shape.columns);
-  const bool few = shape.precision != Precision::fp64 && shape.features <= max_few_features && values >= 1 &&
-                   values <= max_few_values;
-  return form == Form::tuned && few ? Path::few_features : Path::plain;
-}
+/// Values that weights are multiplied with: columns, and 1 before them where a rule sums the weights themselves.
+constexpr int values_of(RowKind row, int columns) { return columns + (row == RowKind::logsumexp ? 1 : 0); }
 
 /// Calls use(D, NC) with the padded numbers of features and values of the kernel that serves these, as types with a
 /// constexpr value. Instances cost compile time: with one value, which most calls have, up to 4 features are not padded
@@ -44,6 +48,54 @@ auto with_padded_numbers(int features, int values, Use use) {
   if (features == 3) return use(three, one);
   if (features == 4) return use(four, one);
   return features > 6 ? use(all, one) : use(six, one);
+}
+
+constexpr Accumulate accumulate_of(PairKind kind) {
+  switch (kind) {
+#define FLASHRING_PAIR(name) \
+  case PairKind::name:       \
+    return Formula<PairKind::name>::declaration.accumulate;
+#include "flashring/pair_list.inc"
+#undef FLASHRING_PAIR
+  }
+  return Accumulate::difference;
+}
+
+/// Whether the payload is pieces, for the tensor path; else features as they are.
+constexpr bool takes_pieces(Variant variant, const TileShape &shape) {
+  if (variant == Variant::plain || shape.precision == Precision::fp64 ||
+      accumulate_of(shape.pair.kind) == Accumulate::difference)
+    return false;
+  return variant == Variant::tensor || shape.features >= least_tensor_features;
+}
+
+constexpr Path chosen_path(Variant variant, const TileShape &shape) {
+  if (takes_pieces(variant, shape)) return Path::tensor;
+  const int values = values_of(shape.row, shape.columns);
+  const bool few = shape.precision != Precision::fp64 && shape.features <= max_few_features && values >= 1 &&
+                   values <= max_few_values;
+  return variant != Variant::plain && few ? Path::few_features : Path::plain;
+}
+
+/// Of the payload on the tensor path. Reduced precision is fp32 where features are few: one bf16 piece is off by 2^-8
+/// there, and no other feature's error makes up for it.
+inline PieceLayout layout_of(const TileShape &shape) {
+  const bool few = shape.features < least_tensor_features;
+  return piece_layout(shape.features, few ? Precision::fp32 : shape.precision, accumulate_of(shape.pair.kind));
+}
+
+/// Who folds a call on the tensor path.
+enum class TensorRole : std::uint8_t {
+  none,       ///< a rule without words
+  sum,        ///< one column
+  columns,    ///< more
+  logsumexp,  ///< own side alone
+  pieces,     ///< log-sum-exp with a visiting side: plain kernels that read pieces
+};
+
+constexpr TensorRole tensor_role(RowKind row, int columns, Sides sides) {
+  if (row == RowKind::logsumexp) return has_visiting(sides) ? TensorRole::pieces : TensorRole::logsumexp;
+  return columns == 0 ? TensorRole::none : columns == 1 ? TensorRole::sum : TensorRole::columns;
 }
 
 }  // namespace flashring::sm80

@@ -115,6 +115,18 @@ constexpr FoldedColumn folded_column(const PieceLayout &layout, bool own, int co
   return c;
 }
 
+/// Where piece p of feature k stands, in the own role where there are two.
+struct ChunkPlace {
+  int chunk = 0;
+  int column = 0;
+};
+constexpr ChunkPlace feature_place(const PieceLayout &layout, int k, int p) {
+  if (!layout.folded) return {k / chunk_columns * layout.pieces + p, k % chunk_columns};
+  const int product = p == 0 ? 0 : 3 - p;  // the first one of piece_product that has it
+  const int column = product * layout.features + k;
+  return {column / chunk_columns, column % chunk_columns};
+}
+
 /// The nearest bf16 number, ties to even, as its bits. For finite numbers.
 FLASHRING_EVERYWHERE std::uint16_t bf16_bits(float x) {
   std::uint32_t bits;

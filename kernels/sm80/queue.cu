@@ -136,28 +136,37 @@ void merge(const TileShape &shape, std::int64_t tiles, std::byte *into, const st
   queue().note_launch("merging states");
 }
 
-using LaunchFold = cudaError_t (*)(PairKind, RowKind, const WaveArguments &, cudaStream_t);
-
-LaunchFold launch_of(Path path, Precision precision) {
-  if (path == Path::few_features) return launch_fold_few;
-  return precision == Precision::fp64 ? launch_fold_fp64 : launch_fold_fp32;
+cudaError_t launch_tensor(TensorRole role, const WaveArguments &arguments, cudaStream_t stream) {
+  switch (role) {
+    case TensorRole::sum:
+      return launch_tensor_sum(arguments, stream);
+    case TensorRole::columns:
+      return launch_tensor_columns(arguments, stream);
+    case TensorRole::logsumexp:
+      return launch_tensor_logsumexp(arguments, stream);
+    case TensorRole::pieces:
+      return launch_pieces_logsumexp(arguments, stream);
+    case TensorRole::none:
+      break;
+  }
+  return cudaSuccess;
 }
 
-template <Form form>
+/// The kernels of this backend for one wave.
+template <Variant variant>
+cudaError_t launch_fold(const TileShape &shape, const WaveArguments &arguments, cudaStream_t stream) {
+  const Path path = chosen_path(variant, shape);
+  if (path == Path::tensor)
+    return launch_tensor(tensor_role(shape.row, shape.columns, arguments.sides), arguments, stream);
+  const auto launch = path == Path::few_features           ? launch_fold_few
+                      : shape.precision == Precision::fp64 ? launch_fold_fp64
+                                                           : launch_fold_fp32;
+  return launch(shape.pair.kind, shape.row, arguments, stream);
+}
+
+template <Variant variant>
 void evaluate(const BlockCall &call) {
-  const TileShape &shape = call.shape;
-  WaveArguments arguments = make_arguments(call, words_of(shape));
-  set_constants(shape.pair, arguments.constants);
-  const LaunchFold launch_fold = launch_of(chosen_path(form, shape), shape.precision);
-  for_each_wave(
-      arguments, make_waves(call.own_tiles, call.visiting_tiles, call.sides, arguments.words),
-      [&](const WaveArguments &a) {
-        queue().note(launch_fold(shape.pair.kind, shape.row, a, queue().stream), "folding tiles");
-      },
-      [&](const WaveArguments &a) {
-        row_entry(shape).add<<<static_cast<unsigned>(a.wave.visiting_count), tile_rows, 0, queue().stream>>>(a);
-        queue().note_launch("adding slots");
-      });
+  evaluate_with(call, launch_fold<variant>);
 }
 
 void place(const RowMap &rows, Precision precision, int columns, int column, const double *values, double padding,
@@ -209,14 +218,31 @@ const char *identity() {
   return text.c_str();
 }
 
-/// One queue serves both tables: they differ in the kernels that they choose.
-template <Form form>
-constexpr Device table = {allocate, release, upload, download, reset,  merge,    evaluate<form>,
+/// One queue serves all tables: they differ in the kernels that they choose.
+template <Variant variant>
+constexpr Device table = {allocate, release, upload, download, reset,  merge,    evaluate<variant>,
                           place,    take,    finish, room,     stream, identity, wave_own_tiles};
 
 }  // namespace
 
-const Device *device(Form form) { return form == Form::plain ? &table<Form::plain> : &table<Form::tuned>; }
+const Device *device(Variant variant) {
+  return variant == Variant::plain    ? &table<Variant::plain>
+         : variant == Variant::tensor ? &table<Variant::tensor>
+                                      : &table<Variant::chosen>;
+}
+
+void evaluate_with(const BlockCall &call, FoldWave fold) {
+  const TileShape &shape = call.shape;
+  WaveArguments arguments = make_arguments(call, words_of(shape));
+  set_constants(shape.pair, arguments.constants);
+  for_each_wave(
+      arguments, make_waves(call.own_tiles, call.visiting_tiles, call.sides, arguments.words),
+      [&](const WaveArguments &a) { queue().note(fold(shape, a, queue().stream), "folding tiles"); },
+      [&](const WaveArguments &a) {
+        row_entry(shape).add<<<static_cast<unsigned>(a.wave.visiting_count), tile_rows, 0, queue().stream>>>(a);
+        queue().note_launch("adding slots");
+      });
+}
 
 std::size_t scratch_bytes(const TileShape &shape) { return slot_bytes(words_of(shape)); }
 

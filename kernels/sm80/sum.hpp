@@ -9,12 +9,12 @@
 
 namespace flashring::sm80 {
 
-template <PairKind kind, class T, class Thread>
+template <PairKind kind, class T, class Points, class Thread>
 FLASHRING_DEVICE void fold_piece(Rule<RowKind::sum> /*rule*/, Thread &t, const WaveArguments &a,
-                                 const TilePairView<T> &p, int first) {
+                                 const PointsPairView<T, Points> &p, int first) {
   const Shared<T> s = cut_shared<T>(t.shared());
   T w[piece_rows];
-  weigh<kind, false>(t, p.x, p.y + first, a.features, a.constants, s.features, w);
+  weigh<kind, false>(t, p.x, p.y, first, a.features, a.constants, s.features, w);
   if (p.tested) hide(t, a.mask, p.masked, p.own, p.visiting, first, T(0), w);
   if (has_visiting(p.sides) || a.columns > register_values)
     store_weights(t, w, s.weights, [](T weight) { return weight; });

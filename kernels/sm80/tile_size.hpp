@@ -74,4 +74,35 @@ constexpr std::size_t slot_budget = std::size_t{32} << 20;
 /// beyond that the other form takes as many products and half the memory.
 constexpr int most_folded_columns(int pieces) { return pieces == 1 ? 16 : 160; }
 
+/// Features from which tensor cores form the exponent. Below, differences take 2d slots of the multiply-add pipes,
+/// which are idle while the special unit makes the exponential, and leave distances exact.
+constexpr int least_tensor_features = 9;
+
+/// Threads of a block on the tensor path: 8 warps as 4 x 2, each with 32 own and 64 visiting rows. Their sums are 64
+/// registers of a thread, and 6 loads of fragments serve 16 products.
+constexpr int tensor_threads = 256;
+constexpr int tensor_warps_across = 2;
+constexpr int tensor_warps_down = 4;
+constexpr int warp_own_rows = tile_rows / tensor_warps_down;
+constexpr int warp_visiting_rows = tile_rows / tensor_warps_across;
+
+/// Stages of asynchronous copies: one is multiplied while two are on their way.
+constexpr int stages = 3;
+
+/// Chunks of each side in a stage: the three pieces of 16 features, which are loaded once for six products. In the
+/// folded form, where own chunks are resident, two of the visiting side, so that two blocks fit a multiprocessor.
+constexpr int stage_pieces = 3;
+constexpr int folded_stage_chunks = 2;
+
+/// Columns whose sums a warp holds in registers beside its weights: 32 numbers of a thread for the own side, 64 for the
+/// visiting one.
+constexpr int tensor_columns = 32;
+
+/// Blocks of the tensor path that a multiprocessor must be able to hold. Two leave 128 registers to a thread, which
+/// serve one column, and let the tensor unit work for one while the other takes exponentials. Three pieces of 16
+/// features need more (128 with some in memory), and so do sums of 32 columns: one block of 8 warps has 255 registers
+/// for each thread.
+constexpr int sum_blocks(bool crossed) { return crossed ? 1 : 2; }
+constexpr int column_blocks = 1;
+
 }  // namespace flashring::sm80

@@ -1,7 +1,8 @@
 // Weights of one own row and a piece of visiting rows: accumulate features, apply the formula.
-// Written for a Thread that offers thread(), lane(), warp(), block(), sync(), sync_warp(), shared(), shuffle_xor() and
-// the arithmetic words fma, sqrt, log2, ceil, and of fp32 exp2, least, most: a device's own (primitives.hpp) or one
-// that a test runs on a host.
+// Written for a Thread that offers thread(), lane(), warp(), block(), sync(), sync_warp(), shared(), shuffle_xor(), the
+// arithmetic words fma, sqrt, log2, ceil, and of fp32 exp2, least, most, and on the tensor path what a warp does
+// together (mma_bf16, load_matrices, transpose_matrix, pack_bf16) and asynchronous copies (copy_async, commit_copies,
+// wait_copies): a device's own (primitives.hpp) or one that a test runs on a host.
 #pragma once
 
 #include <cmath>
@@ -93,12 +94,12 @@ FLASHRING_DEVICE T add_feature(T x, T y, T q) {
 }
 
 /// w[j] = k, or log2 k, of own row thread() and visiting row j of a piece.
-/// x: own tile (d, T); y: first row of the piece in the visiting tile (d, T); stage: (feature_chunk, piece_rows)
-/// shared. Cost for each pair: 2d operations (d for inner products) and the formula; one broadcast load for 4 features
-/// in fp32.
-template <PairKind kind, bool logarithm, class T, class Thread>
-FLASHRING_DEVICE void weigh(Thread &t, const T *x, const T *y, int features, const double *constants, T *stage,
-                            T (&w)[piece_rows]) {
+/// x, y: features of the own and the visiting tile (points.hpp); first_row: of the piece in the visiting tile; stage:
+/// (feature_chunk, piece_rows) shared. Cost for each pair: 2d operations (d for inner products) and the formula; one
+/// broadcast load for 4 features in fp32.
+template <PairKind kind, bool logarithm, class T, class Points, class Thread>
+FLASHRING_DEVICE void weigh(Thread &t, const Points &x, const Points &y, int first_row, int features,
+                            const double *constants, T *stage, T (&w)[piece_rows]) {
   using F = Formula<kind>;
   using M = Math<Thread, T>;
   FLASHRING_UNROLL
@@ -109,11 +110,11 @@ FLASHRING_DEVICE void weigh(Thread &t, const T *x, const T *y, int features, con
     t.sync();  // the last chunk has been read
     FLASHRING_ROLL
     for (int n = t.thread(); n < count * piece_rows; n += tile_rows)
-      stage[n] = y[std::ptrdiff_t{first + n / piece_rows} * tile_rows + n % piece_rows];
+      stage[n] = y.at(first_row + n % piece_rows, first + n / piece_rows);
     t.sync();
     FLASHRING_ROLL
     for (int k = 0; k < count; ++k) {
-      const T own = x[std::ptrdiff_t{first + k} * tile_rows + t.thread()];
+      const T own = x.at(t.thread(), first + k);
       FLASHRING_UNROLL
       for (int j = 0; j < piece_rows; ++j)
         w[j] = add_feature<Thread, F::declaration.accumulate>(own, stage[k * piece_rows + j], w[j]);
@@ -121,6 +122,8 @@ FLASHRING_DEVICE void weigh(Thread &t, const T *x, const T *y, int features, con
   }
   FLASHRING_UNROLL
   for (int j = 0; j < piece_rows; ++j) {
+    if constexpr (Points::distance_scale != 1 && F::declaration.accumulate != Accumulate::inner)
+      w[j] *= static_cast<T>(Points::distance_scale);
     if constexpr (logarithm)
       w[j] = F::template log2_weight<M>(w[j], constants);
     else

@@ -1,7 +1,8 @@
 // One block of CUDA threads on a host: every thread is a fiber (ucontext) that runs until it waits for others, so a
 // kernel's body, written for a Thread, runs as it is on ordinary memory. Threads run one at a time. The order in which
 // they take turns can be chosen: results that depend on it show a missing synchronisation. A synchronisation that not
-// all threads reach throws.
+// all threads reach throws, and says who waits for what. What a warp does together (warp_words.hpp) waits until all its
+// lanes have asked for the same; asynchronous copies are made when they are waited for and not before.
 #pragma once
 
 #include <ucontext.h>
@@ -10,10 +11,14 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <limits>
 #include <memory>
+#include <string>
 #include <vector>
+
+#include "support/warp_words.hpp"
 
 namespace flashring::test {
 
@@ -30,12 +35,30 @@ class CudaThread {
   std::byte *shared() const;
   void sync();
   void sync_warp();
-  /// All threads of a warp call it together.
-  template <class T>
-  T shuffle_xor(T value, int mask);
 
   static float least(float a, float b) { return std::fmin(a, b); }
   static float most(float a, float b) { return std::fmax(a, b); }
+  // What the lanes of a warp do together; see warp_words.hpp.
+  void mma_bf16(float (&sum)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]);
+  void load_matrices(const std::byte *row, std::uint32_t (&matrices)[4]);
+  std::uint32_t transpose_matrix(std::uint32_t matrix);
+  template <class T>
+  T shuffle_xor(T value, int distance) {
+    ShuffleCall call{{}, distance, sizeof(T)};
+    std::memcpy(call.value, &value, sizeof(T));
+    together(shuffle_warp, &call);
+    std::memcpy(&value, call.value, sizeof(T));
+    return value;
+  }
+  // 16 bytes each.
+  void copy_async(std::byte *to, const std::byte *from);
+  void commit_copies();
+  /// Makes the copies of all groups but the last `pending`.
+  template <int pending>
+  void wait_copies() {
+    wait_copies(pending);
+  }
+
   // Not fused: a call of the library for each would take most of the time.
   static float fma(float a, float b, float c) { return a * b + c; }
   static double fma(double a, double b, double c) { return a * b + c; }
@@ -43,6 +66,7 @@ class CudaThread {
   static double sqrt(double a) { return std::sqrt(a); }
   static float log2(float a) { return std::log2(a); }
   static double log2(double a) { return std::log2(a); }
+  static std::uint32_t pack_bf16(float low, float high) { return two_bf16(low, high); }
   static float ceil(float a) { return std::ceil(a); }
   static double ceil(double a) { return std::ceil(a); }
   /// ex2.approx.ftz: numbers below the smallest normal one are taken and given as 0.
@@ -52,14 +76,17 @@ class CudaThread {
   }
 
  private:
+  void together(WarpWord word, void *call);
+  void wait_copies(std::size_t pending);
+
   CudaBlock *owner_;
   int thread_;
-  int exchanges_ = 0;
 };
 
 class CudaBlock {
  public:
-  enum class Order : std::uint8_t { forward, backward, shuffled };
+  /// warps: each warp goes as far as it can before the next one begins.
+  enum class Order : std::uint8_t { forward, backward, shuffled, warps };
 
   explicit CudaBlock(int threads, Order order = Order::forward);
   CudaBlock(const CudaBlock &) = delete;
@@ -68,45 +95,58 @@ class CudaBlock {
   /// Runs `body` for all threads of block `block`. Shared memory is filled with NaN before.
   void run(int block, std::size_t shared_bytes, const std::function<void(CudaThread &)> &body);
 
+  /// For what other parts of a machine signal: the running thread waits until `open` says so. `what` is told where that
+  /// never comes.
+  void wait_until(int thread, std::string what, std::function<bool()> open);
+  /// The running thread goes no further.
+  void stop() {
+    wait_until(current_, "nothing, after a fault", [] { return false; });
+  }
+  /// Called when threads wait and none can run; true: something was done, so that some thread may.
+  void on_idle(std::function<bool()> act) { act_ = std::move(act); }
+  Order order() const { return order_; }
+
  private:
   friend class CudaThread;
-  enum class State : std::uint8_t { ready, waits_for_warp, waits_for_block, done };
+  enum class State : std::uint8_t { ready, waits_for_warp, waits_for_block, waits, done };
   struct Fiber {
     ucontext_t context;
     std::unique_ptr<std::byte[]> stack;
     State state = State::done;
+    std::string what;            ///< that it waits for
+    std::function<bool()> open;  ///< whether that has come
+    WarpWord word = nullptr;     ///< what it waits to do with its warp; null: nothing
+    void *call = nullptr;
+    std::vector<AsyncCopy> copies;     ///< that have not been made, oldest first
+    std::vector<std::size_t> commits;  ///< numbers of copies in each group
   };
 
   static void enter(unsigned high, unsigned low);
   void start(int thread);
   void wait(int thread, State state);
   int turn(int n) const;
+  void resume(int thread);
   void step();
+  bool release_warp(Fiber *warp);
   bool release_warps();
   bool release_block();
+  bool release_waiting();
+  bool all_done() const;
+  std::string who_waits() const;
 
   Order order_;
   std::vector<Fiber> fibers_;
-  std::array<std::vector<double>, 2> exchanged_;  // (threads) each
   ucontext_t scheduler_{};
   const std::function<void(CudaThread &)> *body_ = nullptr;
+  std::function<bool()> act_;
   std::unique_ptr<std::byte[]> shared_;
   std::size_t shared_bytes_ = 0;
   int block_ = 0;
+  bool misaligned_ = false;
   int current_ = 0;
 };
 
 inline int CudaThread::block() const { return owner_->block_; }
-/// Two arrays take turns, so that one wait suffices: who writes to an array again has been through the wait after which
-/// the others read it.
-template <class T>
-T CudaThread::shuffle_xor(T value, int mask) {
-  std::vector<double> &values = owner_->exchanged_[static_cast<std::size_t>(exchanges_++ % 2)];
-  values[static_cast<std::size_t>(thread_)] = value;
-  sync_warp();
-  return static_cast<T>(values[static_cast<std::size_t>(thread_ ^ mask)]);
-}
-
 inline std::byte *CudaThread::shared() const { return owner_->shared_.get(); }
 
 }  // namespace flashring::test

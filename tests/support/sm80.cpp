@@ -5,48 +5,54 @@
 #include "sm80/evaluate.hpp"
 #include "sm80/few_features.hpp"
 #include "sm80/pack.hpp"
+#include "sm80/tensor_logsumexp.hpp"
+#include "sm80/tensor_sum.hpp"
 
 namespace flashring::test {
 namespace {
 
-/// A body and what its launch gives it.
-struct Fold {
-  void (*body)(CudaThread &, const sm80::WaveArguments &);
-  std::size_t shared_bytes;
+using Body = void (*)(CudaThread &, const sm80::WaveArguments &);
+
+/// What queue.cu launches.
+struct Launch {
+  Body body = nullptr;
+  std::size_t shared_bytes = 0;
+  int threads = sm80::tile_rows;
 };
 
+/// The path for few features or the plain one.
 template <PairKind kind, RowKind row>
-Fold choose(const BlockCall &call, sm80::Form form) {
+Launch plain_launch(const BlockCall &call, sm80::Variant variant) {
   const TileShape &shape = call.shape;
   const int values = sm80::values_of(row, shape.columns);
-  if (sm80::chosen_path(form, shape) == sm80::Path::few_features)
+  if (sm80::chosen_path(variant, shape) == sm80::Path::few_features)
     return sm80::with_padded_numbers(shape.features, values, [](auto padded_features, auto padded_values) {
-      return Fold{sm80::fold_wave_few<kind, row, padded_features.value, padded_values.value, CudaThread>,
-                  sm80::few_shared_bytes<row, padded_features.value, padded_values.value>()};
+      return Launch{sm80::fold_wave_few<kind, row, padded_features.value, padded_values.value, CudaThread>,
+                    sm80::few_shared_bytes<row, padded_features.value, padded_values.value>()};
     });
   const std::size_t numbers = sm80::shared_values(call.sides, values);
   if (shape.precision == Precision::fp64)
-    return {sm80::fold_wave<kind, row, double, CudaThread>, numbers * sizeof(double)};
-  return {sm80::fold_wave<kind, row, float, CudaThread>, numbers * sizeof(float)};
+    return {sm80::fold_wave<kind, row, double, sm80::PlainPoints<double>, CudaThread>, numbers * sizeof(double)};
+  return {sm80::fold_wave<kind, row, float, sm80::PlainPoints<float>, CudaThread>, numbers * sizeof(float)};
 }
 
 template <PairKind kind>
-Fold choose_row(const BlockCall &call, sm80::Form form) {
+Launch plain_launch(const BlockCall &call, sm80::Variant variant) {
   switch (call.shape.row) {
 #define FLASHRING_ROW(name) \
   case RowKind::name:       \
-    return choose<kind, RowKind::name>(call, form);
+    return plain_launch<kind, RowKind::name>(call, variant);
 #include "flashring/row_list.inc"
 #undef FLASHRING_ROW
   }
   return {};
 }
 
-Fold choose_fold(const BlockCall &call, sm80::Form form) {
+Launch plain_launch(const BlockCall &call, sm80::Variant variant) {
   switch (call.shape.pair.kind) {
 #define FLASHRING_PAIR(name) \
   case PairKind::name:       \
-    return choose_row<PairKind::name>(call, form);
+    return plain_launch<PairKind::name>(call, variant);
 #include "flashring/pair_list.inc"
 #undef FLASHRING_PAIR
   }
@@ -70,41 +76,109 @@ void set_constants(const PairFunction &pair, double *constants) {
 
 int words_of(const TileShape &shape) { return row_rule(shape.row).state_words(shape.pass, shape.columns); }
 
-void add_slots(RowKind row, CudaThread &t, const sm80::WaveArguments &a) {
+}  // namespace
+
+void sm80_add_slots(RowKind row, CudaThread &t, const sm80::WaveArguments &a) {
   if (row == RowKind::sum)
     sm80::add_wave<RowKind::sum>(t, a);
   else
     sm80::add_wave<RowKind::logsumexp>(t, a);
 }
 
+namespace {
+
+template <sm80::Variant variant>
+Backend make_table() {
+  Backend backend{};
+  backend.name = "sm80";
+  backend.tile_rows = sm80::tile_rows;
+  backend.payload_bytes = sm80::payload_bytes<variant>;
+  backend.pack = sm80::pack<variant>;
+  backend.unpack = sm80::unpack<variant>;
+  return backend;
+}
+
+template <class TensorFold>
+Launch launch_of(const sm80::PieceLayout &layout) {
+  return {sm80::fold_tensor_wave<TensorFold, CudaThread>,
+          static_cast<std::size_t>(sm80::tensor_shared(layout).fold) + TensorFold::shared_bytes, sm80::tensor_threads};
+}
+
+template <template <int> class TensorFold>
+Launch tensor_launch(const TileShape &shape) {
+  const sm80::PieceLayout layout = sm80::layout_of(shape);
+  return layout.pieces == 3 ? launch_of<TensorFold<3>>(layout) : launch_of<TensorFold<1>>(layout);
+}
+
+template <PairKind kind>
+Body pieces_body() {
+  if constexpr (sm80::accumulate_of(kind) != Accumulate::difference)
+    return sm80::fold_wave<kind, RowKind::logsumexp, float, sm80::PiecePoints, CudaThread>;
+  return nullptr;
+}
+
+Body pieces_body(PairKind kind) {
+  switch (kind) {
+#define FLASHRING_PAIR(name) \
+  case PairKind::name:       \
+    return pieces_body<PairKind::name>();
+#include "flashring/pair_list.inc"
+#undef FLASHRING_PAIR
+  }
+  return nullptr;
+}
+
+Launch choose_launch(const BlockCall &call, sm80::Variant variant) {
+  const TileShape &shape = call.shape;
+  Launch launch = plain_launch(call, variant);
+  if (!sm80::takes_pieces(variant, shape)) return launch;
+  switch (sm80::tensor_role(shape.row, shape.columns, call.sides)) {
+    case sm80::TensorRole::sum:
+      return sm80::crossed_steps(sm80::layout_of(shape)) > 0
+                 ? launch_of<sm80::TensorSum<true>>(sm80::layout_of(shape))
+                 : launch_of<sm80::TensorSum<false>>(sm80::layout_of(shape));
+    case sm80::TensorRole::columns:
+      return tensor_launch<sm80::TensorColumns>(shape);
+    case sm80::TensorRole::logsumexp:
+      return tensor_launch<sm80::TensorLogSumExp>(shape);
+    case sm80::TensorRole::pieces:
+      launch.body = pieces_body(shape.pair.kind);
+      break;
+    case sm80::TensorRole::none:
+      launch.body = [](CudaThread & /*t*/, const sm80::WaveArguments & /*a*/) {};
+      break;
+  }
+  return launch;
+}
+
 }  // namespace
 
-const Backend &sm80_table() {
-  static const Backend table = [] {
-    Backend backend{};
-    backend.name = "sm80";
-    backend.tile_rows = sm80::tile_rows;
-    backend.payload_bytes = sm80::payload_bytes;
-    backend.pack = sm80::pack;
-    backend.unpack = sm80::unpack;
-    return backend;
-  }();
-  return table;
+const Backend &sm80_table(sm80::Variant variant) {
+  using sm80::Variant;
+  static const Backend chosen = make_table<Variant::chosen>();
+  static const Backend plain = make_table<Variant::plain>();
+  static const Backend tensor = make_table<Variant::tensor>();
+  return variant == Variant::chosen ? chosen : variant == Variant::plain ? plain : tensor;
+}
+
+sm80::WaveArguments emulated_arguments(const BlockCall &call) {
+  sm80::WaveArguments arguments = sm80::make_arguments(call, words_of(call.shape));
+  set_constants(call.shape.pair, arguments.constants);
+  return arguments;
 }
 
 void emulate(const BlockCall &call, const Emulation &how) {
-  CudaBlock block(sm80::tile_rows, how.order);
-  const int words = words_of(call.shape);
-  const Fold fold = choose_fold(call, how.form);
-  sm80::WaveArguments arguments = sm80::make_arguments(call, words);
-  set_constants(call.shape.pair, arguments.constants);
+  const Launch launch = choose_launch(call, how.variant);
+  CudaBlock block(launch.threads, how.order);
+  CudaBlock row_block(sm80::tile_rows, how.order);
+  sm80::WaveArguments arguments = emulated_arguments(call);
+  const int words = arguments.words;
   sm80::Waves waves = sm80::make_waves(call.own_tiles, call.visiting_tiles, call.sides, words);
   if (has_visiting(call.sides)) {
     waves.own_step = how.steps.own;
     waves.visiting_step = how.steps.visiting;
   }
   std::vector<double> slots;
-  arguments.slots = nullptr;
   sm80::for_each_wave(
       arguments, waves,
       [&](sm80::WaveArguments a) {
@@ -113,12 +187,12 @@ void emulate(const BlockCall &call, const Emulation &how) {
                        std::numeric_limits<double>::quiet_NaN());
         a.slots = slots.data();
         for (int b = 0; b < a.wave.own_count; ++b)
-          block.run(b, fold.shared_bytes, [&](CudaThread &t) { fold.body(t, a); });
+          block.run(b, launch.shared_bytes, [&](CudaThread &t) { launch.body(t, a); });
       },
       [&](sm80::WaveArguments a) {
         a.slots = slots.data();
         for (int b = 0; b < a.wave.visiting_count; ++b)
-          block.run(b, 0, [&](CudaThread &t) { add_slots(call.shape.row, t, a); });
+          row_block.run(b, 0, [&](CudaThread &t) { sm80_add_slots(call.shape.row, t, a); });
       });
 }
 

@@ -2,15 +2,14 @@
 // memory. What is left out is what only a device has: tile.cu and primitives.hpp.
 #pragma once
 
-#include "sm80/arguments.hpp"
-#include "sm80/path.hpp"
+#include "sm80/tensor.hpp"
 #include "support/cuda_block.hpp"
 #include "support/tiles.hpp"
 
 namespace flashring::test {
 
 /// A table for TileArrays: rows, payload, pack and unpack. It evaluates nothing.
-const Backend &sm80_table();
+const Backend &sm80_table(sm80::Variant variant = sm80::Variant::plain);
 
 /// Tiles of a wave; those of the backend would make a wave of every test.
 struct WaveSteps {
@@ -20,16 +19,36 @@ struct WaveSteps {
 
 /// How a call is run.
 struct Emulation {
-  sm80::Form form = sm80::Form::plain;
+  sm80::Variant variant = sm80::Variant::plain;
   WaveSteps steps;
   CudaBlock::Order order = CudaBlock::Order::forward;
 };
 
 /// What Device::evaluate does. Slots hold NaN before each wave.
 void emulate(const BlockCall &call, const Emulation &how = {});
+/// The words of precision and path that emulate passes to a kernel, but for slots.
+sm80::WaveArguments emulated_arguments(const BlockCall &call);
+
+/// A call that serves the own side alone, by one Fold of the tensor path and threads of another kind.
+template <class TensorFold, class Thread>
+void emulate_as(const BlockCall &call, CudaBlock::Order order) {
+  sm80::WaveArguments arguments = emulated_arguments(call);
+  arguments.wave = sm80::make_waves(call.own_tiles, call.visiting_tiles, call.sides, arguments.words).at(0);
+  const std::size_t shared = static_cast<std::size_t>(arguments.shared.fold) + TensorFold::shared_bytes;
+  CudaBlock block(sm80::tensor_threads, order);
+  for (int b = 0; b < arguments.wave.own_count; ++b)
+    block.run(b, shared, [&](CudaThread &t) {
+      Thread thread(t);
+      sm80::fold_tensor_wave<TensorFold>(thread, arguments);
+    });
+}
+
 /// Device::reset and Device::merge.
 void emulate_reset(const TileShape &shape, std::int64_t tiles, std::byte *state);
 void emulate_merge(const TileShape &shape, std::int64_t tiles, std::byte *into, const std::byte *from);
+
+/// The second launch of a wave.
+void sm80_add_slots(RowKind row, CudaThread &t, const sm80::WaveArguments &a);
 
 /// The polynomial of precision fp64.
 double sm80_exp2(double x);

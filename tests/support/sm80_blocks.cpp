@@ -53,7 +53,7 @@ Blocks::Blocks(const std::string &text, const TileShape &of, const std::vector<i
 }
 
 TileArrays Blocks::arrays(bool own) const {
-  TileArrays side(sm80_table(), shape, own ? own_points : visiting_points, own ? own_tiles : visiting_tiles);
+  TileArrays side(sm80_table(variant), shape, own ? own_points : visiting_points, own ? own_tiles : visiting_tiles);
   if (shape.columns > 0) side.set_columns(own ? own_values : visiting_values);
   if (row_rule(shape.row).scalars > 0) side.set_log_weights(own ? own_weights : visiting_weights);
   return side;
@@ -93,7 +93,7 @@ BlockCall make_call(const TileShape &shape, TileArrays &own, TileArrays &visitin
   return call;
 }
 
-void check_sides(Blocks blocks, int columns, const Answers &answers, Sides sides, sm80::Form form) {
+void check_sides(Blocks blocks, int columns, const Answers &answers, Sides sides, sm80::Variant variant) {
   blocks.shape.columns = columns;
   const std::string name = name_of(blocks.shape.row, blocks.shape.precision, columns, sides);
   SCOPED_TRACE(name);
@@ -101,7 +101,8 @@ void check_sides(Blocks blocks, int columns, const Answers &answers, Sides sides
   TileArrays visiting = blocks.arrays(false);
   const auto own_before = own.state().copy();
   const auto visiting_before = visiting.state().copy();
-  emulate(make_call(blocks.shape, own, visiting, PairPattern::rectangle, sides), {form, {}, CudaBlock::Order::forward});
+  emulate(make_call(blocks.shape, own, visiting, PairPattern::rectangle, sides),
+          {variant, {}, CudaBlock::Order::forward});
   double worst = 0;
   if (has_own(sides))
     worst = std::max(worst, compare(own, answers.own));

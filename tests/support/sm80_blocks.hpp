@@ -27,6 +27,7 @@ struct Blocks {
   Bounded expected(bool own) const;
 
   TileShape shape;
+  sm80::Variant variant = sm80::Variant::plain;
   PointSet own_points, visiting_points;
   std::vector<TileInfo> own_tiles, visiting_tiles;
   std::vector<double> own_values, visiting_values, own_weights, visiting_weights;
@@ -49,6 +50,6 @@ struct Answers {
 
 /// Calls for these sides with the first `columns` columns: the state of a side that is served agrees with the oracle,
 /// that of the other is untouched. FLASHRING_TEST_RATIOS=1 prints the largest error in units of its bound.
-void check_sides(Blocks blocks, int columns, const Answers &answers, Sides sides, sm80::Form form);
+void check_sides(Blocks blocks, int columns, const Answers &answers, Sides sides, sm80::Variant variant);
 
 }  // namespace flashring::test

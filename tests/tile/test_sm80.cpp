@@ -31,7 +31,7 @@ TEST_P(Sm80, AgreesWithTheOracle) {
       for (const int columns : numbers)
         for (const Sides sides : all_sides)
           if (columns <= 8 || sides == Sides::both)  // no other code than for 8
-            check_sides(blocks, columns, answers, sides, sm80::Form::plain);
+            check_sides(blocks, columns, answers, sides, sm80::Variant::plain);
     }
 }
 
@@ -45,18 +45,18 @@ INSTANTIATE_TEST_SUITE_P(Every, Sm80,
 
 /// Patterns of tile pairs with masks, in waves of two by two tiles and other sizes. The tuned form has few features and
 /// values: where a test has more columns than it takes, it gets two.
-class Sm80Patterns : public ::testing::TestWithParam<std::tuple<RowKind, Precision, sm80::Form>> {
+class Sm80Patterns : public ::testing::TestWithParam<std::tuple<RowKind, Precision, sm80::Variant>> {
  protected:
   static RowKind row() { return std::get<0>(GetParam()); }
   static Precision precision() { return std::get<1>(GetParam()); }
-  static sm80::Form form() { return std::get<2>(GetParam()); }
+  static sm80::Variant variant() { return std::get<2>(GetParam()); }
   static TileShape shape(int columns, Mask mask = {}) {
-    const bool few = form() == sm80::Form::tuned && columns > 3;
+    const bool few = variant() == sm80::Variant::chosen && columns > 3;
     return make_shape(text, row(), precision(), 3, few ? 2 : columns, mask);
   }
   static void run(const BlockCall &call, WaveSteps steps = {}, CudaBlock::Order order = CudaBlock::Order::forward) {
-    EXPECT_EQ(sm80::chosen_path(form(), call.shape) == sm80::Path::plain, form() == sm80::Form::plain);
-    emulate(call, {form(), steps, order});
+    EXPECT_EQ(sm80::chosen_path(variant(), call.shape) == sm80::Path::plain, variant() == sm80::Variant::plain);
+    emulate(call, {variant(), steps, order});
   }
   static constexpr const char *text = "gaussian:beta=0.7";
 };
@@ -253,19 +253,19 @@ TEST_P(Sm80Patterns, LogWeightsOfAnySizeAndHiddenRows) {
   EXPECT_EQ(outside(visiting.finish(), blocks.expected(false)), "");
 }
 
-std::string pattern_name(const ::testing::TestParamInfo<std::tuple<RowKind, Precision, sm80::Form>> &param) {
-  const auto &[row, precision, form] = param.param;
+std::string pattern_name(const ::testing::TestParamInfo<std::tuple<RowKind, Precision, sm80::Variant>> &param) {
+  const auto &[row, precision, variant] = param.param;
   return std::string(row_rule(row).name) + (precision == Precision::fp64 ? "_fp64" : "_fp32") +
-         (form == sm80::Form::tuned ? "_tuned" : "");
+         (variant == sm80::Variant::chosen ? "_tuned" : "");
 }
 
 INSTANTIATE_TEST_SUITE_P(Every, Sm80Patterns,
                          ::testing::Combine(::testing::ValuesIn(row_kinds), ::testing::ValuesIn(precisions),
-                                            ::testing::Values(sm80::Form::plain)),
+                                            ::testing::Values(sm80::Variant::plain)),
                          pattern_name);
 INSTANTIATE_TEST_SUITE_P(Few, Sm80Patterns,
                          ::testing::Combine(::testing::ValuesIn(row_kinds), ::testing::Values(Precision::fp32),
-                                            ::testing::Values(sm80::Form::tuned)),
+                                            ::testing::Values(sm80::Variant::chosen)),
                          pattern_name);
 
 }  // namespace

@@ -38,7 +38,7 @@ TEST_P(Sm80Few, AgreesWithTheOracle) {
     const Answers answers(blocks);
     for (const int values : {1, 2, 4})
       for (const Sides sides : all_sides)
-        if (is_new(d, values, sides)) check_sides(blocks, values - ones, answers, sides, sm80::Form::tuned);
+        if (is_new(d, values, sides)) check_sides(blocks, values - ones, answers, sides, sm80::Variant::chosen);
   }
 }
 
@@ -50,10 +50,10 @@ INSTANTIATE_TEST_SUITE_P(Every, Sm80Few,
                          ::testing::Combine(::testing::ValuesIn(all_pair_names()), ::testing::Range(1, 9)), param_name);
 
 TEST(Sm80FewPath, ServesFewFeaturesAndValuesInFp32) {
-  using sm80::Form;
   using sm80::Path;
-  const auto path = [](RowKind row, Precision precision, int d, int columns, Form form = Form::tuned) {
-    return sm80::chosen_path(form, make_shape("gaussian:beta=1", row, precision, d, columns));
+  using sm80::Variant;
+  const auto path = [](RowKind row, Precision precision, int d, int columns, Variant variant = Variant::chosen) {
+    return sm80::chosen_path(variant, make_shape("gaussian:beta=1", row, precision, d, columns));
   };
   for (int d = 1; d <= 10; ++d)
     for (int columns = 0; columns <= 8; ++columns) {
@@ -63,7 +63,7 @@ TEST(Sm80FewPath, ServesFewFeaturesAndValuesInFp32) {
       EXPECT_EQ(path(RowKind::sum, Precision::reduced, d, columns) == Path::few_features, sum);
       EXPECT_EQ(path(RowKind::logsumexp, Precision::fp32, d, columns) == Path::few_features, mean);
       EXPECT_EQ(path(RowKind::sum, Precision::fp64, d, columns), Path::plain);
-      EXPECT_EQ(path(RowKind::sum, Precision::fp32, d, columns, Form::plain), Path::plain);
+      EXPECT_EQ(path(RowKind::sum, Precision::fp32, d, columns, Variant::plain), Path::plain);
     }
 }
 
