@@ -154,14 +154,15 @@ part() {
       ;;
     77) result='not run' said=$(tail -n 1 "$log") ;;
     124 | 137) result=FAILED said="took longer than $limit s; see $log" ;;
-    *) result=FAILED said="exit code $code: $(grep -E 'error|FAILED|: Failure|ERROR|outside' "$log" | head -n 1 | cut -c1-160); see $log" ;;
+    *) result=FAILED said="exit code $code: $(grep -E 'error|FAILED|: Failure|ERROR|outside' "$log" | head -n 1 | cut -c1-160 || true); see $log" ;;
   esac
   record "$name" "$result" $((SECONDS - begin)) "$said"
 }
 
 sanitizers() {
   local tool sanitizer answer
-  sanitizer=$(first_of "$(command -v compute-sanitizer || echo /)" "$cuda"/bin/compute-sanitizer "$cuda"/compute-sanitizer/compute-sanitizer)
+  answer=$(command -v compute-sanitizer || true)
+  sanitizer=$(first_of ${answer:+"$answer"} "$cuda"/bin/compute-sanitizer "$cuda"/compute-sanitizer/compute-sanitizer)
   for tool in memcheck racecheck initcheck synccheck; do
     if [ ! -f "$sanitizer" ]; then
       record "$tool" 'not run' 0 'compute-sanitizer is not there'

@@ -297,7 +297,7 @@ void ProgressLine::show(const EigenProgress &progress) {
 void choose_device(const Communicator &communicator, const OperatorOptions &op) {
   use_device_of_rank(communicator, op.backend, op.share_devices);
   if (communicator.rank() == 0 && op.backend == "auto" && !device_backend_names().empty() && list_devices().empty())
-    std::printf("note: no GPU is used: %s\n", why_no_device().c_str());
+    std::fprintf(stderr, "note: no GPU is used: %s\n", why_no_device().c_str());
 }
 
 Report make_report(const Communicator &communicator, const DriverOptions &options, const KernelOperator &op) {

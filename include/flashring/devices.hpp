@@ -16,11 +16,12 @@ namespace flashring {
 struct DeviceInfo {
   int number = 0;
   std::string name;
+  std::string uuid;    ///< the same for every process
   int capability = 0;  ///< compute capability, 10 major + minor
-  std::size_t bytes = 0;
 };
 
-/// Empty where there is none: why_no_device() says the reason.
+/// GPUs that have a backend, of compute capability 8.0 and later. Empty where there is none: why_no_device() says the
+/// reason.
 std::vector<DeviceInfo> list_devices();
 
 /// Why no GPU can be used, as part of a sentence: "this build has no CUDA", "no GPU driver is installed", "the driver
@@ -31,12 +32,16 @@ std::string why_no_device();
 void use_device(int number);
 
 /// For programs with one rank for each GPU: where a backend of that name would run on GPUs (auto: where there are any),
-/// this rank uses the one whose number is that of the ranks before it on this machine. `share`: more ranks than GPUs
-/// take them in turn; otherwise they are an Error on every rank. Collective.
+/// this rank uses the one whose number is that of the ranks before it on this machine that are shown the same GPUs.
+/// `share`: more ranks than GPUs take them in turn; otherwise they are an Error on every rank. Collective.
 void use_device_of_rank(const Communicator &communicator, std::string_view backend, bool share);
 
 /// What why_no_device() and list_devices() say, as part of a sentence.
 std::string device_text();
+
+/// The backend of that name, which must be the same on every rank: blocks travel in its layout. Throws Error on every
+/// rank where ranks differ. Collective.
+const Backend &common_backend(const Communicator &communicator, std::string_view name);
 
 /// Throws Error on every rank where two ranks use one GPU. Collective.
 void check_devices(const Communicator &communicator, const Device &device);

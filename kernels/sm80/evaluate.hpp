@@ -19,21 +19,53 @@ FLASHRING_DEVICE void fold_wave(Thread &t, const WaveArguments &a) {
   }
 }
 
-/// Block j: the slots of visiting tile j of the wave into its state. Threads are rows; those of the padding do nothing.
-template <RowKind row, class Thread>
-FLASHRING_DEVICE void add_wave(Thread &t, const WaveArguments &a) {
+/// Whether own tile i of the wave has written its slot for a visiting tile.
+FLASHRING_DEVICE bool has_slot(const WaveArguments &a, int i, int visiting) {
+  const int own = a.wave.own_first + i;
+  return i < a.wave.own_count && has_visiting(sides_of(a.pattern, a.sides, own, visiting)) &&
+         pair_visibility(a, own, visiting) != Visibility::none;
+}
+
+/// Blocks that add the slots of a wave: one for each visiting tile, and where words are summed by themselves one for
+/// each of them, since few tiles with many words are a wave.
+constexpr int add_blocks(RowKind row, const WaveArguments &a) {
+  return a.wave.visiting_count * (row == RowKind::sum ? a.words : 1);
+}
+
+/// Block j words + w: word w of the slots of visiting tile j. Slots are read many at a time, so that one load does not
+/// wait for the other, and added in their order.
+template <class Thread>
+FLASHRING_DEVICE void add_wave(Rule<RowKind::sum> /*rule*/, Thread &t, const WaveArguments &a) {
+  const int j = t.block() / a.words;
+  const int word = t.block() % a.words;
+  const int visiting = a.wave.visiting_first + j;
+  if (t.thread() >= a.visiting.tiles[visiting].rows) return;
+  const std::ptrdiff_t at = word * tile_rows + t.thread();
+  double *state = reinterpret_cast<double *>(a.visiting.state) + tile_offset(visiting, a.words) + at;
+  double sum = *state;
+  FLASHRING_ROLL
+  for (int first = 0; first < a.wave.own_count; first += slots_at_once) {
+    double value[slots_at_once];
+    FLASHRING_UNROLL
+    for (int n = 0; n < slots_at_once; ++n)
+      value[n] = has_slot(a, first + n, visiting) ? a.slots[slot_offset(a.wave, first + n, j, a.words) + at] : 0;
+    FLASHRING_UNROLL
+    for (int n = 0; n < slots_at_once; ++n) sum += value[n];
+  }
+  *state = sum;
+}
+
+/// Block j: the slots of visiting tile j, whose words have one reference.
+template <class Thread>
+FLASHRING_DEVICE void add_wave(Rule<RowKind::logsumexp> rule, Thread &t, const WaveArguments &a) {
   const int visiting = a.wave.visiting_first + t.block();
   if (t.thread() >= a.visiting.tiles[visiting].rows) return;
   const auto each_slot = [&](auto take) {
-    for (int i = 0; i < a.wave.own_count; ++i) {
-      const int own = a.wave.own_first + i;
-      if (has_visiting(sides_of(a.pattern, a.sides, own, visiting)) &&
-          pair_visibility(a, own, visiting) != Visibility::none)
-        take(a.slots + slot_offset(a.wave, i, t.block(), a.words) + t.thread());
-    }
+    for (int i = 0; i < a.wave.own_count; ++i)
+      if (has_slot(a, i, visiting)) take(a.slots + slot_offset(a.wave, i, t.block(), a.words) + t.thread());
   };
   double *state = reinterpret_cast<double *>(a.visiting.state) + tile_offset(visiting, a.words);
-  merge_row(Rule<row>{}, a.words, state + t.thread(), each_slot);
+  merge_row(rule, a.words, state + t.thread(), each_slot);
 }
 
 /// Block b: the states of tile b.

@@ -44,7 +44,7 @@ class DeviceThread {
   }
   __device__ __forceinline__ std::uint32_t transpose_matrix(std::uint32_t matrix) const {
     std::uint32_t transposed;
-    asm("movmatrix.sync.aligned.m8n8.trans.b16 %0, %1;" : "=r"(transposed) : "r"(matrix));
+    asm volatile("movmatrix.sync.aligned.m8n8.trans.b16 %0, %1;" : "=r"(transposed) : "r"(matrix));
     return transposed;
   }
   /// 16 bytes from global to shared memory, past the first-level cache.

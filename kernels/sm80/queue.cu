@@ -19,7 +19,7 @@ namespace {
 template <RowKind row>
 __global__ void __launch_bounds__(tile_rows, 8) add_kernel(const WaveArguments arguments) {
   DeviceThread thread(nullptr);
-  add_wave<row>(thread, arguments);
+  add_wave(Rule<row>{}, thread, arguments);
 }
 
 template <RowKind row>
@@ -204,16 +204,18 @@ std::size_t room() {
 
 void *stream() { return queue().stream; }
 
-/// Its place on the bus, and the machine's name: numbers of devices differ between processes.
+/// Its UUID, and the machine's name: numbers of devices differ between processes.
 const char *identity() {
   static const std::string text = [] {
-    char bus[32] = "?";
     char host[256] = "?";
     int number = 0;
+    cudaDeviceProp of{};
     queue().note(cudaGetDevice(&number), "asking for the device");
-    queue().note(cudaDeviceGetPCIBusId(bus, sizeof(bus), number), "asking for the device");
+    queue().note(cudaGetDeviceProperties(&of, number), "asking for the device");
     gethostname(host, sizeof(host) - 1);
-    return std::string(host) + " " + bus;
+    std::string uuid;
+    for (const char byte : of.uuid.bytes) uuid += std::to_string(static_cast<unsigned char>(byte)) + ".";
+    return std::string(host) + " " + of.name + " " + uuid;
   }();
   return text.c_str();
 }
@@ -239,9 +241,16 @@ void evaluate_with(const BlockCall &call, FoldWave fold) {
       arguments, make_waves(call.own_tiles, call.visiting_tiles, call.sides, arguments.words),
       [&](const WaveArguments &a) { queue().note(fold(shape, a, queue().stream), "folding tiles"); },
       [&](const WaveArguments &a) {
-        row_entry(shape).add<<<static_cast<unsigned>(a.wave.visiting_count), tile_rows, 0, queue().stream>>>(a);
+        row_entry(shape).add<<<static_cast<unsigned>(add_blocks(shape.row, a)), tile_rows, 0, queue().stream>>>(a);
         queue().note_launch("adding slots");
       });
+}
+
+bool kernels_load() {
+  cudaFuncAttributes of{};
+  const bool loads = cudaFuncGetAttributes(&of, add_kernel<RowKind::sum>) == cudaSuccess;
+  if (!loads) cudaGetLastError();  // asked and answered
+  return loads;
 }
 
 std::size_t scratch_bytes(const TileShape &shape) { return slot_bytes(words_of(shape)); }

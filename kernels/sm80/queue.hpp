@@ -19,6 +19,9 @@ using FoldWave = cudaError_t (*)(const TileShape &shape, const WaveArguments &ar
 /// Device::evaluate with these kernels instead of those of sm80; all else, slots of the visiting side too, stays.
 void evaluate_with(const BlockCall &call, FoldWave fold);
 
+/// Whether this build has code that the current device runs.
+bool kernels_load();
+
 /// Doubles that slots take, of a call with this shape whatever its size.
 std::size_t scratch_bytes(const TileShape &shape);
 

@@ -64,7 +64,8 @@ const Backend *make_table() {
   static const Backend table = {"sm80",   target.c_str(),         warp_rows,     warp_rows,         tile_rows,
                                 supports, payload_bytes<variant>, pack<variant>, unpack<variant>,   scratch_bytes,
                                 nullptr,  cost_of<variant>,       rates,         error_of<variant>, device(variant)};
-  return found >= 80 ? &table : nullptr;
+  static const bool usable = found >= 80 && kernels_load();
+  return usable ? &table : nullptr;
 }
 
 }  // namespace

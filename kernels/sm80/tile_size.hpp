@@ -69,6 +69,10 @@ constexpr int wave_own_tiles = 528;
 /// that slots are read from there. One visiting tile is served whatever it takes (36 MB for 66 words).
 constexpr std::size_t slot_budget = std::size_t{32} << 20;
 
+/// Slots that a thread reads before it adds them: enough loads under way to hide most of their latency, in 16
+/// registers.
+constexpr int slots_at_once = 8;
+
 /// Columns of the folded form up to which it is taken. fp32: 10 chunks, so that the own role of a tile (40 KB) stays in
 /// shared memory; its 25 features would take 13 products in the other form. Reduced: where one chunk holds all, since
 /// beyond that the other form takes as many products and half the memory.

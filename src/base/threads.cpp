@@ -23,11 +23,12 @@ int ranks_alike(const std::string &place, const Communicator &communicator) {
 
 }  // namespace
 
-RankOnMachine rank_on_machine(const Communicator &communicator) {
+RankOnMachine rank_on_machine(const Communicator &communicator, const std::string &place) {
   RankOnMachine here{host_name(), 0, 0};
-  const auto machines = communicator.gather(here.machine);
+  const std::string mine = here.machine + " " + place;
+  const auto all = communicator.gather(mine);
   for (int r = 0; r < communicator.size(); ++r) {
-    if (machines[static_cast<std::size_t>(r)] != here.machine) continue;
+    if (all[static_cast<std::size_t>(r)] != mine) continue;
     if (r < communicator.rank()) ++here.rank;
     ++here.ranks;
   }

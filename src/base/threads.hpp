@@ -11,13 +11,13 @@ namespace flashring {
 /// same machine. At least 1. Collective.
 int choose_threads(int asked, const Communicator &communicator);
 
-/// The ranks of the communicator on the machine of this one.
+/// The ranks of the communicator on the machine of this one, or at the same place there.
 struct RankOnMachine {
   std::string machine;
   int rank = 0;  ///< of this one, among them
   int ranks = 1;
 };
-/// Collective.
-RankOnMachine rank_on_machine(const Communicator &communicator);
+/// `place`: what tells ranks of one machine apart, or empty. Collective.
+RankOnMachine rank_on_machine(const Communicator &communicator, const std::string &place = {});
 
 }  // namespace flashring

@@ -11,6 +11,7 @@
 
 #include "base/threads.hpp"
 #include "flashring/check.hpp"
+#include "flashring/devices.hpp"
 #include "flashring/summation.hpp"
 #include "tile/calibrate.hpp"
 
@@ -71,13 +72,9 @@ double sum_of(const std::vector<MemoryPart> &parts, bool on_device) {
 ExchangeChoice choose_exchange(const Communicator &communicator, const OperatorOptions &options, PointShape shape) {
   if (options.exchange != "auto") return {options.exchange, "as asked"};
   if (communicator.size() == 1) return {"ring", "on one rank no block moves"};
-  double bytes = 0;
-  const Backend *backend = nullptr;
-  communicator.agree([&] {
-    backend = &find_backend(options.backend);
-    bytes = visitors_bytes(options, shape, communicator.size());
-  });
-  const double room = tile_room(communicator, *backend).bytes;
+  const Backend &backend = common_backend(communicator, options.backend);
+  const double bytes = visitors_bytes(options, shape, communicator.size());
+  const double room = tile_room(communicator, backend).bytes;
   const bool fits = 4 * bytes <= room;
   std::array<char, 128> text{};
   std::snprintf(text.data(), text.size(),
@@ -110,7 +107,8 @@ std::vector<MemoryPart> operator_memory(const OperatorOptions &options, PointSha
       {"columns and sums on their way", moving, on_device},
       {"weights, density, degree, scalings", size.rows * 5 * 8}};
   if (!on_device) return parts;
-  parts.push_back({"vectors on their way to the GPU", 2 * size.rows * 8, true});
+  parts.push_back({"vectors and scalings", 3 * size.rows * 8, true});
+  parts.push_back({"lists of tiles", (ranks * size.tiles) * 16 + size.tiles * 8, true});
   parts.push_back(
       {"sums of a launch",
        static_cast<double>(backend.scratch_bytes(tile_shape(options, shape.features, Precision::fp64, columns))),
@@ -182,13 +180,12 @@ RunPlan start_plan(const Communicator &communicator, const OperatorOptions &opti
   plan.shape = shape;
   plan.ranks = communicator.size();
   plan.threads = choose_threads(options.threads, communicator);
-  const Backend *backend = nullptr;
-  communicator.agree([&] { backend = &find_backend(options.backend); });
-  plan.uses_device = backend->device != nullptr;
+  const Backend &backend = common_backend(communicator, options.backend);
+  plan.uses_device = backend.device != nullptr;
   plan.exchange = choose_exchange(communicator, options, shape);
   plan.started_bytes = communicator.max(resident_bytes());
   plan.room = memory_room(communicator);
-  if (plan.uses_device) plan.device_room = tile_room(communicator, *backend);
+  if (plan.uses_device) plan.device_room = tile_room(communicator, backend);
   return plan;
 }
 

@@ -10,18 +10,10 @@
 namespace flashring {
 namespace {
 
-/// The backend, which must be the same on every rank: blocks travel in its layout.
-const Backend &common_backend(const Communicator &communicator, const std::string &name, bool share_devices) {
-  const Backend *backend = nullptr;
-  communicator.agree([&] { backend = &find_backend(name); });
-  const std::vector<std::string> names = communicator.gather(std::string(backend->name));
-  communicator.agree([&] {
-    for (std::size_t r = 0; r < names.size(); ++r)
-      FLASHRING_CHECK(names[r] == names[0], "-backend ", name, " is ", names[0], " on rank 0 and ", names[r],
-                      " on rank ", r, "; machines differ, name one backend that all have");
-  });
-  if (backend->device != nullptr && !share_devices) check_devices(communicator, *backend->device);
-  return *backend;
+const Backend &checked_backend(const Communicator &communicator, const TilesOptions &options) {
+  const Backend &backend = common_backend(communicator, options.backend);
+  if (backend.device != nullptr && !options.share_devices) check_devices(communicator, *backend.device);
+  return backend;
 }
 
 std::unique_ptr<Transport> common_transport(const Communicator &communicator, const std::string &name,
@@ -36,7 +28,7 @@ class TilesSummation final : public Summation {
   TilesSummation(const Communicator &communicator, const TilesOptions &options, const PairFunction &pair,
                  PointBlock &&points, std::span<const double> mean)
       : communicator_(communicator),
-        backend_(common_backend(communicator, options.backend, options.share_devices)),
+        backend_(checked_backend(communicator, options)),
         transport_(common_transport(communicator, options.transport, backend_.device)),
         ring_(communicator, *transport_, backend_, options.ring),
         threads_(std::max(1, options.ring.threads)),
@@ -53,7 +45,9 @@ class TilesSummation final : public Summation {
     FLASHRING_REQUIRE(request.columns >= 1 && request.columns <= max_columns, request.columns, " columns");
     set_precision(request.precision);
     const std::uint64_t before = block_.bytes_copied();
-    block_.set_columns({request.x, request.ldx, request.columns, request.right, request.scaling, request.on_device});
+    communicator_.agree([&] {  // a rank without room says so before the others wait for its messages
+      block_.set_columns({request.x, request.ldx, request.columns, request.right, request.scaling, request.on_device});
+    });
     PassReport report = ring_.run(shape(request.precision, request.columns), Sides::both, block_, block_);
     block_.finish(RowKind::sum, request.columns,
                   {request.y, request.ldy, request.columns, request.left, request.scaling, request.on_device});

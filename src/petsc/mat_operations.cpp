@@ -60,13 +60,15 @@ PetscErrorCode mult_on_device(Mat A, Vec x, Vec y, bool transpose, bool *done) {
   PetscFunctionBegin;
   PetscCall(mat_context(A, &context));
   *done = false;
-  if (context->op == nullptr || find_backend(context->op->options().backend).device == nullptr)
-    PetscFunctionReturn(PETSC_SUCCESS);
+  if (context->op == nullptr) PetscFunctionReturn(PETSC_SUCCESS);
+  const Device *device = nullptr;
+  FLASHRING_GUARD(PetscObjectComm((PetscObject)A), device = find_backend(context->op->options().backend).device);
+  if (device == nullptr) PetscFunctionReturn(PETSC_SUCCESS);
   PetscCall(VecGetLocalSize(x, &n));
   PetscCall(VecGetArrayReadAndMemType(x, &in, &in_place));
   PetscCall(VecGetArrayWriteAndMemType(y, &out, &out_place));
   PetscErrorCode code = PETSC_SUCCESS;
-  if (PetscMemTypeDevice(in_place) && PetscMemTypeDevice(out_place)) {
+  if (PetscMemTypeCUDA(in_place) && PetscMemTypeCUDA(out_place)) {
     *done = true;
     PetscCall(PetscDeviceContextGetCurrentContext(&queue));
     PetscCall(PetscDeviceContextSynchronize(queue));  // what PETSc queued for x is there before our queue reads it

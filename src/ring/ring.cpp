@@ -192,10 +192,15 @@ struct Ring::Pass {
     if (has_visiting(sides) && steps > 1) wanted.emplace_back(&buffers.arriving, coming * state_bytes());
     const auto lacks = [](const auto &w) { return w.first->capacity() < w.second; };
     if (std::none_of(wanted.begin(), wanted.end(), lacks) && !buffers.sweep.lacks(shape)) return;  // on no rank
-    ring.communicator_.agree([&] {
-      for (const auto &[buffer, bytes] : wanted) buffer->resize(bytes);
-      buffers.sweep.reserve(shape);
-    });
+    try {
+      ring.communicator_.agree([&] {
+        for (const auto &[buffer, bytes] : wanted) buffer->resize(bytes);
+        buffers.sweep.reserve(shape);
+      });
+    } catch (const Error &) {
+      for (const auto &[buffer, bytes] : wanted) buffer->clear();  // all ranks lack the same again
+      throw;
+    }
   }
 
   void run() {
@@ -253,11 +258,17 @@ void Ring::make_resident(const TileShape &shape, TileBlock &block) {
   const Schedule schedule{block.partition(), block.partition(), rank, block.tile_rows(), Sides::both, true, {}};
   std::vector<AlignedBuffer> &resident = block.resident();
   while (resident.size() < static_cast<std::size_t>(ranks)) resident.emplace_back(backend_.device);
+  communicator_.agree([&] {
+    for (int step = 1; step < schedule.steps(); ++step) {
+      const int owner = (rank + step) % ranks;
+      resident[static_cast<std::size_t>(owner)].resize(
+          static_cast<std::size_t>(count_tiles(block.partition(), owner, block.tile_rows())) *
+          backend_.payload_bytes(shape));
+    }
+  });
   for (int step = 1; step < schedule.steps(); ++step) {
     const int owner = (rank + step) % ranks;
     AlignedBuffer &buffer = resident[static_cast<std::size_t>(owner)];
-    buffer.resize(static_cast<std::size_t>(count_tiles(block.partition(), owner, block.tile_rows())) *
-                  backend_.payload_bytes(shape));
     const Message send{(rank + ranks - step) % ranks, channel_payload, block.payload().data(), block.payload().size()};
     const Message receive{owner, channel_payload, buffer.data(), buffer.size()};
     transport_.start({&send, 1}, {&receive, 1})->wait();

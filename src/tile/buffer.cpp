@@ -55,6 +55,7 @@ void AlignedBuffer::resize(std::size_t bytes) {
   if (bytes > capacity_) {
     clear();
     data_ = {allocate(device_, bytes), detail::FreeAligned{device_, bytes}};
+    if (data_ == nullptr) wait_for(device_);  // a device that is lost has no room either, and says why
     FLASHRING_CHECK(data_ != nullptr, "out of memory", device_ == nullptr ? "" : " of the GPU", ": ", bytes,
                     " bytes for tiles and their sums cannot be had",
                     device_ == nullptr ? "" : detail::concatenate(", ", device_->room(), " are free"),

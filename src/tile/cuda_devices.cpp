@@ -11,6 +11,20 @@ std::string version_text(int version) {
   return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
 }
 
+std::string uuid_text(const cudaUUID_t &uuid) {
+  std::string text;
+  for (const char byte : uuid.bytes) {
+    constexpr const char *digits = "0123456789abcdef";
+    const auto value = static_cast<unsigned char>(byte);
+    text += digits[value / 16];
+    text += digits[value % 16];
+  }
+  return text;
+}
+
+/// Of the oldest GPU that has a backend, sm80.
+constexpr int least_capability = 80;
+
 }  // namespace
 
 std::vector<DeviceInfo> list_devices() {
@@ -20,7 +34,8 @@ std::vector<DeviceInfo> list_devices() {
   for (int number = 0; number < count; ++number) {
     cudaDeviceProp of{};
     if (cudaGetDeviceProperties(&of, number) != cudaSuccess) continue;
-    devices.push_back({number, of.name, 10 * of.major + of.minor, of.totalGlobalMem});
+    const int capability = 10 * of.major + of.minor;
+    if (capability >= least_capability) devices.push_back({number, of.name, uuid_text(of.uuid), capability});
   }
   cudaGetLastError();  // asked and answered
   return devices;
@@ -34,7 +49,8 @@ std::string why_no_device() {
   cudaGetLastError();
   cudaDriverGetVersion(&driver);
   cudaRuntimeGetVersion(&runtime);
-  if (code == cudaSuccess && count > 0) return "";
+  if (code == cudaSuccess && count > 0)
+    return list_devices().empty() ? "the GPUs here are older than compute capability 8.0" : "";
   if (driver == 0) return "no GPU driver is installed";
   if (code == cudaErrorInsufficientDriver)
     return detail::concatenate("the GPU driver knows CUDA ", version_text(driver), ", this build needs ",

@@ -19,7 +19,7 @@ bool wants_device(std::string_view backend) {
 }  // namespace
 
 std::string device_text() {
-  const std::string reason = why_no_device();
+  std::string reason = why_no_device();
   if (!reason.empty()) return reason;
   std::string text = "GPUs here:";
   for (const DeviceInfo &device : list_devices())
@@ -30,17 +30,32 @@ std::string device_text() {
 
 void use_device_of_rank(const Communicator &communicator, std::string_view backend, bool share) {
   if (communicator.max(wants_device(backend) ? 1.0 : 0.0) == 0) return;
-  const RankOnMachine here = rank_on_machine(communicator);
+  const std::vector<DeviceInfo> shown = list_devices();
+  std::string names;  // launchers may show each rank a GPU of its own
+  for (const DeviceInfo &device : shown) names += device.uuid + " ";
+  const RankOnMachine here = rank_on_machine(communicator, names);
   communicator.agree([&] {
-    const auto devices = static_cast<int>(list_devices().size());
+    const auto devices = static_cast<int>(shown.size());
     FLASHRING_CHECK(devices > 0, "-backend ", backend, ": no GPU can be used: ", why_no_device(),
                     "; -backend simd runs on the processor");
     FLASHRING_CHECK(share || here.ranks <= devices, here.ranks, " ranks on machine ", here.machine, ", which has ",
                     devices,
                     " GPUs; start one rank for each GPU (mpirun -n), say -share_devices true to let ranks "
                     "share them, or -backend simd");
-    use_device(here.rank % devices);
+    use_device(shown[static_cast<std::size_t>(here.rank % devices)].number);
   });
+}
+
+const Backend &common_backend(const Communicator &communicator, std::string_view name) {
+  const Backend *backend = nullptr;
+  communicator.agree([&] { backend = &find_backend(name); });
+  const std::vector<std::string> names = communicator.gather(std::string(backend->name));
+  communicator.agree([&] {
+    for (std::size_t r = 0; r < names.size(); ++r)
+      FLASHRING_CHECK(names[r] == names[0], "-backend ", name, " is ", names[0], " on rank 0 and ", names[r],
+                      " on rank ", r, "; machines differ, name one backend that all have");
+  });
+  return *backend;
 }
 
 void check_devices(const Communicator &communicator, const Device &device) {
@@ -50,7 +65,7 @@ void check_devices(const Communicator &communicator, const Device &device) {
       for (std::size_t a = 0; a < b; ++a)
         FLASHRING_CHECK(names[a] != names[b], "ranks ", a, " and ", b, " use one GPU (", names[a],
                         "); let each rank make another one current before its first matrix (CUDA_VISIBLE_DEVICES or "
-                        "cudaSetDevice), or say -share_devices true");
+                        "cudaSetDevice), say -share_devices true, or -backend simd");
   });
 }
 

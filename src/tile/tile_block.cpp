@@ -133,6 +133,7 @@ void TileBlock::set_precision(const TileShape &shape) {
 }
 
 const TileInfo *TileBlock::tile_list(int rank) const {
+  if (backend_->device != nullptr && device_first_.empty()) return nullptr;  // no rank has rows
   if (backend_->device != nullptr)
     return reinterpret_cast<const TileInfo *>(device_tiles_.data()) + device_first_[static_cast<std::size_t>(rank)];
   FLASHRING_REQUIRE(rank == rank_, "tiles of rank ", rank, " asked of rank ", rank_);
@@ -163,9 +164,10 @@ RowMap TileBlock::row_map(std::span<const double> scale, std::uint64_t scaling) 
     }
   latest_scale_ = 1 - latest_scale_;
   Scale &latest = scales_[latest_scale_];
+  latest.scaling = 0;  // nothing is known where the next line fails
+  map.scale = upload(scale.data(), latest.buffer);
   latest.host = scale.data();
   latest.scaling = scaling;
-  map.scale = upload(scale.data(), latest.buffer);
   return map;
 }
 
@@ -197,6 +199,7 @@ void TileBlock::fill_columns(const Columns<const double> &x) {
 }
 
 void TileBlock::set_columns(const Columns<const double> &x) {
+  FLASHRING_REQUIRE(!x.on_device || backend_->device != nullptr, "vectors of a device for tiles of the host");
   const auto rows = static_cast<std::size_t>(tile_rows());
   columns_.resize(tiles_.size() * static_cast<std::size_t>(x.count) * rows * column_bytes(precision_));
   if (backend_->device != nullptr) {

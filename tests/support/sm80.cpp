@@ -80,9 +80,9 @@ int words_of(const TileShape &shape) { return row_rule(shape.row).state_words(sh
 
 void sm80_add_slots(RowKind row, CudaThread &t, const sm80::WaveArguments &a) {
   if (row == RowKind::sum)
-    sm80::add_wave<RowKind::sum>(t, a);
+    sm80::add_wave(sm80::Rule<RowKind::sum>{}, t, a);
   else
-    sm80::add_wave<RowKind::logsumexp>(t, a);
+    sm80::add_wave(sm80::Rule<RowKind::logsumexp>{}, t, a);
 }
 
 namespace {
@@ -191,7 +191,7 @@ void emulate(const BlockCall &call, const Emulation &how) {
       },
       [&](sm80::WaveArguments a) {
         a.slots = slots.data();
-        for (int b = 0; b < a.wave.visiting_count; ++b)
+        for (int b = 0; b < sm80::add_blocks(call.shape.row, a); ++b)
           row_block.run(b, 0, [&](CudaThread &t) { sm80_add_slots(call.shape.row, t, a); });
       });
 }

@@ -4,6 +4,7 @@
 #include <limits>
 #include <stdexcept>
 
+#include "sm80/evaluate.hpp"
 #include "sm90/arguments.hpp"
 #include "sm90/evaluate.hpp"
 
@@ -67,7 +68,7 @@ void emulate_sm90(const BlockCall &call, Machine machine, WaveSteps steps) {
       },
       [&](sm80::WaveArguments a) {
         a.slots = slots.data();
-        for (int b = 0; b < a.wave.visiting_count; ++b)
+        for (int b = 0; b < sm80::add_blocks(call.shape.row, a); ++b)
           adder.run(b, 0, [&](CudaThread &t) { sm80_add_slots(call.shape.row, t, a); });
       });
 }

@@ -16,10 +16,8 @@ class Flashring(CMakePackage, CudaPackage):
 
     version("main", branch="main")
 
-    # Device backends come with a later version. Until then these two variants look for the tools, check that they work
-    # (the CUDA compiler reads the formulas of the kernels, a program links with NCCL) and change nothing else.
-    variant("cuda", default=False, description="Check the CUDA toolchain; device backends come later")
-    variant("nccl", default=False, when="+cuda", description="Check NCCL; a device transport comes later")
+    variant("cuda", default=False, description="Backends for NVIDIA GPUs of compute capability 8.0 and later")
+    variant("nccl", default=False, when="+cuda", description="Blocks move between GPUs by NCCL")
     variant("tests", default=False, description="Build the tests")
 
     depends_on("c", type="build")
@@ -37,7 +35,7 @@ class Flashring(CMakePackage, CudaPackage):
     depends_on("gnuplot", type="run")
     depends_on("googletest@1.12:+gmock", type=("build", "link"), when="+tests")
     depends_on("python", type="build", when="+tests")
-    depends_on("cuda@12:", when="+cuda")
+    depends_on("cuda@12.8:", when="+cuda")
     depends_on("nccl@2.19:", when="+nccl")
 
     conflicts("cuda_arch=none", when="+cuda", msg="name the GPU: cuda_arch=80 for A100, cuda_arch=90 for H100")
