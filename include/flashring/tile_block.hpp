@@ -73,11 +73,11 @@ class TileBlock {
   /// Packs every tile; `done(begin, end)` is told the rows that are, many at a time.
   template <class Done>
   void pack(const TileShape &shape, const PointBlock &points, std::span<const double> mean, Done done);
+  /// An array (tiles, x.count, T) of numbers of rows, with `padding` in the padding.
+  void set_rows(const Columns<const double> &x, double padding, AlignedBuffer &array);
   template <class T>
-  void fill_columns(const Columns<const double> &x);
-  template <class T>
-  void fill_pass_scalars(std::span<const double> values, double padding);
-  void place_columns(const Columns<const double> &x);
+  void fill_rows(const Columns<const double> &x, double padding, AlignedBuffer &array);
+  void place_rows(const Columns<const double> &x, double padding, AlignedBuffer &array);
   void take_answers(const TileShape &shape, const Columns<double> &out);
   /// For calls of the device; the scale is there, or on its way.
   RowMap row_map(std::span<const double> scale, std::uint64_t scaling);

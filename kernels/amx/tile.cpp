@@ -171,21 +171,11 @@ namespace flashring::amx {
 namespace {
 
 #include "flashring/pair_formulas.inc"
+#include "formula_facts.hpp"
 
 HWY_EXPORT(evaluate_on);
 
 const Backend &simd_table() { return *simd::open(""); }
-
-Accumulate accumulate_of(PairKind kind) {
-  switch (kind) {
-#define FLASHRING_PAIR(name) \
-  case PairKind::name:       \
-    return Formula<PairKind::name>::declaration.accumulate;
-#include "flashring/pair_list.inc"
-#undef FLASHRING_PAIR
-  }
-  return Accumulate::difference;
-}
 
 /// Whether the unit works on this shape; all others are simd's.
 bool on_unit(const TileShape &shape) {

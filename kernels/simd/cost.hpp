@@ -28,37 +28,13 @@ struct Tally {
   static V log2(V /*a*/) { return ++cost.exponentials, cost.multiply_adds += 7, V{}; }
 };
 
-template <PairKind kind, bool fp64>
-TileCost formula_cost(bool logarithm) {
-  using M = Tally<fp64>;
-  const double constants[4] = {};
-  M::cost = {};
-  if (logarithm)
-    Formula<kind>::template log2_weight<M>(typename M::Q{}, constants);
-  else
-    Formula<kind>::template weight<M>(typename M::Q{}, constants);
-  return M::cost;
-}
-
-template <bool fp64>
-TileCost formula_cost(PairKind kind, bool logarithm) {
-  switch (kind) {
-#define FLASHRING_PAIR(name) \
-  case PairKind::name:       \
-    return formula_cost<PairKind::name, fp64>(logarithm);
-#include "flashring/pair_list.inc"
-#undef FLASHRING_PAIR
-  }
-  return {};
-}
-
 /// Features, then the formula, then one multiply-add per column and side. Log-sum-exp shifts each logarithm (2 adds),
 /// takes an exponential and adds it; its second side is a turn of its own.
 TileCost cost(const TileShape &shape, Sides sides) {
   const int used = (has_own(sides) ? 1 : 0) + (has_visiting(sides) ? 1 : 0);
   const bool logarithm = shape.row == RowKind::logsumexp;
-  TileCost cost = shape.precision == Precision::fp64 ? formula_cost<true>(shape.pair.kind, logarithm)
-                                                     : formula_cost<false>(shape.pair.kind, logarithm);
+  TileCost cost = shape.precision == Precision::fp64 ? formula_cost<Tally<true>>(shape.pair.kind, logarithm)
+                                                     : formula_cost<Tally<false>>(shape.pair.kind, logarithm);
   const Sum sum = sum_of(shape);
   if (sum == Sum::differences) cost.adds += shape.features;
   if (sum == Sum::norms) cost.adds += 1;

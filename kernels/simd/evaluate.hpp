@@ -1,15 +1,6 @@
 // From a call to the kernel of its shape. No include guard: included once per instruction set inside HWY_NAMESPACE.
 
-inline Sum sum_of(const TileShape &shape) {
-  switch (shape.pair.kind) {
-#define FLASHRING_PAIR(name) \
-  case PairKind::name:       \
-    return choose_sum(Formula<PairKind::name>::declaration.accumulate, shape.features);
-#include "flashring/pair_list.inc"
-#undef FLASHRING_PAIR
-  }
-  return Sum::inner;
-}
+inline Sum sum_of(const TileShape &shape) { return choose_sum(accumulate_of(shape.pair.kind), shape.features); }
 
 inline bool short_features(const TileShape &shape) {
   return shape.precision == Precision::reduced && sum_of(shape) != Sum::differences;

@@ -3,6 +3,7 @@
 
 #include "flashring/pair_formulas.inc"
 #include "flashring/row_rules.inc"
+#include "formula_facts.hpp"
 // In this order, each on the one before.
 #include "simd/primitives.hpp"
 

@@ -63,6 +63,7 @@ inline WaveArguments make_arguments(const BlockCall &call, int words) {
   a.columns = call.shape.columns;
   a.words = words;
   a.slots = reinterpret_cast<double *>(call.scratch);
+  set_constants(call.shape.pair, a.constants);
   return a;
 }
 

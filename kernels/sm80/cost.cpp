@@ -23,30 +23,6 @@ struct Tally {
   static V log2(V /*a*/) { return ++cost.exponentials, cost.multiply_adds += 7, V{}; }
 };
 
-template <PairKind kind, bool fp64>
-TileCost formula_cost(bool logarithm) {
-  using M = Tally<fp64>;
-  const double constants[4] = {};
-  M::cost = {};
-  if (logarithm)
-    Formula<kind>::template log2_weight<M>({}, constants);
-  else
-    Formula<kind>::template weight<M>({}, constants);
-  return M::cost;
-}
-
-template <bool fp64>
-TileCost formula_cost(PairKind kind, bool logarithm) {
-  switch (kind) {
-#define FLASHRING_PAIR(name) \
-  case PairKind::name:       \
-    return formula_cost<PairKind::name, fp64>(logarithm);
-#include "flashring/pair_list.inc"
-#undef FLASHRING_PAIR
-  }
-  return {};
-}
-
 bool is_inner(PairKind kind) { return accumulate_of(kind) == Accumulate::inner; }
 
 /// Instead of features and columns: chunk products of 16, the column of one value as multiply-adds, more columns padded
@@ -90,8 +66,8 @@ TileError tensor_error(const TileShape &shape) {
 TileCost cost(Variant variant, const TileShape &shape, Sides sides) {
   const int used = (has_own(sides) ? 1 : 0) + (has_visiting(sides) ? 1 : 0);
   const bool logarithm = shape.row == RowKind::logsumexp;
-  TileCost cost = shape.precision == Precision::fp64 ? formula_cost<true>(shape.pair.kind, logarithm)
-                                                     : formula_cost<false>(shape.pair.kind, logarithm);
+  TileCost cost = shape.precision == Precision::fp64 ? formula_cost<Tally<true>>(shape.pair.kind, logarithm)
+                                                     : formula_cost<Tally<false>>(shape.pair.kind, logarithm);
   if (takes_pieces(variant, shape)) {
     add_tensor_products(shape, used, cost);
   } else {

@@ -33,13 +33,7 @@ FLASHRING_DEVICE float exp2_polynomial(float x) {
   float p = exp2_short_coefficient(5);
   FLASHRING_UNROLL
   for (int k = 4; k >= 0; --k) p = Thread::fma(p, f, exp2_short_coefficient(k));
-  std::uint32_t bits;
-  std::uint32_t exponent;
-  __builtin_memcpy(&bits, &p, sizeof(bits));
-  __builtin_memcpy(&exponent, &shifted, sizeof(exponent));
-  bits += exponent << 23;
-  __builtin_memcpy(&p, &bits, sizeof(p));
-  return p;
+  return add_to_exponent<std::uint32_t, 23>(p, shifted);
 }
 
 /// The arithmetic policy of formula.hpp whose exponential is the polynomial.

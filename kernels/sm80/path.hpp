@@ -50,17 +50,6 @@ auto with_padded_numbers(int features, int values, Use use) {
   return features > 6 ? use(all, one) : use(six, one);
 }
 
-constexpr Accumulate accumulate_of(PairKind kind) {
-  switch (kind) {
-#define FLASHRING_PAIR(name) \
-  case PairKind::name:       \
-    return Formula<PairKind::name>::declaration.accumulate;
-#include "flashring/pair_list.inc"
-#undef FLASHRING_PAIR
-  }
-  return Accumulate::difference;
-}
-
 /// Whether the payload is pieces, for the tensor path; else features as they are.
 constexpr bool takes_pieces(Variant variant, const TileShape &shape) {
   if (variant == Variant::plain || shape.precision == Precision::fp64 ||

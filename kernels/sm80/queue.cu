@@ -67,16 +67,6 @@ constexpr RowEntry row_entries[] = {
 const RowEntry &row_entry(const TileShape &shape) { return row_entries[static_cast<std::size_t>(shape.row)]; }
 int words_of(const TileShape &shape) { return row_entry(shape).state_words(shape.pass, shape.columns); }
 
-void set_constants(const PairFunction &pair, double *constants) {
-  switch (pair.kind) {
-#define FLASHRING_PAIR(name) \
-  case PairKind::name:       \
-    return Formula<PairKind::name>::constants(pair.parameters.data(), constants);
-#include "flashring/pair_list.inc"
-#undef FLASHRING_PAIR
-  }
-}
-
 /// The stream and what went wrong. Made when it is first used; lives as long as the process, since the runtime may be
 /// gone before static objects are.
 struct Queue {
@@ -235,8 +225,7 @@ const Device *device(Variant variant) {
 
 void evaluate_with(const BlockCall &call, FoldWave fold) {
   const TileShape &shape = call.shape;
-  WaveArguments arguments = make_arguments(call, words_of(shape));
-  set_constants(shape.pair, arguments.constants);
+  const WaveArguments arguments = make_arguments(call, words_of(shape));
   for_each_wave(
       arguments, make_waves(call.own_tiles, call.visiting_tiles, call.sides, arguments.words),
       [&](const WaveArguments &a) { queue().note(fold(shape, a, queue().stream), "folding tiles"); },
@@ -246,11 +235,20 @@ void evaluate_with(const BlockCall &call, FoldWave fold) {
       });
 }
 
-bool kernels_load() {
-  cudaFuncAttributes of{};
-  const bool loads = cudaFuncGetAttributes(&of, add_kernel<RowKind::sum>) == cudaSuccess;
-  if (!loads) cudaGetLastError();  // asked and answered
-  return loads;
+int capability() {
+  int count = 0;
+  int device_number = 0;
+  int major = 0;
+  int minor = 0;
+  cudaFuncAttributes loaded{};
+  if (cudaGetDeviceCount(&count) != cudaSuccess || count == 0 || cudaGetDevice(&device_number) != cudaSuccess ||
+      cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device_number) != cudaSuccess ||
+      cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device_number) != cudaSuccess ||
+      cudaFuncGetAttributes(&loaded, add_kernel<RowKind::sum>) != cudaSuccess) {
+    cudaGetLastError();  // asked and answered
+    return 0;
+  }
+  return 10 * major + minor;
 }
 
 std::size_t scratch_bytes(const TileShape &shape) { return slot_bytes(words_of(shape)); }

@@ -2,8 +2,8 @@
 #pragma once
 
 #include <cuda_runtime_api.h>
-#include "flashring/tile.hpp"
 
+#include "flashring/tile.hpp"
 #include "sm80/arguments.hpp"
 #include "sm80/path.hpp"
 
@@ -19,8 +19,9 @@ using FoldWave = cudaError_t (*)(const TileShape &shape, const WaveArguments &ar
 /// Device::evaluate with these kernels instead of those of sm80; all else, slots of the visiting side too, stays.
 void evaluate_with(const BlockCall &call, FoldWave fold);
 
-/// Whether this build has code that the current device runs.
-bool kernels_load();
+/// Compute capability of the current device as 10 major + minor; 0 without a device, a driver that serves it, or code
+/// in this build that it runs.
+int capability();
 
 /// Doubles that slots take, of a call with this shape whatever its size.
 std::size_t scratch_bytes(const TileShape &shape);

@@ -10,8 +10,6 @@
 //
 // Payload of a tile: (d, T) features (pack.hpp), or pieces of them for tensor cores (pieces.hpp). Bits depend on the
 // arguments alone.
-#include <cuda_runtime_api.h>
-
 #include <string>
 #include <string_view>
 
@@ -31,21 +29,6 @@ bool supports(const TileShape &shape) {
 /// No limit is stated before one has been measured.
 Rates rates(const TileShape & /*shape*/) { return {}; }
 
-/// Compute capability of the current device as 10 major + minor; 0 without a device or a driver that serves it.
-int capability() {
-  int count = 0;
-  int device_number = 0;
-  int major = 0;
-  int minor = 0;
-  if (cudaGetDeviceCount(&count) != cudaSuccess || count == 0 || cudaGetDevice(&device_number) != cudaSuccess ||
-      cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device_number) != cudaSuccess ||
-      cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device_number) != cudaSuccess) {
-    cudaGetLastError();  // asked and answered
-    return 0;
-  }
-  return 10 * major + minor;
-}
-
 template <Variant variant>
 TileCost cost_of(const TileShape &shape, Sides sides) {
   return cost(variant, shape, sides);
@@ -64,8 +47,7 @@ const Backend *make_table() {
   static const Backend table = {"sm80",   target.c_str(),         warp_rows,     warp_rows,         tile_rows,
                                 supports, payload_bytes<variant>, pack<variant>, unpack<variant>,   scratch_bytes,
                                 nullptr,  cost_of<variant>,       rates,         error_of<variant>, device(variant)};
-  static const bool usable = found >= 80 && kernels_load();
-  return usable ? &table : nullptr;
+  return found >= 80 ? &table : nullptr;
 }
 
 }  // namespace

@@ -20,23 +20,26 @@ namespace flashring::sm80 {
 
 #include "flashring/pair_formulas.inc"
 #include "flashring/row_rules.inc"
+#include "formula_facts.hpp"
 
-// Minimax polynomial of 2^f on [-1/2, 1/2] in relative error, 3.1e-18, with the constant term 1, so that powers of 2
-// are exact: log-sum-exp rescales by them.
 FLASHRING_DEVICE constexpr double exp2_coefficient(int k) {
-  constexpr double c[] = {1,
-                          0.69314718055994533046,
-                          0.24022650695910156205,
-                          0.055504108664819921483,
-                          0.0096181291075883350833,
-                          0.0013333558146789950323,
-                          0.00015403530462514613026,
-                          0.0000152527334899608046,
-                          1.3215433089594629037e-6,
-                          1.0178198033328527662e-7,
-                          7.0741056262456593708e-9,
-                          4.4352809446103611361e-10};
+  constexpr double c[] = {
+#include "exp2_degree11.inc"
+  };
   return c[k];
+}
+
+/// p 2^n, where n stands in the low bits of `shifted`, to which a number of that kind was added that leaves it there.
+/// Bits: a whole number as wide; p's exponent begins at bit `first`.
+template <class Bits, int first, class T>
+FLASHRING_DEVICE T add_to_exponent(T p, T shifted) {
+  Bits bits;
+  Bits exponent;
+  __builtin_memcpy(&bits, &p, sizeof(bits));
+  __builtin_memcpy(&exponent, &shifted, sizeof(exponent));
+  bits += exponent << first;
+  __builtin_memcpy(&p, &bits, sizeof(p));
+  return p;
 }
 
 /// The special unit's; below the smallest normal number 0.
@@ -58,13 +61,7 @@ FLASHRING_DEVICE double exp2_word(double x) {
   double p = exp2_coefficient(11);
   FLASHRING_UNROLL
   for (int k = 10; k >= 0; --k) p = Thread::fma(p, f, exp2_coefficient(k));
-  std::uint64_t bits;
-  std::uint64_t exponent;
-  __builtin_memcpy(&bits, &p, sizeof(bits));
-  __builtin_memcpy(&exponent, &shifted, sizeof(exponent));
-  bits += exponent << 52;
-  __builtin_memcpy(&p, &bits, sizeof(p));
-  return x < low ? 0 : p;
+  return x < low ? 0 : add_to_exponent<std::uint64_t, 52>(p, shifted);
 }
 
 /// The arithmetic policy of formula.hpp for one number.

@@ -10,6 +10,27 @@
 
 namespace flashring::sm90 {
 
+// The product of a warpgroup in terms of its 64 sums and two operands: they are added to what the sums hold where
+// `compare` is "eq", and take its place where it is "ne", which the compiler is told by the constraint of the sums.
+#define FLASHRING_WGMMA(compare)                                                      \
+  "{\n"                                                                               \
+  ".reg .pred add;\n"                                                                 \
+  "setp." compare                                                                     \
+  ".b32 add, 0, 0;\n"                                                                 \
+  "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 "                            \
+  "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "           \
+  "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "  \
+  "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "  \
+  "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63}, " \
+  "%64, %65, add, 1, 1, 0, 0;\n"                                                      \
+  "}"
+#define FLASHRING_SUMS_OF(c, n) c(d[n][0]), c(d[n][1]), c(d[n][2]), c(d[n][3])
+#define FLASHRING_SUMS(c)                                                                                   \
+  FLASHRING_SUMS_OF(c, 0), FLASHRING_SUMS_OF(c, 1), FLASHRING_SUMS_OF(c, 2), FLASHRING_SUMS_OF(c, 3),       \
+      FLASHRING_SUMS_OF(c, 4), FLASHRING_SUMS_OF(c, 5), FLASHRING_SUMS_OF(c, 6), FLASHRING_SUMS_OF(c, 7),   \
+      FLASHRING_SUMS_OF(c, 8), FLASHRING_SUMS_OF(c, 9), FLASHRING_SUMS_OF(c, 10), FLASHRING_SUMS_OF(c, 11), \
+      FLASHRING_SUMS_OF(c, 12), FLASHRING_SUMS_OF(c, 13), FLASHRING_SUMS_OF(c, 14), FLASHRING_SUMS_OF(c, 15)
+
 class DeviceThread : public sm80::DeviceThread {
  public:
   __device__ __forceinline__ explicit DeviceThread(std::byte *shared) : sm80::DeviceThread(shared) {}
@@ -87,54 +108,12 @@ class DeviceThread : public sm80::DeviceThread {
   /// d += a b^T of a warpgroup, 64 x 128, 16 columns. d[n][e]: see sm80/strip.hpp.
   template <class Operands>
   static __device__ __forceinline__ void multiply(float (&d)[16][4], const Operands &x) {
-    asm volatile(
-        "{\n"
-        ".reg .pred add;\n"
-        "setp.eq.b32 add, 0, 0;\n"
-        "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 "
-        "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
-        "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
-        "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
-        "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63}, "
-        "%64, %65, add, 1, 1, 0, 0;\n"
-        "}"
-        : "+f"(d[0][0]), "+f"(d[0][1]), "+f"(d[0][2]), "+f"(d[0][3]), "+f"(d[1][0]), "+f"(d[1][1]), "+f"(d[1][2]),
-          "+f"(d[1][3]), "+f"(d[2][0]), "+f"(d[2][1]), "+f"(d[2][2]), "+f"(d[2][3]), "+f"(d[3][0]), "+f"(d[3][1]),
-          "+f"(d[3][2]), "+f"(d[3][3]), "+f"(d[4][0]), "+f"(d[4][1]), "+f"(d[4][2]), "+f"(d[4][3]), "+f"(d[5][0]),
-          "+f"(d[5][1]), "+f"(d[5][2]), "+f"(d[5][3]), "+f"(d[6][0]), "+f"(d[6][1]), "+f"(d[6][2]), "+f"(d[6][3]),
-          "+f"(d[7][0]), "+f"(d[7][1]), "+f"(d[7][2]), "+f"(d[7][3]), "+f"(d[8][0]), "+f"(d[8][1]), "+f"(d[8][2]),
-          "+f"(d[8][3]), "+f"(d[9][0]), "+f"(d[9][1]), "+f"(d[9][2]), "+f"(d[9][3]), "+f"(d[10][0]), "+f"(d[10][1]),
-          "+f"(d[10][2]), "+f"(d[10][3]), "+f"(d[11][0]), "+f"(d[11][1]), "+f"(d[11][2]), "+f"(d[11][3]),
-          "+f"(d[12][0]), "+f"(d[12][1]), "+f"(d[12][2]), "+f"(d[12][3]), "+f"(d[13][0]), "+f"(d[13][1]),
-          "+f"(d[13][2]), "+f"(d[13][3]), "+f"(d[14][0]), "+f"(d[14][1]), "+f"(d[14][2]), "+f"(d[14][3]),
-          "+f"(d[15][0]), "+f"(d[15][1]), "+f"(d[15][2]), "+f"(d[15][3])
-        : "l"(x.own), "l"(x.visiting));
+    asm volatile(FLASHRING_WGMMA("eq") : FLASHRING_SUMS("+f") : "l"(x.own), "l"(x.visiting));
   }
   /// d = a b^T, whatever d held.
   template <class Operands>
   static __device__ __forceinline__ void multiply_first(float (&d)[16][4], const Operands &x) {
-    asm volatile(
-        "{\n"
-        ".reg .pred add;\n"
-        "setp.ne.b32 add, 0, 0;\n"
-        "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 "
-        "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
-        "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
-        "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
-        "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63}, "
-        "%64, %65, add, 1, 1, 0, 0;\n"
-        "}"
-        : "=f"(d[0][0]), "=f"(d[0][1]), "=f"(d[0][2]), "=f"(d[0][3]), "=f"(d[1][0]), "=f"(d[1][1]), "=f"(d[1][2]),
-          "=f"(d[1][3]), "=f"(d[2][0]), "=f"(d[2][1]), "=f"(d[2][2]), "=f"(d[2][3]), "=f"(d[3][0]), "=f"(d[3][1]),
-          "=f"(d[3][2]), "=f"(d[3][3]), "=f"(d[4][0]), "=f"(d[4][1]), "=f"(d[4][2]), "=f"(d[4][3]), "=f"(d[5][0]),
-          "=f"(d[5][1]), "=f"(d[5][2]), "=f"(d[5][3]), "=f"(d[6][0]), "=f"(d[6][1]), "=f"(d[6][2]), "=f"(d[6][3]),
-          "=f"(d[7][0]), "=f"(d[7][1]), "=f"(d[7][2]), "=f"(d[7][3]), "=f"(d[8][0]), "=f"(d[8][1]), "=f"(d[8][2]),
-          "=f"(d[8][3]), "=f"(d[9][0]), "=f"(d[9][1]), "=f"(d[9][2]), "=f"(d[9][3]), "=f"(d[10][0]), "=f"(d[10][1]),
-          "=f"(d[10][2]), "=f"(d[10][3]), "=f"(d[11][0]), "=f"(d[11][1]), "=f"(d[11][2]), "=f"(d[11][3]),
-          "=f"(d[12][0]), "=f"(d[12][1]), "=f"(d[12][2]), "=f"(d[12][3]), "=f"(d[13][0]), "=f"(d[13][1]),
-          "=f"(d[13][2]), "=f"(d[13][3]), "=f"(d[14][0]), "=f"(d[14][1]), "=f"(d[14][2]), "=f"(d[14][3]),
-          "=f"(d[15][0]), "=f"(d[15][1]), "=f"(d[15][2]), "=f"(d[15][3])
-        : "l"(x.own), "l"(x.visiting));
+    asm volatile(FLASHRING_WGMMA("ne") : FLASHRING_SUMS("=f") : "l"(x.own), "l"(x.visiting));
   }
 
  private:
@@ -145,5 +124,9 @@ class DeviceThread : public sm80::DeviceThread {
       for (int e = 0; e < 4; ++e) asm volatile("" : "+f"(d[n][e])::"memory");
   }
 };
+
+#undef FLASHRING_WGMMA
+#undef FLASHRING_SUMS
+#undef FLASHRING_SUMS_OF
 
 }  // namespace flashring::sm90

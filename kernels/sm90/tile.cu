@@ -42,20 +42,9 @@ void evaluate(const BlockCall &call) {
   }
 }
 
-bool is_hopper() {
-  int device = 0;
-  int major = 0;
-  int minor = 0;
-  const bool found = cudaGetDevice(&device) == cudaSuccess &&
-                     cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device) == cudaSuccess &&
-                     cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device) == cudaSuccess;
-  if (!found) cudaGetLastError();  // asked and answered
-  return found && major == 9 && minor == 0;
-}
-
 /// sm80's table, whose payloads these kernels read, with evaluation of its own.
 const Backend *make_table() {
-  static const Backend *const base = is_hopper() ? sm80::open("") : nullptr;
+  static const Backend *const base = sm80::capability() == 90 ? sm80::open("") : nullptr;
   if (base == nullptr) return nullptr;
   static const Device device = [] {
     Device d = *base->device;

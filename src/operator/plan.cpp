@@ -129,11 +129,10 @@ std::vector<MemoryPart> input_memory(const OperatorOptions &options, PointShape 
 
 PassTime measure_pass(const Communicator &communicator, const OperatorOptions &options, PointShape shape, int columns) {
   const int threads = choose_threads(options.threads, communicator);
-  const Backend *backend = nullptr;
-  communicator.agree([&] { backend = &find_backend(options.backend); });
-  const double tiles = RankSize(*backend, shape, communicator.size()).tiles * communicator.size();
+  const Backend &backend = common_backend(communicator, options.backend);
+  const double tiles = RankSize(backend, shape, communicator.size()).tiles * communicator.size();
   const auto seconds = [&](Precision precision, int c) {
-    return seconds_per_pass(communicator, *backend, tile_shape(options, shape.features, precision, c), threads, tiles);
+    return seconds_per_pass(communicator, backend, tile_shape(options, shape.features, precision, c), threads, tiles);
   };
   PassTime time;
   time.fp64 = seconds(Precision::fp64, 1);

@@ -61,9 +61,9 @@ const Backend &find_backend(std::string_view name) {
   for (std::size_t e = std::size(entries); e-- > 0 && found == nullptr;)
     if (word == "auto" || word == entries[e].name || (word == "cuda" && on_device(entries[e].name)))
       found = entries[e].open(ceiling.c_str());
-  const std::string lacking = word == "cuda" || on_device(word) ? " (" + device_text() + ")" : "";
-  FLASHRING_CHECK(found != nullptr, "-backend: '", name, "' is unknown or cannot run on this machine", lacking,
-                  "; known here are auto, ", join(backend_names()));
+  FLASHRING_CHECK(found != nullptr, "-backend: '", name, "' is unknown or cannot run on this machine",
+                  word == "cuda" || on_device(word) ? " (" + device_text() + ")" : "", "; known here are auto, ",
+                  join(backend_names()));
   return *found;
 }
 

@@ -171,70 +171,48 @@ RowMap TileBlock::row_map(std::span<const double> scale, std::uint64_t scaling) 
   return map;
 }
 
-void TileBlock::place_columns(const Columns<const double> &x) {
+void TileBlock::place_rows(const Columns<const double> &x, double padding, AlignedBuffer &array) {
   const RowMap map = row_map(x.scale, x.scaling);
   for (int c = 0; c < x.count; ++c) {
     const double *column = x.values + c * x.ld;
-    backend_->device->place(map, precision_, x.count, c, x.on_device ? column : upload(column, numbers_), 0,
-                            columns_.data());
+    const double *there = x.on_device ? column : upload(column, numbers_);
+    backend_->device->place(map, precision_, x.count, c, there, padding, array.data());
   }
   wait_for(backend_->device);
 }
 
 template <class T>
-void TileBlock::fill_columns(const Columns<const double> &x) {
+void TileBlock::fill_rows(const Columns<const double> &x, double padding, AlignedBuffer &array) {
   const auto rows = static_cast<std::size_t>(tile_rows());
   const std::span<const double> scale = x.scale;
-  BufferWriter writer(columns_, static_cast<std::size_t>(x.count) * rows * sizeof(T));
+  T *to = reinterpret_cast<T *>(array.data());  // (tiles, c, T)
   for_each_tile(tiles_, [&](std::size_t t, std::int64_t local) {
-    T *to = reinterpret_cast<T *>(writer.next());  // (c, T)
     for (int c = 0; c < x.count; ++c, to += rows) {
       const double *from = x.values + c * x.ld + local;
       for (std::int32_t i = 0; i < tiles_[t].rows; ++i)
         to[i] = static_cast<T>(scale.empty() ? from[i] : from[i] * scale[static_cast<std::size_t>(local + i)]);
-      std::fill(to + tiles_[t].rows, to + rows, T(0));
+      std::fill(to + tiles_[t].rows, to + rows, static_cast<T>(padding));
     }
   });
-  writer.finish();
 }
 
-void TileBlock::set_columns(const Columns<const double> &x) {
+void TileBlock::set_rows(const Columns<const double> &x, double padding, AlignedBuffer &array) {
   FLASHRING_REQUIRE(!x.on_device || backend_->device != nullptr, "vectors of a device for tiles of the host");
   const auto rows = static_cast<std::size_t>(tile_rows());
-  columns_.resize(tiles_.size() * static_cast<std::size_t>(x.count) * rows * column_bytes(precision_));
+  array.resize(tiles_.size() * static_cast<std::size_t>(x.count) * rows * column_bytes(precision_));
   if (backend_->device != nullptr) {
-    if (!tiles_.empty()) place_columns(x);
+    if (!tiles_.empty()) place_rows(x, padding, array);
   } else if (precision_ == Precision::fp64) {
-    fill_columns<double>(x);
+    fill_rows<double>(x, padding, array);
   } else {
-    fill_columns<float>(x);
+    fill_rows<float>(x, padding, array);
   }
 }
 
-template <class T>
-void TileBlock::fill_pass_scalars(std::span<const double> values, double padding) {
-  const auto rows = static_cast<std::size_t>(tile_rows());
-  BufferWriter writer(pass_scalars_, rows * sizeof(T));
-  for_each_tile(tiles_, [&](std::size_t t, std::int64_t local) {
-    T *to = reinterpret_cast<T *>(writer.next());  // (T)
-    const auto count = static_cast<std::size_t>(tiles_[t].rows);
-    for (std::size_t i = 0; i < rows; ++i)
-      to[i] = static_cast<T>(i < count ? values[static_cast<std::size_t>(local) + i] : padding);
-  });
-  writer.finish();
-}
+void TileBlock::set_columns(const Columns<const double> &x) { set_rows(x, 0, columns_); }
 
 void TileBlock::set_pass_scalars(std::span<const double> values, double padding) {
-  pass_scalars_.resize(tiles_.size() * static_cast<std::size_t>(tile_rows()) * column_bytes(precision_));
-  if (backend_->device != nullptr && !tiles_.empty()) {
-    const double *there = upload(values.data(), numbers_);
-    backend_->device->place(row_map({}, 0), precision_, 1, 0, there, padding, pass_scalars_.data());
-    return wait_for(backend_->device);
-  }
-  if (precision_ == Precision::fp64)
-    fill_pass_scalars<double>(values, padding);
-  else
-    fill_pass_scalars<float>(values, padding);
+  set_rows({values.data(), local_rows_, 1}, padding, pass_scalars_);
 }
 
 void TileBlock::take_answers(const TileShape &shape, const Columns<double> &out) {

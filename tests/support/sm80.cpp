@@ -59,21 +59,6 @@ Launch plain_launch(const BlockCall &call, sm80::Variant variant) {
   return {};
 }
 
-template <PairKind kind>
-void set_constants(const PairFunction &pair, double *constants) {
-  sm80::Formula<kind>::constants(pair.parameters.data(), constants);
-}
-
-void set_constants(const PairFunction &pair, double *constants) {
-  switch (pair.kind) {
-#define FLASHRING_PAIR(name) \
-  case PairKind::name:       \
-    return set_constants<PairKind::name>(pair, constants);
-#include "flashring/pair_list.inc"
-#undef FLASHRING_PAIR
-  }
-}
-
 int words_of(const TileShape &shape) { return row_rule(shape.row).state_words(shape.pass, shape.columns); }
 
 }  // namespace
@@ -162,9 +147,7 @@ const Backend &sm80_table(sm80::Variant variant) {
 }
 
 sm80::WaveArguments emulated_arguments(const BlockCall &call) {
-  sm80::WaveArguments arguments = sm80::make_arguments(call, words_of(call.shape));
-  set_constants(call.shape.pair, arguments.constants);
-  return arguments;
+  return sm80::make_arguments(call, words_of(call.shape));
 }
 
 void emulate(const BlockCall &call, const Emulation &how) {
