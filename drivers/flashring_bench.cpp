@@ -131,7 +131,8 @@ std::vector<MemoryPart> memory_of(const BenchSettings &settings, const RunPlan &
 void prepare(const Communicator &communicator, BenchSettings &settings) {
   communicator.agree([&] { settle_length(settings); });
   RunPlan plan = start_plan(communicator, settings.op, settings.shape);
-  settings.op.exchange = plan.exchange.exchange;
+  settings.op.exchange = plan.exchange.value;
+  settings.op.points_memory = plan.points_memory.value;
   communicator.agree([&] {
     plan.phases = {{"measuring", memory_of(settings, plan)}};
     // check_room would advise another exchange, of which this mode has all.

@@ -169,9 +169,10 @@ int run(const Communicator &communicator, DriverOptions &options) {
   const RunPlan plan = plan_diffusion_map(communicator, settings.op, settings.shape, settings.request.eigen.pairs);
   if (options.flag("dry_run")) return dry_run(communicator, settings, plan);
   communicator.agree([&] { plan.check_room(); });
-  settings.op.exchange = plan.exchange.exchange;  // what was found to fit is what runs
+  settings.op.exchange = plan.exchange.value;  // what was found to fit is what runs
+  settings.op.points_memory = plan.points_memory.value;
   if (communicator.rank() == 0)
-    std::printf("exchange %s: %s\n", plan.exchange.exchange.c_str(), plan.exchange.reason.c_str());
+    std::printf("exchange %s: %s\n", plan.exchange.value.c_str(), plan.exchange.reason.c_str());
   return compute(communicator, options, settings, start);
 }
 

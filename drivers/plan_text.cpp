@@ -44,7 +44,10 @@ std::string plan_text(const RunPlan &plan, const PassTime &time, int pairs, cons
   const auto n = static_cast<double>(plan.shape.rows);
   append(text, "dry run: nothing is computed, nothing is written\n%lld points, %d features; %d ranks of %d threads\n",
          static_cast<long long>(plan.shape.rows), plan.shape.features, plan.ranks, plan.threads);
-  append(text, "exchange %s: %s\n", plan.exchange.exchange.c_str(), plan.exchange.reason.c_str());
+  append(text, "exchange %s: %s\n", plan.exchange.value.c_str(), plan.exchange.reason.c_str());
+  if (plan.uses_device)
+    append(text, "points in the memory of the %s: %s\n", plan.points_memory.value.c_str(),
+           plan.points_memory.reason.c_str());
   for (const PlanPhase &phase : plan.phases) append_phase(text, phase, plan.started_bytes);
   append(text, "\npeak %.1f MB per rank; %.0f MB more are free (limit: %s)%s\n",
          1e-6 * (plan.started_bytes + plan.peak()), 1e-6 * plan.room.bytes, plan.room.limit.c_str(),

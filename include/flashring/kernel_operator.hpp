@@ -40,10 +40,12 @@ class KernelOperator {
   /// Of a row of this rank.
   GlobalRow global_row(LocalRow row) const { return partition_.global_row(communicator_.rank(), row); }
   const Communicator &communicator() const { return communicator_; }
-  /// Options as used: bandwidth and exchange resolved, threads chosen.
+  /// Options as used: bandwidth, exchange and memory of points resolved, threads chosen.
   const OperatorOptions &options() const { return options_; }
   /// Why the exchange is the one it is, in words.
   const std::string &exchange_reason() const { return exchange_reason_; }
+  /// The same of where packed points are.
+  const std::string &points_memory_reason() const { return points_memory_reason_; }
   std::span<const double> mean() const { return mean_; }
 
   /// Y = op(X): x (local_rows, columns) with leading dimension ldx, y likewise. Any number of columns, cut into passes
@@ -112,7 +114,7 @@ class KernelOperator {
   bool ready_ = false;
   std::uint64_t scaling_ = 0;  // counts set-ups
   bool weighted_ = false;
-  std::string exchange_reason_;
+  std::string exchange_reason_, points_memory_reason_;
   std::function<bool()> stop_;
   std::unique_ptr<Summation> summation_;
   Counters counters_;

@@ -38,6 +38,7 @@ struct OperatorOptions {
   std::string transport = "auto";
   std::string route = "direct";
   std::string exchange = "auto";
+  std::string points_memory = "auto";
   int threads = 0;             ///< 0: cores in the affinity mask divided by the ranks on this node
   bool share_devices = false;  ///< several ranks may use one GPU
   std::uint64_t seed = 1;
@@ -48,7 +49,7 @@ struct OperatorOptions {
 };
 
 /// Declarations of the object options: pair, beta, alpha, form, precision, backend, transport, route,
-/// exchange, threads, share_devices, seed.
+/// exchange, points_memory, threads, share_devices, seed.
 std::span<const Option> operator_options();
 
 const char *to_string(Precision precision);

@@ -8,32 +8,47 @@
 #include "flashring/memory.hpp"
 #include "flashring/options.hpp"
 #include "flashring/points.hpp"
+#include "flashring/tile.hpp"
 
 namespace flashring {
 
-/// How blocks of points reach the ranks that need them, and why.
-struct ExchangeChoice {
-  std::string exchange;  ///< "ring" or "resident"
-  std::string reason;    ///< in words, with numbers
+/// What an option that says auto was resolved to, and why.
+struct Choice {
+  std::string value;
+  std::string reason;  ///< in words, with numbers
 };
 
-/// Resolves -exchange: auto keeps the points of other ranks resident where they take at most a quarter of the memory
-/// that a rank can still have. Collective; the same on every rank.
-ExchangeChoice choose_exchange(const Communicator &communicator, const OperatorOptions &options, PointShape shape);
+/// Resolves -points_memory to device or host: auto keeps points on the host where they, with the blocks that visit,
+/// take more than three quarters of what the GPU has free. host for a backend of the host. Collective; the same on
+/// every rank. Throws Error where a backend of the host is asked for device.
+Choice choose_points_memory(const Communicator &communicator, const OperatorOptions &options, PointShape shape);
+
+/// Resolves -exchange to ring or resident: auto keeps the points of other ranks resident where they take at most a
+/// quarter of the memory that a rank can still have where points are (options.points_memory, resolved). Collective; the
+/// same on every rank.
+Choice choose_exchange(const Communicator &communicator, const OperatorOptions &options, PointShape shape);
 
 struct MemoryPart {
   std::string name;
   double bytes = 0;        ///< on the rank with most rows
   bool on_device = false;  ///< of the GPU
+  bool points = false;     ///< packed points
 };
 
 /// Of the host's memory, or of the GPU's.
 double sum_of(const std::vector<MemoryPart> &parts, bool on_device = false);
 
 /// Memory of a KernelOperator while its passes are in options.precision and carry up to `columns` columns. `exchange`:
-/// "ring" or "resident".
+/// "ring" or "resident". Points are on a device where there is one, unless options.points_memory is host.
 std::vector<MemoryPart> operator_memory(const OperatorOptions &options, PointShape shape, int ranks, int columns,
                                         const std::string &exchange);
+/// The same for tiles of `backend`, whatever the options name.
+std::vector<MemoryPart> operator_memory(const Backend &backend, const OperatorOptions &options, PointShape shape,
+                                        int ranks, int columns, const std::string &exchange);
+
+/// Throws Error on all ranks where the GPU of one has no room for that with one column; the message says which size
+/// would fit, and on how many GPUs. Nothing for backends of the host. `options` are resolved. Collective.
+void check_device_room(const Communicator &communicator, const OperatorOptions &options, PointShape shape);
 
 /// Memory before the points are in tiles: they and what the median bandwidth takes, where it is asked for.
 std::vector<MemoryPart> input_memory(const OperatorOptions &options, PointShape shape, int ranks);
@@ -56,7 +71,8 @@ struct PlanPhase {
 struct RunPlan {
   PointShape shape;
   int ranks = 1, threads = 1;
-  ExchangeChoice exchange;
+  Choice points_memory;
+  Choice exchange;
   double started_bytes = 0;  ///< resident memory when the plan was made, of the rank that has most
   MemoryRoom room;           ///< what a rank can have beyond that
   bool uses_device = false;

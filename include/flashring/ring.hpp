@@ -25,7 +25,14 @@ enum class Route : std::uint8_t {
 struct RingOptions {
   int threads = 1;
   Route route = Route::direct;
+  /// Of points that are the host's while tiles are a device's: so many bytes of either side are there at a time. With
+  /// n = part_bytes / (6 d) rows a part brings n 12 d operations for each 6 d bytes of another one, n > 2e5 at d = 784:
+  /// copies are a few percent of the time, so nothing is gained by doing both at once. Sums depend on it by rounding.
+  std::size_t part_bytes = std::size_t{1} << 30U;
 };
+
+/// Tiles of a part, an even number.
+std::int64_t tiles_of_part(std::size_t part_bytes, std::size_t payload_bytes);
 
 /// What one or more passes did, on this rank.
 struct PassReport {
@@ -33,7 +40,7 @@ struct PassReport {
   double seconds = 0;       ///< wall time of the passes
   double wait_seconds = 0;  ///< of which the host waited for messages; 0 where the transport queues on a device
   double bytes_sent = 0;
-  double bytes_copied = 0;  ///< of vectors, between host and device
+  double bytes_copied = 0;  ///< of vectors and points, between host and device
   PassReport &operator+=(const PassReport &other);
 };
 

@@ -47,6 +47,7 @@ struct TilesOptions {
   RingOptions ring;
   bool share_devices = false;
   bool resident = false;  ///< keep the points of other ranks here instead of passing them on
+  PointsMemory points = PointsMemory::device;
 };
 
 /// Every pair by tiles round the ring. The communicator must outlive the object. Collective.

@@ -27,15 +27,20 @@ struct Columns {
   bool on_device = false;              ///< values are in the memory of the backend's device
 };
 
+/// Where the packed points of a backend with a device are: there, or on the host, from where they go in parts.
+enum class PointsMemory : std::uint8_t { device, host };
+
 /// The arrays of tile.hpp for the rows of one rank. The points live here, once: as they were packed. Where that is fp64
 /// another precision is packed from there, and given up when it is no longer used.
 class TileBlock {
  public:
   TileBlock() = default;
   /// Packs the points in shape.precision. `mean` may be empty (no centring).
-  TileBlock(const Backend &backend, const TileShape &shape, const PointBlock &points, std::span<const double> mean);
+  TileBlock(const Backend &backend, const TileShape &shape, const PointBlock &points, std::span<const double> mean,
+            PointsMemory memory = PointsMemory::device);
   /// The same for points that nobody needs any more: their memory goes as tiles come.
-  TileBlock(const Backend &backend, const TileShape &shape, PointBlock &&points, std::span<const double> mean);
+  TileBlock(const Backend &backend, const TileShape &shape, PointBlock &&points, std::span<const double> mean,
+            PointsMemory memory = PointsMemory::device);
 
   /// The same rows after they moved, packed in shape.precision; columns must be set anew.
   void replace_points(const TileShape &shape, PointBlock &&points, std::span<const double> mean);
@@ -61,6 +66,7 @@ class TileBlock {
   const TileInfo *tile_list(int rank) const;
   /// The block as one side of a call; no state where the side does not receive.
   TileSide side(bool receives);
+  /// Where the points are: on the device of the backend, or on the host.
   AlignedBuffer &payload() { return precision_ == packed_ ? points_ : other_; }
   /// Payloads of other ranks' tiles that stay here (Ring::make_resident), by owner; empty where blocks travel.
   std::vector<AlignedBuffer> &resident() { return resident_; }
@@ -69,7 +75,7 @@ class TileBlock {
   AlignedBuffer &state() { return state_; }
 
  private:
-  TileBlock(const Backend &backend, const RowPartition &partition, int rank);
+  TileBlock(const Backend &backend, const RowPartition &partition, int rank, PointsMemory memory);
   /// Packs every tile; `done(begin, end)` is told the rows that are, many at a time.
   template <class Done>
   void pack(const TileShape &shape, const PointBlock &points, std::span<const double> mean, Done done);

@@ -20,6 +20,7 @@ struct Message {
   int channel = 0;            ///< 0 <= channel < 16
   std::byte *data = nullptr;  ///< (bytes)
   std::size_t bytes = 0;      ///< any size: the transport cuts it where its library counts in int
+  bool on_host = false;       ///< in the host's memory although the transport serves a device
 };
 
 /// An exchange that is under way. Buffers belong to the exchange until wait() returned.
@@ -51,6 +52,8 @@ struct TransportOptions {
   /// A message that may go and does not arrive for so long has a peer that is lost. Only nccl counts it; under MPI a
   /// lost rank ends the job.
   std::chrono::seconds patience{600};
+  /// Of a transport that serves a device: some messages are in the host's memory. nccl has no such messages.
+  bool host_messages = false;
 };
 
 /// `name`: "auto" (the one that fits the communicator) or one of transport_names(). Throws Error for another name, or

@@ -94,7 +94,7 @@ int get_threads(std::string_view value) {
 }  // namespace
 
 std::span<const Option> operator_options() {
-  static const std::array<Option, 12> declarations{{
+  static const std::array<Option, 13> declarations{{
       {"pair", "gaussian", "name[:parameter=value,...]", pair_help().c_str()},
       {"beta", "median", "median or > 0, in 1/length^2",
        "gaussian's parameter; median: 1/(2 median squared distance), for other pairs ell = its square root"},
@@ -108,6 +108,10 @@ std::span<const Option> operator_options() {
       {"route", "direct", "direct|travel", "how partial sums of visiting rows come home"},
       {"exchange", "auto", "auto|ring|resident",
        "where points of other ranks are: ring passes them on, resident keeps them; auto decides by memory"},
+      {"points_memory", "auto", "auto|device|host",
+       "where packed points of a GPU's backend are: on the GPU, or on the host, from where they go there in parts; "
+       "auto "
+       "takes the host where the GPU has too little room"},
       {"threads", "0", "0 <= threads <= 4096",
        "threads per rank; 0: cores in the affinity mask divided by the ranks on this machine"},
       {"share_devices", "false", "true|false", "several ranks may use one GPU, for tests; transport nccl may refuse"},
@@ -147,6 +151,8 @@ void OperatorOptions::set(std::string_view name, std::string_view value) {
     route = choose<std::string>(name, value, {{"direct", "direct"}, {"travel", "travel"}});
   else if (name == "exchange")
     exchange = choose<std::string>(name, value, {{"auto", "auto"}, {"ring", "ring"}, {"resident", "resident"}});
+  else if (name == "points_memory")
+    points_memory = choose<std::string>(name, value, {{"auto", "auto"}, {"device", "device"}, {"host", "host"}});
   else if (name == "threads")
     threads = get_threads(value);
   else if (name == "share_devices")
@@ -167,6 +173,7 @@ std::string OperatorOptions::get(std::string_view name) const {
   if (name == "transport") return transport;
   if (name == "route") return route;
   if (name == "exchange") return exchange;
+  if (name == "points_memory") return points_memory;
   if (name == "threads") return std::to_string(threads);
   if (name == "share_devices") return share_devices ? "true" : "false";
   if (name == "seed") return std::to_string(seed);

@@ -38,13 +38,15 @@ RunPlan plan_diffusion_map(const Communicator &communicator, const OperatorOptio
   const std::int64_t rows = (shape.rows + ranks - 1) / ranks;  // of the rank that has most
   const double vector = 8 * static_cast<double>(rows);
   const int block = residual_block(pairs);
-  OperatorOptions in_fp64 = options;
+  OperatorOptions resolved = options;
+  resolved.points_memory = plan.points_memory.value;
+  OperatorOptions in_fp64 = resolved;
   in_fp64.precision = Precision::fp64;
   const auto basis = static_cast<double>(basis_size(shape.rows, pairs));
   // One vector beyond the basis, a start vector and one to work with.
-  PlanPhase solving{"solving", operator_memory(options, shape, ranks, 1, plan.exchange.exchange)};
+  PlanPhase solving{"solving", operator_memory(resolved, shape, ranks, 1, plan.exchange.value)};
   solving.memory.push_back({"basis of the solver", (basis + 3) * vector});
-  PlanPhase measuring{"measuring residuals", operator_memory(in_fp64, shape, ranks, block, plan.exchange.exchange)};
+  PlanPhase measuring{"measuring residuals", operator_memory(in_fp64, shape, ranks, block, plan.exchange.value)};
   measuring.memory.push_back({"eigenvectors", pairs * vector});
   // The products or, later, pi, degree, weight and one to diagnose with.
   measuring.memory.push_back({"products", std::max(block, 4) * vector});

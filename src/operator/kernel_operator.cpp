@@ -52,8 +52,12 @@ KernelOperator::~KernelOperator() = default;
 
 void KernelOperator::make_summation(PointBlock points) {
   const RingOptions ring{options_.threads, options_.route == "travel" ? Route::travel : Route::direct};
-  const TilesOptions tiles{options_.backend, options_.transport, ring, options_.share_devices,
-                           options_.exchange == "resident"};
+  const TilesOptions tiles{options_.backend,
+                           options_.transport,
+                           ring,
+                           options_.share_devices,
+                           options_.exchange == "resident",
+                           options_.points_memory == "host" ? PointsMemory::host : PointsMemory::device};
   summation_ = make_tiles_summation(communicator_, tiles, options_.pair, std::move(points), mean_);
 }
 
@@ -92,9 +96,14 @@ void KernelOperator::resolve_shift(const PointBlock &points) {
 }
 
 void KernelOperator::resolve_exchange() {
-  const ExchangeChoice choice = choose_exchange(communicator_, options_, {rows(), features_});
-  options_.exchange = choice.exchange;
-  exchange_reason_ = choice.reason;
+  const PointShape shape{rows(), features_};
+  const Choice points = choose_points_memory(communicator_, options_, shape);
+  options_.points_memory = points.value;
+  points_memory_reason_ = points.reason;
+  const Choice exchange = choose_exchange(communicator_, options_, shape);
+  options_.exchange = exchange.value;
+  exchange_reason_ = exchange.reason;
+  check_device_room(communicator_, options_, shape);
 }
 
 void KernelOperator::check_range(std::span<const double> values, double least, const char *name,

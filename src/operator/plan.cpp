@@ -12,6 +12,7 @@
 #include "base/threads.hpp"
 #include "flashring/check.hpp"
 #include "flashring/devices.hpp"
+#include "flashring/ring.hpp"
 #include "flashring/summation.hpp"
 #include "tile/calibrate.hpp"
 
@@ -45,19 +46,29 @@ double visiting_bytes(const Backend &backend, const OperatorOptions &options, in
                   payload_bytes(backend, options, features, options.precision, tiles));
 }
 
-double visitors_bytes(const OperatorOptions &options, PointShape shape, int ranks) {
-  const Backend &backend = find_backend(options.backend);
+/// Points of all other ranks that a rank meets.
+double visitors_bytes(const Backend &backend, const OperatorOptions &options, PointShape shape, int ranks) {
   const RankSize size(backend, shape, ranks);
   return (size.steps - 1) * visiting_bytes(backend, options, shape.features, size.tiles);
 }
 
-/// What a rank can have where the tiles of the backend are; ranks that share a GPU share its memory. Collective.
-MemoryRoom tile_room(const Communicator &communicator, const Backend &backend) {
-  if (backend.device == nullptr) return memory_room(communicator);
+/// What a rank can have on the device of the backend; ranks that share a GPU share its memory. Collective.
+MemoryRoom device_room(const Communicator &communicator, const Backend &backend) {
   const std::string here = backend.device->identity();
   const std::vector<std::string> all = communicator.gather(here);
   const auto sharing = static_cast<double>(std::count(all.begin(), all.end(), here));
   return {communicator.min(static_cast<double>(backend.device->room()) / sharing), "the GPU"};
+}
+
+bool points_on_device(const Backend &backend, const OperatorOptions &options) {
+  return backend.device != nullptr && options.points_memory != "host";
+}
+
+std::string share_text(const char *what, double bytes, bool fits, const char *share, double room) {
+  std::array<char, 160> text{};
+  std::snprintf(text.data(), text.size(), "%s take %.3g MB there, %s %s of the free %.3g GB", what, 1e-6 * bytes,
+                fits ? "less than" : "more than", share, 1e-9 * room);
+  return text.data();
 }
 
 }  // namespace
@@ -69,23 +80,35 @@ double sum_of(const std::vector<MemoryPart> &parts, bool on_device) {
   return bytes;
 }
 
-ExchangeChoice choose_exchange(const Communicator &communicator, const OperatorOptions &options, PointShape shape) {
+Choice choose_points_memory(const Communicator &communicator, const OperatorOptions &options, PointShape shape) {
+  const Backend &backend = common_backend(communicator, options.backend);
+  communicator.agree([&] {
+    FLASHRING_CHECK(backend.device != nullptr || options.points_memory != "device", "-points_memory device: backend ",
+                    backend.name, " works in the host's memory; leave the option out, or name a backend of GPUs");
+  });
+  if (backend.device == nullptr) return {"host", "the backend works there"};
+  if (options.points_memory != "auto") return {options.points_memory, "as asked"};
+  double bytes = 0;
+  for (const MemoryPart &part : operator_memory(backend, options, shape, communicator.size(), 1, "ring"))
+    if (part.points) bytes += part.bytes;
+  const double room = device_room(communicator, backend).bytes;
+  const bool fits = bytes <= 0.75 * room;
+  return {fits ? "device" : "host", share_text("points and those that visit", bytes, fits, "three quarters", room)};
+}
+
+Choice choose_exchange(const Communicator &communicator, const OperatorOptions &options, PointShape shape) {
   if (options.exchange != "auto") return {options.exchange, "as asked"};
   if (communicator.size() == 1) return {"ring", "on one rank no block moves"};
   const Backend &backend = common_backend(communicator, options.backend);
-  const double bytes = visitors_bytes(options, shape, communicator.size());
-  const double room = tile_room(communicator, backend).bytes;
+  const double bytes = visitors_bytes(backend, options, shape, communicator.size());
+  const double room =
+      (points_on_device(backend, options) ? device_room(communicator, backend) : memory_room(communicator)).bytes;
   const bool fits = 4 * bytes <= room;
-  std::array<char, 128> text{};
-  std::snprintf(text.data(), text.size(),
-                "the points a rank meets take %.3g MB there, %s a quarter of the free %.3g GB", 1e-6 * bytes,
-                fits ? "less than" : "more than", 1e-9 * room);
-  return {fits ? "resident" : "ring", text.data()};
+  return {fits ? "resident" : "ring", share_text("the points a rank meets", bytes, fits, "a quarter", room)};
 }
 
-std::vector<MemoryPart> operator_memory(const OperatorOptions &options, PointShape shape, int ranks, int columns,
-                                        const std::string &exchange) {
-  const Backend &backend = find_backend(options.backend);
+std::vector<MemoryPart> operator_memory(const Backend &backend, const OperatorOptions &options, PointShape shape,
+                                        int ranks, int columns, const std::string &exchange) {
   const RankSize size(backend, shape, ranks);
   const double column_numbers = size.padded * columns * 8;  // of columns in fp64; sums are always fp64
   const int slots = std::min(2, size.steps - 1);
@@ -95,18 +118,19 @@ std::vector<MemoryPart> operator_memory(const OperatorOptions &options, PointSha
   const double beside = options.precision == Precision::fp64
                             ? 0
                             : payload_bytes(backend, options, shape.features, options.precision, size.tiles);
+  const double visiting = visiting_bytes(backend, options, shape.features, size.tiles);
   const bool on_device = backend.device != nullptr;
+  const bool there = points_on_device(backend, options);
   std::vector<MemoryPart> parts{
-      {"points in tiles", payload, on_device},
-      {"points in tiles of the working precision", beside, on_device},
+      {"points in tiles", payload, there, true},
+      {"points in tiles of the working precision", beside, there, true},
       {"points of other ranks",
-       exchange == "resident" ? visitors_bytes(options, shape, ranks)
-                              : slots * visiting_bytes(backend, options, shape.features, size.tiles),
-       on_device},
+       exchange == "resident" ? visitors_bytes(backend, options, shape, ranks) : slots * visiting, there, true},
       {"columns and sums", 2 * column_numbers, on_device},
       {"columns and sums on their way", moving, on_device},
       {"weights, density, degree, scalings", size.rows * 5 * 8}};
   if (!on_device) return parts;
+  if (!there) parts.push_back({"points at work", 2 * std::min<double>(visiting, RingOptions{}.part_bytes), true});
   parts.push_back({"vectors and scalings", 3 * size.rows * 8, true});
   parts.push_back({"lists of tiles", (ranks * size.tiles) * 16 + size.tiles * 8, true});
   parts.push_back(
@@ -114,6 +138,11 @@ std::vector<MemoryPart> operator_memory(const OperatorOptions &options, PointSha
        static_cast<double>(backend.scratch_bytes(tile_shape(options, shape.features, Precision::fp64, columns))),
        true});
   return parts;
+}
+
+std::vector<MemoryPart> operator_memory(const OperatorOptions &options, PointShape shape, int ranks, int columns,
+                                        const std::string &exchange) {
+  return operator_memory(find_backend(options.backend), options, shape, ranks, columns, exchange);
 }
 
 std::vector<MemoryPart> input_memory(const OperatorOptions &options, PointShape shape, int ranks) {
@@ -149,29 +178,43 @@ double RunPlan::peak(bool on_device) const {
 
 namespace {
 
-void check_fits(const RunPlan &plan, double needed, const MemoryRoom &room, const char *what) {
+/// Throws where a rank needs more of its memory, or its GPU's, than there is room for.
+void check_fits(PointShape shape, int ranks, const std::string &remedy, double needed, const MemoryRoom &room,
+                const char *what) {
   if (needed <= room.bytes) return;
-  const auto rows = static_cast<double>(plan.shape.rows);
-  const auto fitting = static_cast<std::int64_t>(std::floor(rows * room.bytes / needed));
-  const auto more =
-      static_cast<std::int64_t>(std::ceil(plan.ranks * std::min(1e9, needed / std::max(1.0, room.bytes))));
+  const auto fitting = static_cast<std::int64_t>(std::floor(static_cast<double>(shape.rows) * room.bytes / needed));
+  const auto more = static_cast<std::int64_t>(std::ceil(ranks * std::min(1e9, needed / std::max(1.0, room.bytes))));
   std::array<char, 160> text{};
   std::snprintf(text.data(), text.size(), "this run needs %.0f MB per %s and %.0f MB are free (limit: %s)",
                 1e-6 * needed, what, 1e-6 * room.bytes, room.limit.c_str());
-  // Resident points do not get fewer with more ranks.
-  const std::string remedy =
-      plan.exchange.exchange == "resident"
-          ? std::string("-exchange ring needs less")
-          : detail::concatenate("all of them on ", more, " ", what, "s with as much memory each");
-  throw Error(detail::concatenate(text.data(), "; about ", fitting, " of the ", plan.shape.rows,
-                                  " points would fit, or ", remedy));
+  throw Error(detail::concatenate(
+      text.data(), "; about ", fitting, " of the ", shape.rows, " points would fit, or ",
+      remedy.empty() ? detail::concatenate("all of them on ", more, " ", what, "s with as much memory each") : remedy));
+}
+
+/// Resident points do not get fewer with more ranks. Empty: more ranks are the remedy.
+std::string remedy_of(const std::string &exchange, bool points_on_device) {
+  if (exchange == "resident") return "-exchange ring needs less";
+  return points_on_device ? "-points_memory host needs less of the GPU" : "";
 }
 
 }  // namespace
 
 void RunPlan::check_room() const {
-  check_fits(*this, peak(), room, "rank");
-  if (uses_device) check_fits(*this, peak(true), device_room, "GPU");
+  const bool there = uses_device && points_memory.value == "device";
+  check_fits(shape, ranks, there ? "" : remedy_of(exchange.value, false), peak(), room, "rank");
+  if (uses_device)
+    check_fits(shape, ranks, there ? remedy_of(exchange.value, true) : "", peak(true), device_room, "GPU");
+}
+
+void check_device_room(const Communicator &communicator, const OperatorOptions &options, PointShape shape) {
+  const Backend &backend = common_backend(communicator, options.backend);
+  if (backend.device == nullptr) return;
+  const MemoryRoom room = device_room(communicator, backend);
+  const int ranks = communicator.size();
+  const double needed = sum_of(operator_memory(backend, options, shape, ranks, 1, options.exchange), true);
+  const std::string remedy = points_on_device(backend, options) ? remedy_of(options.exchange, true) : std::string();
+  communicator.agree([&] { check_fits(shape, ranks, remedy, needed, room, "GPU"); });
 }
 
 RunPlan start_plan(const Communicator &communicator, const OperatorOptions &options, PointShape shape) {
@@ -181,10 +224,13 @@ RunPlan start_plan(const Communicator &communicator, const OperatorOptions &opti
   plan.threads = choose_threads(options.threads, communicator);
   const Backend &backend = common_backend(communicator, options.backend);
   plan.uses_device = backend.device != nullptr;
-  plan.exchange = choose_exchange(communicator, options, shape);
+  plan.points_memory = choose_points_memory(communicator, options, shape);
+  OperatorOptions resolved = options;
+  resolved.points_memory = plan.points_memory.value;
+  plan.exchange = choose_exchange(communicator, resolved, shape);
   plan.started_bytes = communicator.max(resident_bytes());
   plan.room = memory_room(communicator);
-  if (plan.uses_device) plan.device_room = tile_room(communicator, backend);
+  if (plan.uses_device) plan.device_room = device_room(communicator, backend);
   return plan;
 }
 

@@ -16,10 +16,12 @@ const Backend &checked_backend(const Communicator &communicator, const TilesOpti
   return backend;
 }
 
-std::unique_ptr<Transport> common_transport(const Communicator &communicator, const std::string &name,
+std::unique_ptr<Transport> common_transport(const Communicator &communicator, const TilesOptions &options,
                                             const Device *device) {
+  TransportOptions how;
+  how.host_messages = device != nullptr && options.points == PointsMemory::host;
   std::unique_ptr<Transport> transport;
-  communicator.agree([&] { transport = make_transport(name, communicator, device); });
+  communicator.agree([&] { transport = make_transport(options.transport, communicator, device, how); });
   return transport;
 }
 
@@ -29,13 +31,13 @@ class TilesSummation final : public Summation {
                  PointBlock &&points, std::span<const double> mean)
       : communicator_(communicator),
         backend_(checked_backend(communicator, options)),
-        transport_(common_transport(communicator, options.transport, backend_.device)),
+        transport_(common_transport(communicator, options, backend_.device)),
         ring_(communicator, *transport_, backend_, options.ring),
         threads_(std::max(1, options.ring.threads)),
         resident_(options.resident && communicator.size() > 1),
         pair_(pair),
         features_(points.features()),
-        block_(backend_, shape(Precision::fp64, 1), std::move(points), mean) {}
+        block_(backend_, shape(Precision::fp64, 1), std::move(points), mean, options.points) {}
 
   const char *name() const override { return "tiles"; }
   bool supports(const PairFunction & /*pair*/, int features) const override { return features >= 1; }
@@ -51,7 +53,7 @@ class TilesSummation final : public Summation {
     PassReport report = ring_.run(shape(request.precision, request.columns), Sides::both, block_, block_);
     block_.finish(RowKind::sum, request.columns,
                   {request.y, request.ldy, request.columns, request.left, request.scaling, request.on_device});
-    report.bytes_copied = static_cast<double>(block_.bytes_copied() - before);
+    report.bytes_copied += static_cast<double>(block_.bytes_copied() - before);
     return report;
   }
 

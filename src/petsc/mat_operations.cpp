@@ -221,6 +221,9 @@ PetscErrorCode view(Mat A, PetscViewer viewer) {
       op.features(), to_string(options.precision), backend.name, backend.target, options.threads));
   PetscCall(
       PetscViewerASCIIPrintf(viewer, "  exchange %s (%s)\n", options.exchange.c_str(), op.exchange_reason().c_str()));
+  if (backend.device != nullptr)
+    PetscCall(PetscViewerASCIIPrintf(viewer, "  points in the memory of the %s (%s)\n", options.points_memory.c_str(),
+                                     op.points_memory_reason().c_str()));
   PetscCall(PetscViewerASCIIPrintf(viewer, "  scale %g, shift %g\n", (double)context->scale, (double)context->shift));
   PetscCall(PetscViewerASCIIPrintf(viewer,
                                    "  calls %lld, passes %lld, column passes %lld, pairs %g on the first rank\n",

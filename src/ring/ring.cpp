@@ -46,8 +46,8 @@ PassReport &PassReport::operator+=(const PassReport &other) {
 }
 
 struct Ring::Buffers {
-  Buffers(const Backend &backend, int threads)
-      : sweep(backend, threads),
+  Buffers(const Backend &backend, const RingOptions &options)
+      : sweep(backend, std::max(1, options.threads), options.part_bytes),
         slots{Slot(backend.device), Slot(backend.device)},
         partial{AlignedBuffer(backend.device), AlignedBuffer(backend.device)},
         arriving(backend.device) {}
@@ -80,6 +80,8 @@ struct Ring::Pass {
       most = std::max(most, count_tiles(block.partition(), r, block.tile_rows()));
     return static_cast<std::size_t>(most);
   }
+  /// Whether points are the host's while all else is a device's.
+  bool host_points() const { return sources.payload().device() != ring.backend_.device; }
   std::size_t state_bytes() const { return flashring::state_bytes(ring.backend_, shape); }
   std::size_t payload_bytes() const { return ring.backend_.payload_bytes(shape); }
   std::size_t scalar_bytes() const {
@@ -129,10 +131,10 @@ struct Ring::Pass {
     slot.payload.resize(coming * payload);
     slot.scalars.resize(coming * scalar_bytes());
     slot.columns.resize(coming * column_block_bytes());
-    const Message sends[] = {{left, channel_payload, here.payload, leaving * payload},
+    const Message sends[] = {{left, channel_payload, here.payload, leaving * payload, host_points()},
                              {left, channel_pass_scalars, here.scalars, leaving * scalar_bytes()},
                              {left, channel_columns, here.columns, leaving * column_block_bytes()}};
-    const Message receives[] = {{right, channel_payload, slot.payload.data(), slot.payload.size()},
+    const Message receives[] = {{right, channel_payload, slot.payload.data(), slot.payload.size(), host_points()},
                                 {right, channel_pass_scalars, slot.scalars.data(), slot.scalars.size()},
                                 {right, channel_columns, slot.columns.data(), slot.columns.size()}};
     block_exchange = start(sends, receives);
@@ -149,8 +151,12 @@ struct Ring::Pass {
     const SweepWork work{shape,
                          own.side(has_own(sides)),
                          {tiles, visitor.payload, nullptr, visitor.scalars, visitor.columns, state},
-                         visit.pairs};
-    report.pairs += ring.buffers_->sweep.run(work, [this] { poll(); });
+                         visit.pairs,
+                         host_points()};
+    Sweep &sweep = ring.buffers_->sweep;
+    const std::size_t before = sweep.bytes_copied();
+    report.pairs += sweep.run(work, [this] { poll(); });
+    report.bytes_copied += static_cast<double>(sweep.bytes_copied() - before);
   }
 
   /// Takes in the state that was under way, then sends the partial state of this step.
@@ -184,18 +190,21 @@ struct Ring::Pass {
     if (has_visiting(sides)) wanted.emplace_back(&sources.state(), coming * state_bytes());
     for (int n = 0; n < std::min(2, steps - 1); ++n) {
       Slot &slot = buffers.slots[n];
+      if (slot.payload.device() != sources.payload().device()) slot.payload = AlignedBuffer(sources.payload().device());
       wanted.emplace_back(&slot.payload, sources.resident().empty() ? coming * payload_bytes() : 0);
       wanted.emplace_back(&slot.scalars, coming * scalar_bytes());
       wanted.emplace_back(&slot.columns, coming * column_block_bytes());
       if (has_visiting(sides)) wanted.emplace_back(&buffers.partial[(n + 1) % 2], coming * state_bytes());
     }
     if (has_visiting(sides) && steps > 1) wanted.emplace_back(&buffers.arriving, coming * state_bytes());
+    const std::size_t host_tiles = host_points() ? std::max(most_tiles(own), coming) : 0;
     const auto lacks = [](const auto &w) { return w.first->capacity() < w.second; };
-    if (std::none_of(wanted.begin(), wanted.end(), lacks) && !buffers.sweep.lacks(shape)) return;  // on no rank
+    if (std::none_of(wanted.begin(), wanted.end(), lacks) && !buffers.sweep.lacks(shape, host_tiles))
+      return;  // on no rank
     try {
       ring.communicator_.agree([&] {
         for (const auto &[buffer, bytes] : wanted) buffer->resize(bytes);
-        buffers.sweep.reserve(shape);
+        buffers.sweep.reserve(shape, host_tiles);
       });
     } catch (const Error &) {
       for (const auto &[buffer, bytes] : wanted) buffer->clear();  // all ranks lack the same again
@@ -248,7 +257,7 @@ Ring::Ring(const Communicator &communicator, Transport &transport, const Backend
       transport_(transport),
       backend_(backend),
       options_(options),
-      buffers_(std::make_unique<Buffers>(backend, std::max(1, options.threads))) {}
+      buffers_(std::make_unique<Buffers>(backend, options)) {}
 
 Ring::~Ring() = default;
 
@@ -257,7 +266,7 @@ void Ring::make_resident(const TileShape &shape, TileBlock &block) {
   const int ranks = communicator_.size();
   const Schedule schedule{block.partition(), block.partition(), rank, block.tile_rows(), Sides::both, true, {}};
   std::vector<AlignedBuffer> &resident = block.resident();
-  while (resident.size() < static_cast<std::size_t>(ranks)) resident.emplace_back(backend_.device);
+  while (resident.size() < static_cast<std::size_t>(ranks)) resident.emplace_back(block.payload().device());
   communicator_.agree([&] {
     for (int step = 1; step < schedule.steps(); ++step) {
       const int owner = (rank + step) % ranks;
@@ -269,8 +278,10 @@ void Ring::make_resident(const TileShape &shape, TileBlock &block) {
   for (int step = 1; step < schedule.steps(); ++step) {
     const int owner = (rank + step) % ranks;
     AlignedBuffer &buffer = resident[static_cast<std::size_t>(owner)];
-    const Message send{(rank + ranks - step) % ranks, channel_payload, block.payload().data(), block.payload().size()};
-    const Message receive{owner, channel_payload, buffer.data(), buffer.size()};
+    const bool on_host = buffer.device() != backend_.device;
+    const Message send{(rank + ranks - step) % ranks, channel_payload, block.payload().data(), block.payload().size(),
+                       on_host};
+    const Message receive{owner, channel_payload, buffer.data(), buffer.size(), on_host};
     transport_.start({&send, 1}, {&receive, 1})->wait();
   }
 }
@@ -283,6 +294,7 @@ PassReport Ring::run(const TileShape &shape, Sides sides, TileBlock &own, TileBl
                     "precision");
   FLASHRING_REQUIRE(sources.resident().empty() || (&own == &sources && sides == Sides::both),
                     "resident payloads serve square passes");
+  FLASHRING_REQUIRE(own.payload().device() == sources.payload().device(), "points of one side alone on the device");
   const double before = now();
   Pass pass{*this, shape, sides, own, sources, {}, nullptr, nullptr};
   try {

@@ -59,7 +59,8 @@ void AlignedBuffer::resize(std::size_t bytes) {
     FLASHRING_CHECK(data_ != nullptr, "out of memory", device_ == nullptr ? "" : " of the GPU", ": ", bytes,
                     " bytes for tiles and their sums cannot be had",
                     device_ == nullptr ? "" : detail::concatenate(", ", device_->room(), " are free"),
-                    "; use more ranks, -exchange ring or fewer columns, and see what -dry_run says");
+                    "; use more ranks, -exchange ring", device_ == nullptr ? "" : ", -points_memory host",
+                    " or fewer columns, and see what -dry_run says");
     capacity_ = bytes;
   }
   size_ = bytes;

@@ -43,7 +43,26 @@ void wait_until(const std::atomic<std::int64_t> &counter, std::int64_t value) {
       std::this_thread::yield();
 }
 
+/// The arrays of a side from tile `begin` on, with the payload of those tiles.
+TileSide side_from(const Backend &backend, const TileShape &shape, const TileSide &side, std::size_t begin,
+                   const std::byte *payload) {
+  const std::size_t rows = static_cast<std::size_t>(backend.tile_rows) * column_bytes(shape.precision);
+  const auto from = [begin](auto *array, std::size_t tile_bytes) {
+    return array == nullptr ? nullptr : array + begin * tile_bytes;
+  };
+  return {side.tiles + begin,
+          payload,
+          nullptr,
+          from(side.pass_scalars, static_cast<std::size_t>(row_rule(shape.row).scalars) * rows),
+          from(side.columns, static_cast<std::size_t>(shape.columns) * rows),
+          from(side.state, state_bytes(backend, shape))};
+}
+
 }  // namespace
+
+std::int64_t tiles_of_part(std::size_t part_bytes, std::size_t payload_bytes) {
+  return std::max<std::int64_t>(2, static_cast<std::int64_t>(part_bytes / payload_bytes) / 2 * 2);
+}
 
 /// Hands out pairs in list order and keeps, per tile row, how many were handed out and how many accepted. Where own and
 /// visiting states are one array (a square visit) both sides queue at the same counters.
@@ -96,7 +115,12 @@ class Sweep::Tickets {
   std::vector<Queue> own_, visiting_;
 };
 
-Sweep::Sweep(const Backend &backend, int threads) : backend_(backend), threads_(threads) {
+Sweep::Sweep(const Backend &backend, int threads, std::size_t part_bytes)
+    : backend_(backend),
+      threads_(threads),
+      part_bytes_(part_bytes),
+      own_part_(backend.device),
+      visiting_part_(backend.device) {
   for (int t = 0; t < threads; ++t) workers_.push_back(std::make_unique<Worker>(backend.device));
 }
 
@@ -137,22 +161,63 @@ double Sweep::queue(const SweepWork &work) {
   const auto own = static_cast<std::int32_t>(work.pairs.own().size());
   const auto visiting = static_cast<std::int32_t>(work.pairs.visiting().size());
   if (own == 0 || visiting == 0) return 0;
-  AlignedBuffer &scratch = workers_.front()->scratch;
-  backend_.device->evaluate({work.shape, work.own, work.visiting, own, visiting, work.pairs.pattern(),
-                             work.pairs.sides(), nullptr, scratch.data()});
+  if (work.host_points)
+    queue_parts(work);
+  else
+    backend_.device->evaluate({work.shape, work.own, work.visiting, own, visiting, work.pairs.pattern(),
+                               work.pairs.sides(), nullptr, workers_.front()->scratch.data()});
   return work.pairs.point_pairs();
 }
 
-bool Sweep::lacks(const TileShape &shape) const {
-  return workers_.front()->scratch.capacity() < backend_.scratch_bytes(shape);
+/// Parts follow each other in the queue, which keeps their order: no copy overtakes the call before it.
+void Sweep::queue_parts(const SweepWork &work) {
+  const PairList &pairs = work.pairs;
+  const std::size_t part = static_cast<std::size_t>(tiles_of_part(part_bytes_, backend_.payload_bytes(work.shape)));
+  const bool square = pairs.pattern() == PairPattern::square;
+  for (std::size_t i = 0; i < pairs.own().size(); i += part) {
+    const std::size_t own_tiles = std::min(part, pairs.own().size() - i);
+    const std::byte *own = send_part(work.shape, work.own.payload, i, own_tiles, own_part_);
+    for (std::size_t j = square ? i : 0; j < pairs.visiting().size(); j += part) {
+      const bool itself = square && i == j;
+      const std::size_t tiles = std::min(part, pairs.visiting().size() - j);
+      const std::byte *visiting = itself ? own : send_part(work.shape, work.visiting.payload, j, tiles, visiting_part_);
+      const PairPattern pattern = square && !itself ? PairPattern::rectangle : pairs.pattern();
+      backend_.device->evaluate({work.shape, side_from(backend_, work.shape, work.own, i, own),
+                                 side_from(backend_, work.shape, work.visiting, j, visiting),
+                                 static_cast<std::int32_t>(own_tiles), static_cast<std::int32_t>(tiles), pattern,
+                                 pairs.sides(), nullptr, workers_.front()->scratch.data()});
+    }
+  }
 }
 
-void Sweep::reserve(const TileShape &shape) {
+const std::byte *Sweep::send_part(const TileShape &shape, const std::byte *payload, std::size_t begin,
+                                  std::size_t tiles, AlignedBuffer &buffer) {
+  const std::size_t tile = backend_.payload_bytes(shape);
+  buffer.resize(tiles * tile);
+  backend_.device->upload(buffer.data(), payload + begin * tile, buffer.size());
+  bytes_copied_ += buffer.size();
+  return buffer.data();
+}
+
+std::size_t Sweep::part_payload(const TileShape &shape, std::size_t host_tiles) const {
+  const std::size_t tile = backend_.payload_bytes(shape);
+  return std::min(static_cast<std::size_t>(tiles_of_part(part_bytes_, tile)), host_tiles) * tile;
+}
+
+bool Sweep::lacks(const TileShape &shape, std::size_t host_tiles) const {
+  return workers_.front()->scratch.capacity() < backend_.scratch_bytes(shape) ||
+         own_part_.capacity() < part_payload(shape, host_tiles) ||
+         visiting_part_.capacity() < part_payload(shape, host_tiles);
+}
+
+void Sweep::reserve(const TileShape &shape, std::size_t host_tiles) {
   for (const auto &worker : workers_) worker->scratch.resize(backend_.scratch_bytes(shape));
+  for (AlignedBuffer *part : {&own_part_, &visiting_part_}) part->resize(part_payload(shape, host_tiles));
 }
 
 double Sweep::run(const SweepWork &work, const std::function<void()> &poll) {
-  if (lacks(work.shape)) reserve(work.shape);
+  const std::size_t tiles = work.host_points ? std::max(work.pairs.own().size(), work.pairs.visiting().size()) : 0;
+  if (lacks(work.shape, tiles)) reserve(work.shape, tiles);
   if (backend_.device != nullptr) return queue(work);
   Tickets tickets(work, threads_);
   // What `poll` throws waits for the end: pairs that were handed out must be done, and nothing may leave a parallel

@@ -18,31 +18,43 @@ struct SweepWork {
   TileSide own;
   TileSide visiting;
   const PairList &pairs;
+  bool host_points = false;  ///< payloads are the host's, all else a device's: they are sent there in parts
 };
 
 /// Evaluates pairs on `threads` threads. States of a tile row accept what pairs give in the order of the list (a ticket
 /// per tile row), so the bits do not depend on threads or timing. On a device one call is queued for all pairs.
 class Sweep {
  public:
-  Sweep(const Backend &backend, int threads);
+  /// `part_bytes`: as in RingOptions.
+  Sweep(const Backend &backend, int threads, std::size_t part_bytes = RingOptions{}.part_bytes);
   ~Sweep();
 
-  /// Whether `reserve` would allocate: the same on every rank that asked for the same shapes.
-  bool lacks(const TileShape &shape) const;
+  /// Whether `reserve` would allocate: the same on every rank that asked for the same. `host_tiles`: most tiles of a
+  /// side whose points are the host's while all else is a device's, 0 where there is none.
+  bool lacks(const TileShape &shape, std::size_t host_tiles) const;
   /// Memory that work of this shape takes beside its arrays. Throws Error where there is none.
-  void reserve(const TileShape &shape);
+  void reserve(const TileShape &shape, std::size_t host_tiles);
   /// `poll` is called between tiles by the calling thread (never on a device); what it throws comes out when all pairs
   /// are done. Returns the pairs of points evaluated.
   double run(const SweepWork &work, const std::function<void()> &poll);
+  /// Of points, between host and device so far.
+  std::size_t bytes_copied() const { return bytes_copied_; }
 
  private:
   struct Worker;
   class Tickets;
   double queue(const SweepWork &work);
+  void queue_parts(const SweepWork &work);
+  std::size_t part_payload(const TileShape &shape, std::size_t host_tiles) const;
+  const std::byte *send_part(const TileShape &shape, const std::byte *payload, std::size_t begin, std::size_t tiles,
+                             AlignedBuffer &buffer);
   void work_through(const SweepWork &work, Tickets &tickets, Worker &worker, const std::function<void()> *poll);
 
   const Backend &backend_;
   int threads_;
+  std::size_t part_bytes_;
+  std::size_t bytes_copied_ = 0;
+  AlignedBuffer own_part_, visiting_part_;  // payloads of some tiles of the host, on the device
   std::vector<std::unique_ptr<Worker>> workers_;
 };
 

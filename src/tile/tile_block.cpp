@@ -34,7 +34,7 @@ std::int64_t count_tiles(const RowPartition &partition, int rank, int tile_rows)
   return tiles;
 }
 
-TileBlock::TileBlock(const Backend &backend, const RowPartition &partition, int rank)
+TileBlock::TileBlock(const Backend &backend, const RowPartition &partition, int rank, PointsMemory memory)
     : backend_(&backend),
       partition_(partition),
       local_rows_(partition.local_rows(rank)),
@@ -44,8 +44,8 @@ TileBlock::TileBlock(const Backend &backend, const RowPartition &partition, int 
       offsets_(backend.device),
       numbers_(backend.device),
       scales_{Scale(backend.device), Scale(backend.device)},
-      points_(backend.device),
-      other_(backend.device),
+      points_(memory == PointsMemory::host ? nullptr : backend.device),
+      other_(points_.device()),
       pass_scalars_(backend.device),
       columns_(backend.device),
       state_(backend.device) {
@@ -69,13 +69,14 @@ TileBlock::TileBlock(const Backend &backend, const RowPartition &partition, int 
 }
 
 TileBlock::TileBlock(const Backend &backend, const TileShape &shape, const PointBlock &points,
-                     std::span<const double> mean)
-    : TileBlock(backend, points.partition(), points.rank()) {
+                     std::span<const double> mean, PointsMemory memory)
+    : TileBlock(backend, points.partition(), points.rank(), memory) {
   pack(shape, points, mean, [](LocalRow /*begin*/, LocalRow /*end*/) {});
 }
 
-TileBlock::TileBlock(const Backend &backend, const TileShape &shape, PointBlock &&points, std::span<const double> mean)
-    : TileBlock(backend, points.partition(), points.rank()) {
+TileBlock::TileBlock(const Backend &backend, const TileShape &shape, PointBlock &&points, std::span<const double> mean,
+                     PointsMemory memory)
+    : TileBlock(backend, points.partition(), points.rank(), memory) {
   replace_points(shape, std::move(points), mean);
 }
 

@@ -220,8 +220,9 @@ class NcclTransport final : public Transport {
 
 std::unique_ptr<Transport> make_nccl_transport(const Communicator &communicator, const Device *device,
                                                const TransportOptions &options) {
-  FLASHRING_CHECK(device != nullptr && device->queue() != nullptr,
-                  "-transport nccl moves the memory of GPUs; take -transport auto or mpi for that of the host");
+  FLASHRING_CHECK(device != nullptr && device->queue() != nullptr && !options.host_messages,
+                  "-transport nccl moves the memory of GPUs; take -transport auto or mpi for that of the host, where "
+                  "points are with -backend simd and with -points_memory host");
   auto transport = std::make_unique<NcclTransport>(*device, options.patience);
   transport->open(communicator);
   return transport;

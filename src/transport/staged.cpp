@@ -1,4 +1,4 @@
-// Device memory over a transport that knows the host's alone: every message goes through a copy.
+// Device memory over a transport that knows the host's alone: every message that is not there goes through a copy.
 //
 // Cost beside the messages: two copies over the bus, and the queue of the device is waited for before a send and after
 // a receive, so that nothing is computed meanwhile but what was queued before.
@@ -9,6 +9,8 @@
 
 namespace flashring {
 namespace {
+
+bool is_copied(const Message &message) { return message.bytes > 0 && !message.on_host; }
 
 /// Copies of messages in memory of the host.
 using Copies = std::vector<std::vector<std::byte>>;
@@ -21,7 +23,7 @@ class StagedExchange final : public Exchange {
       : device_(device), abandoned_(abandoned), arriving_(receives.begin(), receives.end()) {
     const std::vector<Message> outgoing = stage(sends);
     for (std::size_t i = 0; i < sends.size(); ++i)
-      if (sends[i].bytes > 0) device.download(outgoing[i].data, sends[i].data, sends[i].bytes);
+      if (is_copied(sends[i])) device.download(outgoing[i].data, sends[i].data, sends[i].bytes);
     wait_for(&device);
     staged_ = stage(receives);
     exchange_ = inner.start(outgoing, staged_);
@@ -38,7 +40,7 @@ class StagedExchange final : public Exchange {
     exchange_->wait();
     through_ = true;
     for (std::size_t i = 0; i < arriving_.size(); ++i)
-      if (arriving_[i].bytes > 0) device_.upload(arriving_[i].data, staged_[i].data, arriving_[i].bytes);
+      if (is_copied(arriving_[i])) device_.upload(arriving_[i].data, staged_[i].data, arriving_[i].bytes);
     wait_for(&device_);
   }
 
@@ -47,6 +49,7 @@ class StagedExchange final : public Exchange {
   std::vector<Message> stage(std::span<const Message> messages) {
     std::vector<Message> staged(messages.begin(), messages.end());
     for (Message &message : staged) {
+      if (!is_copied(message)) continue;
       copies_.emplace_back(message.bytes);
       message.data = copies_.back().data();
     }

@@ -44,7 +44,8 @@ std::vector<std::string_view> transport_names() {
 
 std::unique_ptr<Transport> make_transport(std::string_view name, const Communicator &communicator, const Device *device,
                                           const TransportOptions &options) {
-  const std::string_view between = device != nullptr && device->queue() != nullptr && known("nccl") ? "nccl" : "mpi";
+  const bool queues = device != nullptr && device->queue() != nullptr && known("nccl") && !options.host_messages;
+  const std::string_view between = queues ? "nccl" : "mpi";
   const std::string_view wanted = name != "auto" ? name : communicator.size() == 1 ? "self" : between;
   for (const Entry &entry : entries) {
     if (entry.name != wanted) continue;

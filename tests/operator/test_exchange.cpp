@@ -109,11 +109,11 @@ TEST(Exchange, FeatureScalesStayWithMovingPoints) {
 TEST(Exchange, AutoDecidesByMemoryAndSaysSo) {
   OperatorOptions options = options_of({{"pair", "gaussian:beta=1"}});
   EXPECT_EQ(choose_exchange(world(), options_of({{"exchange", "ring"}}), {10, 3}).reason, "as asked");
-  const ExchangeChoice small = choose_exchange(world(), options, {10000, 3});
-  EXPECT_EQ(small.exchange, world().size() == 1 ? "ring" : "resident") << small.reason;
+  const Choice small = choose_exchange(world(), options, {10000, 3});
+  EXPECT_EQ(small.value, world().size() == 1 ? "ring" : "resident") << small.reason;
   // 2^40 points of 3 features fit no memory.
-  const ExchangeChoice large = choose_exchange(world(), options, {std::int64_t{1} << 40U, 3});
-  EXPECT_EQ(large.exchange, "ring") << large.reason;
+  const Choice large = choose_exchange(world(), options, {std::int64_t{1} << 40U, 3});
+  EXPECT_EQ(large.value, "ring") << large.reason;
   EXPECT_FALSE(large.reason.empty());
 }
 

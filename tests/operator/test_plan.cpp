@@ -3,7 +3,9 @@
 
 #include "flashring/check.hpp"
 #include "flashring/plan.hpp"
+#include "flashring/ring.hpp"
 #include "support/apply.hpp"
+#include "support/fake_device.hpp"
 
 namespace flashring::test {
 namespace {
@@ -38,7 +40,59 @@ TEST(Plan, PartsAreThoseOfTheArrays) {
   EXPECT_EQ(part(operator_memory(options, shape, 2, 1, "ring"), "points of other ranks"), 500 * payload);
 }
 
-TEST(Plan, ARunThatDoesNotFitSaysWhichWould) {
+TEST(Plan, PointsAreOnTheDeviceOrOnTheHost) {
+  OperatorOptions options = options_of({{"pair", "gaussian:beta=1"}});
+  const Backend &backend = fake_device();
+  const PointShape shape{4000 * backend.tile_rows, 700};
+  const TileShape tile{options.pair, RowKind::sum, 0, Precision::fp64, 700, 1, {}};
+  const double points = 4000 * static_cast<double>(backend.payload_bytes(tile));
+  const std::vector<MemoryPart> there = operator_memory(backend, options, shape, 1, 1, "ring");
+  options.points_memory = "host";
+  const std::vector<MemoryPart> here = operator_memory(backend, options, shape, 1, 1, "ring");
+  EXPECT_EQ(part(here, "points at work"), 2.0 * RingOptions{}.part_bytes);
+  EXPECT_EQ(sum_of(there, true) - sum_of(here, true), points - 2.0 * RingOptions{}.part_bytes);
+  EXPECT_EQ(sum_of(here) - sum_of(there), points);
+  for (const MemoryPart &p : there) EXPECT_TRUE(!p.points || p.name.rfind("points", 0) == 0) << p.name;
+}
+
+TEST(Plan, MemoryOfPointsIsThatOfTheBackend) {
+  OperatorOptions options = options_of({{"pair", "gaussian:beta=1"}, {"backend", "ref"}});
+  EXPECT_EQ(choose_points_memory(world(), options, {1000, 3}).value, "host");
+  EXPECT_NO_THROW(check_device_room(world(), options, {std::int64_t{1} << 50U, 3}));
+  options.points_memory = "device";
+  try {
+    choose_points_memory(world(), options, {1000, 3});
+    FAIL() << "no error";
+  } catch (const Error &error) {
+    for (const char *word : {"-points_memory device", "ref", "leave the option out"})
+      EXPECT_NE(std::string(error.what()).find(word), std::string::npos) << error.what();
+  }
+}
+
+TEST(Plan, ARunThatDoesNotFitAGpuSaysWhatDoes) {
+  RunPlan plan;
+  plan.shape = {1000000, 3};
+  plan.ranks = 4;
+  plan.uses_device = true;
+  plan.room = {1e12, "this machine"};
+  plan.device_room = {1e9, "the GPU"};
+  plan.phases = {{"one", {{"a", 4e9, true}}}};
+  const auto message = [&] {
+    try {
+      plan.check_room();
+    } catch (const Error &error) {
+      return std::string(error.what());
+    }
+    return std::string("no error");
+  };
+  plan.points_memory.value = "device";
+  EXPECT_NE(message().find("-points_memory host"), std::string::npos) << message();
+  plan.points_memory.value = "host";
+  EXPECT_NE(message().find("16 GPUs"), std::string::npos) << message();
+  EXPECT_NE(message().find("250000 of the 1000000"), std::string::npos) << message();
+}
+
+TEST(Plan, ARunThatDoesNotFitSaysSaysWhichWould) {
   RunPlan plan;
   plan.shape = {1000000, 3};
   plan.ranks = 4;

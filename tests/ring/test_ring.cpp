@@ -26,6 +26,7 @@ struct Problem {
   Mask mask;
   bool square = false;
   std::string backend = "ref";
+  PointsMemory points = PointsMemory::device;
   RingOptions options;
   int columns = 3;
   PointSet own = random_points(291, 3, 31);
@@ -52,12 +53,19 @@ struct Sums {
 
 TileBlock make_block(const Problem &problem, const PointSet &points, const RowPartition &partition) {
   const int rank = world().rank();
-  TileBlock block(backend_named(problem.backend), problem.shape(), local_block(points, partition, rank), {});
+  TileBlock block(backend_named(problem.backend), problem.shape(), local_block(points, partition, rank), {},
+                  problem.points);
   const std::vector<double> x = local_columns(values_of(points, problem.columns), problem.columns, partition, rank);
   block.set_columns({x.data(), block.local_rows(), problem.columns});
   if (row_rule(problem.row).scalars > 0)
     block.set_pass_scalars(local_columns(weights_of(points), 1, partition, rank), -infinity);
   return block;
+}
+
+std::unique_ptr<Transport> transport_of(const Problem &problem) {
+  TransportOptions options;
+  options.host_messages = problem.points == PointsMemory::host;
+  return make_transport("auto", world(), backend_named(problem.backend).device, options);
 }
 
 std::vector<double> finished(const Problem &problem, TileBlock &block) {
@@ -68,9 +76,8 @@ std::vector<double> finished(const Problem &problem, TileBlock &block) {
 }
 
 Sums run(const Problem &problem, const RowPartition &own_rows, const RowPartition &source_rows, int passes = 1) {
-  const Backend &backend = backend_named(problem.backend);
-  const auto transport = make_transport("auto", world(), backend.device);
-  Ring ring(world(), *transport, backend, problem.options);
+  const auto transport = transport_of(problem);
+  Ring ring(world(), *transport, backend_named(problem.backend), problem.options);
   TileBlock own = make_block(problem, problem.own, own_rows);
   TileBlock sources = make_block(problem, problem.visiting(), problem.square ? own_rows : source_rows);
   TileBlock &visiting = problem.square && problem.sides == Sides::both ? own : sources;
@@ -110,13 +117,21 @@ void check_all_partitions(const Problem &problem) {
   }
 }
 
+/// "device_parts": points on the host, a pair of tiles of which is on the device at a time.
+void set_backend(Problem &problem, const std::string &name) {
+  problem.backend = name == "device_parts" ? "device" : name;
+  if (name != "device_parts") return;
+  problem.points = PointsMemory::host;
+  problem.options.part_bytes = 1;
+}
+
 class RingSums : public ::testing::TestWithParam<std::tuple<RowKind, Route, std::string>> {
  protected:
   Problem problem() const {
     Problem p;
     p.row = std::get<0>(GetParam());
     p.options.route = std::get<1>(GetParam());
-    p.backend = std::get<2>(GetParam());
+    set_backend(p, std::get<2>(GetParam()));
     return p;
   }
 };
@@ -213,22 +228,21 @@ std::string param_name(const ::testing::TestParamInfo<std::tuple<RowKind, Route,
 INSTANTIATE_TEST_SUITE_P(Every, RingSums,
                          ::testing::Combine(::testing::Values(RowKind::sum, RowKind::logsumexp),
                                             ::testing::Values(Route::direct, Route::travel),
-                                            ::testing::Values("ref", "simd", "device")),
+                                            ::testing::Values("ref", "simd", "device", "device_parts")),
                          param_name);
 
 // All that is compared with what travels: payloads that stay, on the host and on a device.
 TEST(Ring, ResidentPayloadsGiveTheSameBits) {
-  for (const char *name : {"ref", "device"}) {
+  for (const char *name : {"ref", "device", "device_parts"}) {
     SCOPED_TRACE(name);
     Problem p;
-    p.backend = name;
+    set_backend(p, name);
     p.square = true;
     p.sides = Sides::both;
     const auto rows = RowPartition::contiguous(static_cast<std::int64_t>(p.own.count()), world().size());
     const Sums travelling = run(p, rows, rows);
-    const Backend &backend = backend_named(name);
-    const auto transport = make_transport("auto", world(), backend.device);
-    Ring ring(world(), *transport, backend, {});
+    const auto transport = transport_of(p);
+    Ring ring(world(), *transport, backend_named(p.backend), p.options);
     TileBlock block = make_block(p, p.own, rows);
     ring.make_resident(p.shape(), block);
     ring.run(p.shape(), p.sides, block, block);
@@ -263,6 +277,31 @@ TEST(Ring, DeviceMemoryGoesBack) {
   const auto rows = RowPartition::contiguous(static_cast<std::int64_t>(p.own.count()), world().size());
   run(p, rows, rows);
   EXPECT_EQ(fake_device_bytes(), before);
+}
+
+TEST(Ring, PointsOfTheHostNeedLittleOfTheDevice) {
+  Problem p;
+  p.own = random_points(64 * 40, 50, 38);
+  p.square = true;
+  p.sides = Sides::both;
+  p.columns = 1;
+  const auto rows = RowPartition::contiguous(static_cast<std::int64_t>(p.own.count()), world().size());
+  const Sums all = run(p, rows, rows);
+  // A third of the points, which are 400 bytes a row; columns and states of all blocks are less than 100.
+  const std::size_t room = 64 * 40 * 400 / 3 / static_cast<std::size_t>(world().size()) + 100000;
+  for (const char *name : {"device", "device_parts"}) {
+    SCOPED_TRACE(name);
+    set_backend(p, name);
+    set_fake_device_room(fake_device_bytes() + room);
+    if (p.points == PointsMemory::device) {
+      EXPECT_THROW(run(p, rows, rows), Error);
+    } else {
+      Bounded near = expected(p, true);
+      near.value.assign(all.own.begin(), all.own.end());
+      EXPECT_EQ(outside(run(p, rows, rows).own, near), "");
+    }
+    set_fake_device_room(SIZE_MAX);
+  }
 }
 
 TEST(Ring, RoutesGiveTheSameWithinRounding) {
