@@ -5,6 +5,7 @@
 # The launcher must not bind (as above): the cores that this process may use are taken to be those of all local ranks.
 # Cores are ordered by socket, NUMA node and third-level cache and cut into equal consecutive parts, so a rank gets
 # whole domains where the numbers allow it. One hardware thread per core. FLASHRING_BIND_SHOW=1 prints who gets what.
+# With one rank for each GPU of the machine, a rank gets its share of the cores of the NUMA node that its GPU is at.
 set -euo pipefail
 [ $# -gt 0 ] || { echo 'usage: bind.sh PROGRAM ARGUMENTS...' >&2; exit 2; }
 
@@ -32,6 +33,43 @@ else
   rank=0 ranks=1
 fi
 
+# The GPU of this rank as a PCI address such as 0000:17:00.0: the programs take them in turn by local rank, in the order of
+# these addresses. Nothing where there is none, or it has another kind of name (a part of a GPU).
+gpu_of_rank() {
+  local -a shown
+  if [ -n "${CUDA_VISIBLE_DEVICES+set}" ]; then
+    IFS=, read -ra shown <<<"$CUDA_VISIBLE_DEVICES"
+  else
+    mapfile -t shown < <(nvidia-smi --query-gpu=pci.bus_id --format=csv,noheader 2>/dev/null)
+  fi
+  [ ${#shown[@]} -gt 0 ] || return 0
+  nvidia-smi -i "${shown[rank % ${#shown[@]}]}" --query-gpu=pci.bus_id --format=csv,noheader 2>/dev/null |
+    tail -c 13 | tr A-F a-f || true
+}
+
+# Sets node, at which the GPU of this rank is, and how many GPUs are there (parts), this one being number `part`. Sets
+# nothing unless every rank has a GPU of its own: all of the machine are counted, as launchers show each rank its own alone.
+find_node_of_gpu() {
+  local devices=${FLASHRING_BIND_DEVICES:-/sys/bus/pci/devices} gpu device at count=0
+  gpu=$(gpu_of_rank)
+  [ -n "$gpu" ] && [ -r "$devices/$gpu/numa_node" ] || return 0
+  at=$(<"$devices/$gpu/numa_node")
+  for device in "$devices"/*; do
+    # Display controllers of NVIDIA.
+    [[ "$(cat "$device/vendor" "$device/class" 2>/dev/null)" == 0x10de$'\n'0x03* ]] || continue
+    count=$((count + 1))
+    [ "$(<"$device/numa_node")" = "$at" ] || continue
+    [ "${device##*/}" != "$gpu" ] || part=$parts
+    parts=$((parts + 1))
+  done
+  if [ "$count" -eq "$ranks" ] && [ "$at" -ge 0 ]; then node=$at; fi
+}
+node='' part=0 parts=0
+if command -v nvidia-smi >/dev/null; then
+  export CUDA_DEVICE_ORDER=${CUDA_DEVICE_ORDER:-PCI_BUS_ID}
+  find_node_of_gpu
+fi
+
 # Processors of the affinity mask as "0,1,2,8,9,".
 allowed=
 list=$(taskset -cp $$)
@@ -42,18 +80,25 @@ for range in $(tr ',' ' ' <<<"${list##*: }"); do
 done
 
 # One processor per core, neighbours beside each other. The last cache that lscpu lists is the one most cores share.
-mapfile -t cores < <(
+# With an argument: of that NUMA node alone.
+cores_at() {
   lscpu -p=CPU,CORE,SOCKET,NODE,CACHE | grep -v '^#' |
-    awk -F, -v allowed=",$allowed" 'index(allowed, "," $1 ",") && !seen[$3, $2]++ {
+    awk -F, -v allowed=",$allowed" -v node="${1:-}" 'index(allowed, "," $1 ",") && (node == "" || $4 == node) && !seen[$3, $2]++ {
       caches = split($NF, cache, ":")
       print $3 + 0, $4 + 0, (NF > 4 ? cache[caches] + 0 : 0), $2, $1 }' |
     sort -n -k1,1 -k2,2 -k3,3 -k4,4 | awk '{ print $5 }'
-)
+}
+cores=()
+if [ -n "$node" ]; then mapfile -t cores < <(cores_at "$node"); fi
+if [ ${#cores[@]} -lt "$parts" ] || [ -z "$node" ]; then
+  mapfile -t cores < <(cores_at)
+  part=$rank parts=$ranks
+fi
 count=${#cores[@]}
 if [ "$count" -eq 0 ]; then exec "$@"; fi # no topology to be had: leave everything as it is
 
-first=$((rank * count / ranks))
-last=$(((rank + 1) * count / ranks))
+first=$((part * count / parts))
+last=$(((part + 1) * count / parts))
 [ "$last" -gt "$first" ] || last=$((first + 1)) # more ranks than cores
 mine=$(IFS=,; echo "${cores[*]:first:last-first}")
 if [ -n "${FLASHRING_BIND_SHOW:-}" ]; then echo "bind.sh: $(hostname) local rank $rank of $ranks: cores $mine" >&2; fi

@@ -21,7 +21,8 @@
 # Exit codes: 0 all that ran has passed; 1 something failed; 2 wrong arguments, or nothing is built; 3 no GPU here.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-readonly build_seconds=460 check_seconds=465
+# What comes before the timings may not take their time: parts that hang are ended or left out.
+readonly build_seconds=460 check_seconds=465 timing_seconds=150
 
 say() { printf '\n== %s\n' "$*"; }
 fail() {
@@ -93,7 +94,7 @@ architectures() {
 }
 
 build() {
-  local nvcc cuda folder
+  local nvcc cuda folder built_of
   nvcc=$(find_nvcc)
   [ -n "$nvcc" ] || fail 1 'no nvcc on the PATH, in CUDA_HOME or /usr/local/cuda; install the CUDA toolkit'
   command -v cmake >/dev/null || fail 1 'no cmake on the PATH; 3.25 or later is needed (pip install cmake)'
@@ -113,6 +114,9 @@ build() {
   if command -v ccache >/dev/null; then options+=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache -DCMAKE_CUDA_COMPILER_LAUNCHER=ccache); fi
   folder=$out/logs
   mkdir -p "$folder"
+  # What is checked later is this tree, whatever becomes of the checkout.
+  rm -f "$folder/revision"
+  built_of=$(git -C "$root" describe --always --dirty 2>/dev/null || echo unknown)
   say "Configure: nvcc $nvcc, NCCL ${nccl_library:-not found}, GoogleTest ${gtest:-as installed}"
   rm -f "$out/build/CMakeCache.txt"
   timeout -k 5 120 cmake -S "$root" -B "$out/build" "${options[@]}" >"$folder/configure.log" 2>&1 ||
@@ -121,8 +125,9 @@ build() {
   say "Build with $jobs processes"
   timeout -k 5 $((build_seconds - SECONDS)) cmake --build "$out/build" --parallel "$jobs" \
     --target test_gpu test_gpu_ring gpu_bench >"$folder/build.log" 2>&1 ||
-    { grep -E -A5 'error|FAILED' "$folder/build.log" | tail -n 40 >&2
+    { grep -E -A5 'error|FAILED' "$folder/build.log" | tail -n 40 >&2 || true
       fail 1 "building failed or took longer than $build_seconds s; all of it is in $folder/build.log"; }
+  printf '%s\n' "$built_of" >"$folder/revision"
   say "Built in $SECONDS s. Next: ${BASH_SOURCE[0]} check${given_out:+ -out $out}"
 }
 
@@ -132,7 +137,8 @@ record() {
   names+=("$1") results+=("$2") times+=("$3") words+=("$4")
   printf '%-22s %-8s %5s s  %s\n' "$1" "$2" "$3" "$4"
 }
-left() { echo $((check_seconds - SECONDS)); }
+reserved=$timing_seconds
+left() { echo $((check_seconds - reserved - SECONDS)); }
 
 # part NAME SECONDS COMMAND...: runs it for no longer than that, or than what is left; its words go to a log.
 part() {
@@ -141,7 +147,7 @@ part() {
   log=$out/logs/$name.log
   if [ "$limit" -gt "$(left)" ]; then limit=$(left); fi
   if [ "$limit" -lt 5 ]; then
-    record "$name" 'not run' 0 'no time is left'
+    record "$name" 'not run' 0 'no time is left for it'
     return
   fi
   timeout -k 5 "$limit" "$@" >"$log" 2>&1 || code=$?
@@ -166,7 +172,7 @@ sanitizers() {
   for tool in memcheck racecheck initcheck synccheck; do
     if [ ! -f "$sanitizer" ]; then
       record "$tool" 'not run' 0 'compute-sanitizer is not there'
-    elif ! answer=$(timeout -k 5 30 "$sanitizer" --tool "$tool" "$programs/drivers/gpu_bench" -list 2>&1); then
+    elif ! answer=$(timeout -k 5 15 "$sanitizer" --tool "$tool" "$programs/drivers/gpu_bench" -list 2>&1); then
       record "$tool" 'not run' 0 "compute-sanitizer does not work here: $(grep -v '^$' <<<"$answer" | tail -n 1 | cut -c1-120)"
     else
       part "$tool" 30 "$sanitizer" --tool "$tool" --error-exitcode 9 "$programs/tests/gpu/test_gpu" --gtest_filter='Gpu.*:Small.*'
@@ -178,12 +184,13 @@ rings() {
   local ranks start=$root/tests/gpu/run_ranks.sh program=$programs/tests/gpu/test_gpu_ring
   for ranks in 2 3; do part "ring_of_$ranks" 40 "$start" "$ranks" "$program" -patience 15; done
   part ring_lost_rank 40 "$start" 3 -lost "$program" -mode lost -patience 8
-  part ring_seconds 30 "$start" 2 "$program" -mode time -patience 15
+  part ring_seconds 45 "$start" 2 "$program" -mode time -patience 15
   if [ -f "$out/logs/ring_seconds.log" ]; then cat "$out/logs/ring_seconds.log"; fi
 }
 
 timings() {
   local limit
+  reserved=0
   limit=$(left)
   if [ "$limit" -gt 180 ]; then limit=180; fi
   rm -f "$out/rows.jsonl"
@@ -252,7 +259,7 @@ check() {
   backends=$("$programs/drivers/gpu_bench" -list 2>/dev/null) || code=$?
   [ "$code" -ne 77 ] || fail 3 "no GPU here that ${toolkit:-this build} can use; nvidia-smi says: ${gpu:-nothing}"
   [ "$code" -eq 0 ] || fail 1 "$programs/drivers/gpu_bench -list ends with exit code $code"
-  revision=$(git -C "$root" describe --always --dirty 2>/dev/null || echo unknown)
+  revision=$(cat "$out/logs/revision" 2>/dev/null || echo unknown)
   FLASHRING_TEST_SEED=${FLASHRING_TEST_SEED:-$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}
   # A time limit for one test, besides that for all of a part; and no test may pass without a GPU.
   export FLASHRING_TEST_SEED FLASHRING_TEST_SECONDS=100 FLASHRING_TEST_NEEDS_GPU=1

@@ -1,6 +1,7 @@
 // Options, each declared once: the declaration feeds the parser, -help, the table in docs/ and the provenance line.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <limits>
 #include <span>
@@ -39,8 +40,9 @@ struct OperatorOptions {
   std::string route = "direct";
   std::string exchange = "auto";
   std::string points_memory = "auto";
-  int threads = 0;             ///< 0: cores in the affinity mask divided by the ranks on this node
-  bool share_devices = false;  ///< several ranks may use one GPU
+  int threads = 0;                     ///< 0: cores in the affinity mask divided by the ranks on this node
+  bool share_devices = false;          ///< several ranks may use one GPU
+  std::chrono::seconds patience{600};  ///< see TransportOptions
   std::uint64_t seed = 1;
 
   /// Reads one value. Throws Error that names the option, the value and what is allowed.
@@ -49,7 +51,7 @@ struct OperatorOptions {
 };
 
 /// Declarations of the object options: pair, beta, alpha, form, precision, backend, transport, route,
-/// exchange, points_memory, threads, share_devices, seed.
+/// exchange, points_memory, threads, share_devices, patience, seed.
 std::span<const Option> operator_options();
 
 const char *to_string(Precision precision);

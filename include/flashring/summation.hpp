@@ -48,6 +48,7 @@ struct TilesOptions {
   bool share_devices = false;
   bool resident = false;  ///< keep the points of other ranks here instead of passing them on
   PointsMemory points = PointsMemory::device;
+  std::chrono::seconds patience{600};  ///< see TransportOptions
 };
 
 /// Every pair by tiles round the ring. The communicator must outlive the object. Collective.

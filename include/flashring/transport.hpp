@@ -56,9 +56,10 @@ struct TransportOptions {
   bool host_messages = false;
 };
 
-/// `name`: "auto" (the one that fits the communicator) or one of transport_names(). Throws Error for another name, or
-/// one that cannot serve this communicator. The communicator must outlive the transport. `device`: whose memory the
-/// messages are in, null for the host's; a transport of the host then copies them there and back.
+/// `name`: "auto" (the one that fits the communicator and, for a device, who uses which) or one of transport_names().
+/// Throws Error for another name, or one that cannot serve this communicator. The communicator must outlive the
+/// transport. `device`: whose memory the messages are in, null for the host's; a transport of the host then copies them
+/// there and back.
 std::unique_ptr<Transport> make_transport(std::string_view name, const Communicator &communicator,
                                           const Device *device = nullptr, const TransportOptions &options = {});
 

@@ -91,10 +91,20 @@ int get_threads(std::string_view value) {
   return static_cast<int>(number);
 }
 
+/// A day: who waits longer for a peer wants no limit, and a number without bound could not be added to a time.
+constexpr int longest_patience = 86400;
+
+std::chrono::seconds get_patience(std::string_view value) {
+  const std::int64_t number = parse_integer("-patience", value);
+  FLASHRING_CHECK(number >= 1 && number <= longest_patience, "-patience: ", value, " is outside [1, ", longest_patience,
+                  "] seconds");
+  return std::chrono::seconds(number);
+}
+
 }  // namespace
 
 std::span<const Option> operator_options() {
-  static const std::array<Option, 13> declarations{{
+  static const std::array<Option, 14> declarations{{
       {"pair", "gaussian", "name[:parameter=value,...]", pair_help().c_str()},
       {"beta", "median", "median or > 0, in 1/length^2",
        "gaussian's parameter; median: 1/(2 median squared distance), for other pairs ell = its square root"},
@@ -114,7 +124,10 @@ std::span<const Option> operator_options() {
        "takes the host where the GPU has too little room"},
       {"threads", "0", "0 <= threads <= 4096",
        "threads per rank; 0: cores in the affinity mask divided by the ranks on this machine"},
-      {"share_devices", "false", "true|false", "several ranks may use one GPU, for tests; transport nccl may refuse"},
+      {"share_devices", "false", "true|false",
+       "several ranks may use one GPU, for tests; blocks then move through the host"},
+      {"patience", "600", "1 <= seconds <= 86400",
+       "a message between GPUs that takes longer than so many seconds has a peer that is lost (transport nccl)"},
       {"seed", "1", ">= 0", "key of the counter-based random numbers (start vector, samples)"},
   }};
   return declarations;
@@ -157,6 +170,8 @@ void OperatorOptions::set(std::string_view name, std::string_view value) {
     threads = get_threads(value);
   else if (name == "share_devices")
     share_devices = choose<bool>(name, value, {{"true", true}, {"false", false}});
+  else if (name == "patience")
+    patience = get_patience(value);
   else if (name == "seed")
     seed = static_cast<std::uint64_t>(not_negative("-seed", value));
   else
@@ -176,6 +191,7 @@ std::string OperatorOptions::get(std::string_view name) const {
   if (name == "points_memory") return points_memory;
   if (name == "threads") return std::to_string(threads);
   if (name == "share_devices") return share_devices ? "true" : "false";
+  if (name == "patience") return std::to_string(patience.count());
   if (name == "seed") return std::to_string(seed);
   throw Error(detail::concatenate("option '", name, "' is unknown to the operator"));
 }

@@ -57,7 +57,8 @@ void KernelOperator::make_summation(PointBlock points) {
                            ring,
                            options_.share_devices,
                            options_.exchange == "resident",
-                           options_.points_memory == "host" ? PointsMemory::host : PointsMemory::device};
+                           options_.points_memory == "host" ? PointsMemory::host : PointsMemory::device,
+                           options_.patience};
   summation_ = make_tiles_summation(communicator_, tiles, options_.pair, std::move(points), mean_);
 }
 

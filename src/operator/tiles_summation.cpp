@@ -19,6 +19,7 @@ const Backend &checked_backend(const Communicator &communicator, const TilesOpti
 std::unique_ptr<Transport> common_transport(const Communicator &communicator, const TilesOptions &options,
                                             const Device *device) {
   TransportOptions how;
+  how.patience = options.patience;
   how.host_messages = device != nullptr && options.points == PointsMemory::host;
   std::unique_ptr<Transport> transport;
   communicator.agree([&] { transport = make_transport(options.transport, communicator, device, how); });

@@ -17,6 +17,7 @@
 
 #include "flashring/check.hpp"
 #include "flashring/transport.hpp"
+#include "transport/nccl_version.hpp"
 
 namespace flashring {
 namespace {
@@ -81,20 +82,13 @@ std::vector<Message> in_order(std::span<const Message> messages) {
   return sorted;
 }
 
-/// Made by rank 0 for all, whose libraries must be of one version.
+/// Made by rank 0 for all.
 ncclUniqueId common_id(const Communicator &communicator) {
-  int version = 0;
   ncclUniqueId id{};
   communicator.agree([&] {
-    FLASHRING_CHECK(ncclGetVersion(&version) == ncclSuccess, "NCCL does not tell its version");
     if (communicator.rank() != 0) return;
     const ncclResult_t code = ncclGetUniqueId(&id);
     FLASHRING_CHECK(code == ncclSuccess, "ncclGetUniqueId failed: ", ncclGetLastError(nullptr));
-  });
-  const auto newest = static_cast<int>(communicator.max(version));
-  communicator.agree([&] {
-    FLASHRING_CHECK(version == newest, "NCCL is version ", version, " here and ", newest,
-                    " on another rank; give all ranks one library (LD_LIBRARY_PATH)");
   });
   communicator.broadcast(std::as_writable_bytes(std::span(&id, 1)), 0);
   return id;
@@ -113,6 +107,9 @@ class NcclTransport final : public Transport {
 
   /// Joins the other ranks. Collective.
   void open(const Communicator &communicator) {
+    int version = 0;
+    if (ncclGetVersion(&version) != ncclSuccess) version = 0;
+    check_nccl_version(communicator, version, NCCL_VERSION_CODE);
     communicator.agree([&] { call(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreate"); });
     const ncclUniqueId id = common_id(communicator);
     ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
@@ -182,7 +179,8 @@ class NcclTransport final : public Transport {
   void check_patience(Clock::time_point since, const char *what) const {
     FLASHRING_CHECK(Clock::now() - since < patience_, "-transport nccl: ", what, " takes longer than ",
                     patience_.count(),
-                    " seconds: a peer is lost or hangs; NCCL_DEBUG=WARN tells more, -transport mpi does without");
+                    " seconds (-patience): a peer is lost or hangs; NCCL_DEBUG=WARN tells more, -transport mpi does "
+                    "without");
   }
 
   /// Waits until a call is through.

@@ -34,6 +34,23 @@ bool known(std::string_view name) {
   return std::any_of(std::begin(entries), std::end(entries), [&](const Entry &entry) { return entry.name == name; });
 }
 
+/// NCCL takes one rank for each GPU of a machine.
+bool shared_by_ranks(const Communicator &communicator, const Device &device) {
+  std::vector<std::string> names = communicator.gather(std::string(device.identity()));
+  std::sort(names.begin(), names.end());
+  return std::adjacent_find(names.begin(), names.end()) != names.end();
+}
+
+/// What auto is. Collective.
+std::string_view fitting(const Communicator &communicator, const Device *device, const TransportOptions &options) {
+  if (communicator.size() == 1) return "self";
+  const bool on_gpus = device != nullptr && device->queue() != nullptr && known("nccl") && !options.host_messages;
+  if (on_gpus && !shared_by_ranks(communicator, *device)) return "nccl";
+  FLASHRING_CHECK(known("mpi"), "-transport auto: ", communicator.size(), " ranks ", on_gpus ? "that share a GPU " : "",
+                  "need transport mpi, which this build lacks (FLASHRING_WITH_MPI)");
+  return "mpi";
+}
+
 }  // namespace
 
 std::vector<std::string_view> transport_names() {
@@ -44,9 +61,7 @@ std::vector<std::string_view> transport_names() {
 
 std::unique_ptr<Transport> make_transport(std::string_view name, const Communicator &communicator, const Device *device,
                                           const TransportOptions &options) {
-  const bool queues = device != nullptr && device->queue() != nullptr && known("nccl") && !options.host_messages;
-  const std::string_view between = queues ? "nccl" : "mpi";
-  const std::string_view wanted = name != "auto" ? name : communicator.size() == 1 ? "self" : between;
+  const std::string_view wanted = name == "auto" ? fitting(communicator, device, options) : name;
   for (const Entry &entry : entries) {
     if (entry.name != wanted) continue;
     std::unique_ptr<Transport> made = entry.make(communicator, device, options);

@@ -45,6 +45,7 @@ TEST(Options, ValuesGoThereAndBack) {
                                                                     {"transport", "self"},
                                                                     {"route", "travel"},
                                                                     {"threads", "3"},
+                                                                    {"patience", "30"},
                                                                     {"seed", "18446744073709"}}) {
     options.set(name, value);
     EXPECT_EQ(options.get(name), value) << name;
@@ -71,6 +72,7 @@ TEST(Options, RefusalsNameOptionValueAndRange) {
     expect_says(refusal("threads", value), {"threads", value, "[0, 4096]"});
   expect_says(refusal("threads", "two"), {"threads", "two"});
   EXPECT_EQ(refusal("threads", "4096"), "");
+  for (const char *value : {"0", "-5", "86401", "1e3"}) expect_says(refusal("patience", value), {"patience", value});
   expect_says(refusal("seed", "1.5"), {"seed", "1.5"});
   expect_says(refusal("pair", "gausian"), {"gausian", "gaussian", "laplacian"});
   expect_says(refusal("colour", "red"), {"colour"});

@@ -103,6 +103,37 @@ TEST_F(Diffmap, BadOptions) {
   expect_error(2, "-output " + path("out"), {"-points", "-generate"});
 }
 
+/// The library with CUDA inside on a machine without a driver, and the one without CUDA.
+TEST_F(Diffmap, WithoutAGpu) {
+  const std::string version = run(1, "-version").output;
+  if (version.find("GPUs here:") != std::string::npos) GTEST_SKIP() << "there is a GPU here";
+  const bool with_cuda = version.find("this build has no CUDA") == std::string::npos;
+  const auto times = [](const std::string &text, const std::string &words) {
+    int count = 0;
+    for (std::size_t at = text.find(words); at != std::string::npos; at = text.find(words, at + 1)) ++count;
+    return count;
+  };
+  const std::string set = "-generate circle:n=40 -beta 1 -nev 2 -output " + path("out") + " ";
+  for (const char *backend : {"cuda", "sm80", "sm90", "sm80:tensor"}) {
+    const Outcome result = run(3, set + "-backend " + backend);
+    const std::string name = backend;
+    if (with_cuda || name == "cuda") {
+      expect_refused(result, name,
+                     {("error: rank 0: -backend " + name + ": no GPU can be used: ").c_str(),
+                      "; -backend simd runs on the processor"});
+    } else {
+      expect_refused(result, name, {("'" + name + "' is unknown").c_str(), "known here are auto, ref"});
+    }
+    EXPECT_EQ(times(result.output, "error: "), 1) << result.output;
+  }
+  EXPECT_FALSE(fs::exists(folder_ / "out" / "report.json"));
+  const Outcome automatic = run(3, set);
+  EXPECT_EQ(automatic.code, 0) << automatic.output;
+  EXPECT_EQ(times(automatic.output, "note: no GPU is used: "), with_cuda ? 1 : 0) << automatic.output;
+  EXPECT_NE(report("out")["backend"], "sm80");
+  EXPECT_EQ(times(run(3, set + "-overwrite -backend ref").output, "no GPU"), 0);
+}
+
 TEST_F(Diffmap, BadOutputFoldersAreSaidBeforeTheComputation) {
   // So many points that a pass would take hours: the error must come first.
   const std::string set = "-generate circle:n=3000000 -nev 2 -output ";

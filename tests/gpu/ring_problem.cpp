@@ -27,7 +27,6 @@ std::vector<double> weights_of(const RingProblem &problem, bool own) {
   return random_numbers(rows, problem.seed * 16 + (own || problem.square ? 4 : 5));
 }
 
-/// `magnitudes`: columns without their signs.
 TileBlock make_block(const RingProblem &problem, const Backend &backend, bool own, const RowPartition &partition,
                      int rank, bool magnitudes) {
   const PointSet points = own ? problem.own() : problem.sources();
@@ -51,19 +50,11 @@ std::vector<double> finished(const RingProblem &problem, TileBlock &block, const
 
 RingSums run(const RingProblem &problem, const Backend &backend, const Communicator &communicator, Transport &transport,
              const RowPartition &own_rows, const RowPartition &source_rows, bool magnitudes) {
-  const int rank = communicator.rank();
-  Ring ring(communicator, transport, backend, problem.options);
-  TileBlock own = make_block(problem, backend, true, own_rows, rank, magnitudes);
-  const bool one_block = problem.square && problem.sides == Sides::both;
-  TileBlock other;
-  if (!one_block)
-    other = make_block(problem, backend, false, problem.square ? own_rows : source_rows, rank, magnitudes);
-  TileBlock &sources = one_block ? own : other;
-  RingSums sums;
-  for (int pass = 0; pass < problem.passes; ++pass)
-    sums.report = ring.run(problem.shape(), problem.sides, own, sources);
-  if (has_own(problem.sides)) sums.own = finished(problem, own, communicator);
-  if (has_visiting(problem.sides)) sums.visiting = finished(problem, sources, communicator);
+  RingRun run(problem, backend, communicator, transport, own_rows, source_rows, magnitudes);
+  PassReport report;
+  for (int pass = 0; pass < problem.passes; ++pass) report = run.pass();
+  RingSums sums = run.sums();
+  sums.report = report;
   return sums;
 }
 
@@ -119,6 +110,35 @@ TileShape RingProblem::shape() const { return {parse_pair(text()), row, 0, preci
 std::string RingProblem::text() const { return spread_pair(name, features); }
 PointSet RingProblem::own() const { return random_points(own_rows, features, seed * 16); }
 PointSet RingProblem::sources() const { return square ? own() : random_points(source_rows, features, seed * 16 + 1); }
+
+RingRun::RingRun(const RingProblem &problem, const Backend &backend, const Communicator &communicator,
+                 Transport &transport, const RowPartition &own_rows, const RowPartition &source_rows, bool magnitudes)
+    : problem_(problem),
+      communicator_(communicator),
+      ring_(communicator, transport, backend, problem.options),
+      own_(make_block(problem, backend, true, own_rows, communicator.rank(), magnitudes)) {
+  if (one_block()) return;
+  const RowPartition &rows = problem.square ? own_rows : source_rows;
+  other_ = make_block(problem, backend, false, rows, communicator.rank(), magnitudes);
+}
+
+PassReport RingRun::pass() { return ring_.run(problem_.shape(), problem_.sides, own_, sources()); }
+
+RingSums RingRun::sums() {
+  RingSums sums;
+  if (has_own(problem_.sides)) sums.own = finished(problem_, own_, communicator_);
+  if (has_visiting(problem_.sides)) sums.visiting = finished(problem_, sources(), communicator_);
+  return sums;
+}
+
+std::vector<double> RingRun::pairs_of_steps() const {
+  const RowPartition &visiting = one_block() ? own_.partition() : other_.partition();
+  const Schedule schedule{own_.partition(), visiting,    communicator_.rank(), own_.tile_rows(),
+                          problem_.sides,   one_block(), problem_.mask};
+  std::vector<double> pairs;
+  for (int step = 0; step < schedule.steps(); ++step) pairs.push_back(schedule.visit(step).pairs.point_pairs());
+  return pairs;
+}
 
 RingSums ring_sums(const RingProblem &problem, const Backend &backend, const Communicator &communicator,
                    Transport &transport, const RowPartition &own_rows, const RowPartition &source_rows) {

@@ -38,6 +38,30 @@ struct RingSums {
   PassReport report;                  ///< of the last pass, on this rank
 };
 
+/// The blocks of one rank, and passes over them. The communicator and the transport must outlive it.
+class RingRun {
+ public:
+  /// `magnitudes`: columns without their signs.
+  RingRun(const RingProblem &problem, const Backend &backend, const Communicator &communicator, Transport &transport,
+          const RowPartition &own_rows, const RowPartition &source_rows, bool magnitudes = false);
+  /// Collective, like all below.
+  PassReport pass();
+  /// Of the last pass, without a report.
+  RingSums sums();
+  /// Pairs of points that this rank evaluates in each step.
+  std::vector<double> pairs_of_steps() const;
+
+ private:
+  /// The block with itself.
+  bool one_block() const { return problem_.square && problem_.sides == Sides::both; }
+  TileBlock &sources() { return one_block() ? own_ : other_; }
+
+  RingProblem problem_;
+  const Communicator &communicator_;
+  Ring ring_;
+  TileBlock own_, other_;
+};
+
 /// Collective. `partition` of own and, unless square, of source rows.
 RingSums ring_sums(const RingProblem &problem, const Backend &backend, const Communicator &communicator,
                    Transport &transport, const RowPartition &own_rows, const RowPartition &source_rows);

@@ -3,7 +3,8 @@
 #   run_ranks.sh RANKS [-lost] PROGRAM ARGUMENTS...
 # Each gets -rank, -size and -folder (a fresh one) and a GPU of its own as far as there are that many; ranks that share a
 # GPU are different hosts for NCCL, which takes one rank per GPU of a host. -lost: the last rank leaves with exit code 7.
-# What a rank says is shown when all have ended, ranks after each other. Exit code: the largest one that is not expected.
+# What a rank says is shown when all have ended, ranks after each other. Exit code: the largest one that is not expected,
+# but 77 (not run) only where no rank has failed; the last line then is the reason that a rank gave.
 set -euo pipefail
 ranks=${1:?usage: run_ranks.sh RANKS [-lost] PROGRAM ARGUMENTS...}
 shift
@@ -40,13 +41,16 @@ for ((rank = 0; rank < ranks; ++rank)); do
   ) >"$folder/said.$rank" 2>&1 &
   pids+=($!)
 done
-worst=0
+worst=0 reason=
 for ((rank = 0; rank < ranks; ++rank)); do
   code=0
   wait "${pids[rank]}" || code=$?
   expected=0
   [ "$rank" -lt $((ranks - 1)) ] || expected=$expected_of_last
-  if [ "$code" -ne "$expected" ]; then
+  if [ "$code" -eq 77 ]; then
+    reason=${reason:-$(tail -n 1 "$folder/said.$rank")}
+    reason=${reason:-"not run: rank $rank did not say why"}
+  elif [ "$code" -ne "$expected" ]; then
     echo "rank $rank ended with exit code $code" >>"$folder/said.$rank"
     [ "$code" -gt "$worst" ] && worst=$code
     [ "$worst" -gt 0 ] || worst=1
@@ -54,4 +58,8 @@ for ((rank = 0; rank < ranks; ++rank)); do
 done
 pids=()
 cat "$folder"/said.*
+if [ "$worst" -eq 0 ] && [ -n "$reason" ]; then
+  printf '%s\n' "$reason"
+  exit 77
+fi
 exit "$worst"

@@ -35,7 +35,8 @@ chmod +x "$work/lscpu" "$work/taskset"
 cores() {
   local mask=$1 expected=$2 got
   shift 2
-  got=$(env -u OMPI_COMM_WORLD_LOCAL_RANK PATH="$work:$PATH" FAKE_MASK="$mask" "$@" "$bind" program)
+  got=$(env -u OMPI_COMM_WORLD_LOCAL_RANK -u CUDA_VISIBLE_DEVICES PATH="$work:$PATH" FAKE_MASK="$mask" \
+    FLASHRING_BIND_DEVICES="$work/none" "$@" "$bind" program)
   [ "$got" = "$expected" ] || fail "mask $mask, $*: bound to $got instead of $expected"
 }
 # One rank per cache.
@@ -53,4 +54,53 @@ cores 0-7 2,3,4 OMPI_COMM_WORLD_LOCAL_RANK=1 OMPI_COMM_WORLD_LOCAL_SIZE=3
 cores 0-1 0 OMPI_COMM_WORLD_LOCAL_RANK=1 OMPI_COMM_WORLD_LOCAL_SIZE=4
 cores 0-1 1 OMPI_COMM_WORLD_LOCAL_RANK=3 OMPI_COMM_WORLD_LOCAL_SIZE=4
 cores 5 5
+# 4 GPUs at the NUMA nodes 3, 3, 0 and 1, and a network card of the same vendor; nvidia-smi names them with long domains.
+cat >"$work/nvidia-smi" <<'SCRIPT'
+#!/bin/sh
+gpus='00000000:0A:00.0 00000000:1B:00.0 00000000:2C:00.0 00000000:3D:00.0'
+[ "$1" = -i ] || { printf '%s\n' $gpus; exit; }
+case $2 in
+  [0-3]) echo "$gpus" | cut -d' ' -f$(($2 + 1)) ;;
+  GPU-c) echo 00000000:2C:00.0 ;;
+  0*) echo "$2" ;;
+  *) echo 'No devices were found'; exit 6 ;;
+esac
+SCRIPT
+chmod +x "$work/nvidia-smi"
+# device ADDRESS VENDOR CLASS NODE
+device() {
+  mkdir -p "$work/devices/$1"
+  echo "$2" >"$work/devices/$1/vendor"
+  echo "$3" >"$work/devices/$1/class"
+  echo "$4" >"$work/devices/$1/numa_node"
+}
+device 0000:0a:00.0 0x10de 0x030200 3
+device 0000:0b:00.0 0x10de 0x020000 3
+device 0000:1b:00.0 0x10de 0x030200 3
+device 0000:2c:00.0 0x10de 0x030200 0
+device 0000:3d:00.0 0x10de 0x030200 1
+# gpu_cores RANK RANKS EXPECTED VARIABLE=VALUE...
+gpu_cores() {
+  local rank=$1 ranks=$2 expected=$3
+  shift 3
+  cores 0-63 "$expected" FLASHRING_BIND_DEVICES="$work/devices" OMPI_COMM_WORLD_LOCAL_RANK="$rank" \
+    OMPI_COMM_WORLD_LOCAL_SIZE="$ranks" "$@"
+}
+# Nodes have 8 cores: two GPUs at node 3 halve them, the others have a node each.
+gpu_cores 0 4 6,14,22,30
+gpu_cores 1 4 7,15,23,31
+gpu_cores 2 4 0,8,16,24,1,9,17,25
+gpu_cores 3 4 2,10,18,26,3,11,19,27
+# All shown in another order, by name; then each rank shown its own GPU alone.
+gpu_cores 0 4 2,10,18,26,3,11,19,27 CUDA_VISIBLE_DEVICES=3,GPU-c,1,0
+gpu_cores 1 4 0,8,16,24,1,9,17,25 CUDA_VISIBLE_DEVICES=3,GPU-c,1,0
+gpu_cores 3 4 7,15,23,31 CUDA_VISIBLE_DEVICES=1
+# Not one rank for each GPU, no GPU shown, a part of one, or no node known: by cores alone.
+gpu_cores 1 2 4,12,20,28,5,13,21,29,6,14,22,30,7,15,23,31
+gpu_cores 0 4 0,8,16,24,1,9,17,25 CUDA_VISIBLE_DEVICES=
+gpu_cores 0 4 0,8,16,24,1,9,17,25 CUDA_VISIBLE_DEVICES=MIG-1
+echo -1 >"$work/devices/0000:0a:00.0/numa_node"
+gpu_cores 0 4 0,8,16,24,1,9,17,25
+# Cores of that node are not this job's.
+cores 0-1,8-9 8 FLASHRING_BIND_DEVICES="$work/devices" OMPI_COMM_WORLD_LOCAL_RANK=1 OMPI_COMM_WORLD_LOCAL_SIZE=4
 echo 'check_bind: all is well'

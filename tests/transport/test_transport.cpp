@@ -2,12 +2,14 @@
 // failure of one rank the failure of all.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 
 #include "flashring/check.hpp"
 #include "flashring/transport.hpp"
 #include "support/world.hpp"
+#include "transport/nccl_version.hpp"
 
 namespace flashring::test {
 namespace {
@@ -147,6 +149,11 @@ TEST(Transport, MessagesBeyondTheCountsOfInt) {
   EXPECT_EQ(in[size - 1], std::byte{77});
 }
 
+bool has_nccl() {
+  const std::vector<std::string_view> names = transport_names();
+  return std::find(names.begin(), names.end(), "nccl") != names.end();
+}
+
 TEST(Transport, NamesAndRefusals) {
   try {
     make_transport("pigeon", world());
@@ -156,10 +163,9 @@ TEST(Transport, NamesAndRefusals) {
     for (const std::string_view name : transport_names())
       EXPECT_NE(std::string_view(error.what()).find(name), std::string_view::npos) << error.what();
   }
-  for (const std::string_view name : transport_names()) {  // nccl where it is built in
-    if (name != "nccl") continue;
+  if (has_nccl()) {
     try {
-      make_transport(name, world());
+      make_transport("nccl", world());
       ADD_FAILURE() << "nccl took the memory of the host";
     } catch (const Error &error) {
       EXPECT_NE(std::string(error.what()).find("moves the memory of GPUs"), std::string::npos) << error.what();
@@ -171,6 +177,74 @@ TEST(Transport, NamesAndRefusals) {
     EXPECT_THROW(make_transport("self", world()), Error);
     EXPECT_STREQ(make_transport("auto", world())->name(), "mpi");
   }
+}
+
+/// A device that cannot do anything but say that it has a queue, and who it is.
+std::string identity;
+Device queueing_device() {
+  Device device{};
+  device.queue = [] { return static_cast<void *>(&identity); };
+  device.identity = [] { return identity.c_str(); };
+  return device;
+}
+
+/// NCCL refuses two ranks on one GPU of a machine, so auto goes through the host there.
+TEST(Transport, AutoOnGpusThatRanksShare) {
+  if (world().size() == 1) GTEST_SKIP() << "needs two ranks";
+  const Device device = queueing_device();
+  identity = world().rank() == world().size() - 1 ? "GPU 0" : "GPU " + std::to_string(world().rank());
+  EXPECT_STREQ(make_transport("auto", world(), &device)->name(), "mpi");
+}
+
+/// Each rank has a GPU of its own. There is no such GPU, so NCCL is seen by what it says.
+TEST(Transport, AutoOnGpusOfTheirOwn) {
+  if (world().size() == 1) GTEST_SKIP() << "needs two ranks";
+  const Device device = queueing_device();
+  identity = "GPU " + std::to_string(world().rank());
+  if (!has_nccl()) {
+    EXPECT_STREQ(make_transport("auto", world(), &device)->name(), "mpi");
+    return;
+  }
+  try {
+    EXPECT_STREQ(make_transport("auto", world(), &device, {std::chrono::seconds(10)})->name(), "nccl");
+  } catch (const Error &error) {
+    const std::string words = error.what();
+    EXPECT_TRUE(words.find("cudaStreamCreate") != std::string::npos || words.find("nccl") != std::string::npos)
+        << words;
+    EXPECT_TRUE(error.common());
+  }
+}
+
+/// The words of every rank, which must be alike.
+std::string version_refusal(int library, int header) {
+  std::string words;
+  try {
+    check_nccl_version(world(), library, header);
+  } catch (const Error &error) {
+    words = error.what();
+    EXPECT_TRUE(error.common());
+  }
+  for (const std::string &other : world().gather(words)) EXPECT_EQ(other, words);
+  return words;
+}
+
+TEST(Transport, VersionsOfNccl) {
+  EXPECT_EQ(nccl_version_text(22809), "2.28.9");
+  EXPECT_EQ(nccl_version_text(30001), "3.0.1");
+  EXPECT_EQ(version_refusal(22809, 22809), "");
+  EXPECT_EQ(version_refusal(21900, 22809), "");  // an older library of the same kind serves
+  EXPECT_EQ(version_refusal(22999, 22809), "");
+  EXPECT_NE(version_refusal(21899, 22809).find("is NCCL 2.18.99, this build needs 2.x from 2.19.0 on"),
+            std::string::npos);
+  EXPECT_NE(version_refusal(30000, 22809).find("is NCCL 3.0.0, this build needs 2.x"), std::string::npos);
+  EXPECT_NE(version_refusal(0, 22809).find("does not tell its version"), std::string::npos);
+  const int last = world().size() - 1;
+  if (last == 0) return;
+  const std::string other = version_refusal(world().rank() == last ? 22700 : 22809, 22809);
+  EXPECT_EQ(other, "rank 0: -transport nccl: NCCL is 2.28.9 on rank 0 and 2.27.0 on rank " + std::to_string(last) +
+                       "; give all ranks one library (LD_LIBRARY_PATH)");
+  // One rank alone has what does not serve.
+  EXPECT_NE(version_refusal(world().rank() == last ? 21800 : 22809, 22809).find("LD_LIBRARY_PATH"), std::string::npos);
 }
 
 TEST(Communicator, SumsAndExtremes) {

@@ -1,0 +1,52 @@
+// How long a pass of a ring takes beside what its parts take alone: is the moving of blocks hidden behind the
+// computing?
+//
+//   both     seconds of a pass
+//   compute  of the same pass in which no message goes: blocks that came before are evaluated again. Ranks compute at
+//            the same time, so that those which share a GPU share it here, too
+//   moving   of the same messages without a pass
+//   model    sum over the steps of max(compute, moving), each total cut by the pairs and the bytes of a step, and the
+//            last sums on their way home
+//
+// Without what the ranks' agreement at the end of a pass takes: where communicators are files it is longer than a pass.
+#pragma once
+
+#include <vector>
+
+#include "gpu/ring_problem.hpp"
+
+namespace flashring::test {
+
+/// What one rank does in a pass.
+struct RingLoad {
+  std::vector<double> pairs;  // (steps) pairs of points evaluated
+  std::vector<double> bytes;  // (steps + 1) sent or received, whichever is more; the last when all steps are done
+};
+
+/// One exchange of a pass, as the ring asked for it.
+struct Recorded {
+  std::vector<Message> sends, receives;
+};
+
+/// From the exchanges in the order of their start.
+RingLoad load_of(std::vector<double> pairs, const std::vector<Recorded> &recorded);
+
+/// The model above.
+double modelled_seconds(const RingLoad &load, double compute, double moving);
+
+struct RingTimes {
+  double both = 0;  ///< seconds, of the slowest rank
+  double compute = 0;
+  double moving = 0;
+  double model = 0;
+  double pairs = 0;  ///< of all ranks
+  double bytes = 0;  ///< of the rank that moves most
+  /// Which part of the shorter of compute and moving ran beside the longer one, from 0 to 1.
+  double hidden() const;
+};
+
+/// Medians over some passes. Collective.
+RingTimes measure_ring(const RingProblem &problem, const Backend &backend, const Communicator &communicator,
+                       Transport &transport);
+
+}  // namespace flashring::test
