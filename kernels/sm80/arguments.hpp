@@ -1,7 +1,9 @@
-// What a launch is given, and the loop over the waves of a call, which devices and their emulation share.
+// What a launch is given, and the loops over the sweeps of a call and their waves, which devices and their emulation
+// share.
 #pragma once
 
 #include <cstdint>
+#include <utility>
 
 #include <device_word.hpp>
 
@@ -13,15 +15,27 @@
 
 namespace flashring::sm80 {
 
+/// Which pairs of a launch, (own, visiting), are those of the call the other way round.
+enum class Exchange : std::uint8_t {
+  none,
+  all,             ///< own and visiting tiles are the call's visiting and own ones
+  below_diagonal,  ///< of a square those with own > visiting, which its pattern leaves to the visiting side
+};
+
+constexpr bool is_exchanged(Exchange exchange, std::int32_t own, std::int32_t visiting) {
+  return exchange == Exchange::all || (exchange == Exchange::below_diagonal && own > visiting);
+}
+
 /// Of one wave. Pointers are the device's.
 struct WaveArguments {
   TileSide own;
   TileSide visiting;
   Wave wave;
   Mask mask;
-  const std::uint64_t *kept = nullptr;  // (own tiles, kept_words(visiting_tiles))
-  std::int32_t visiting_tiles = 0;
+  const std::uint64_t *kept = nullptr;  // (own tiles, kept_words(visiting_tiles)) of the call
+  std::int32_t visiting_tiles = 0;      ///< of the call
   PairPattern pattern = PairPattern::rectangle;
+  Exchange exchange = Exchange::none;
   Sides sides = Sides::own;
   PairKind kind = PairKind::gaussian;
   PieceLayout layout;  ///< of the payload, on the tensor path
@@ -33,10 +47,23 @@ struct WaveArguments {
   double *slots = nullptr;   // (own_count, visiting_count, words, T)
 };
 
+/// Whether the call asks for a pair of tiles, by the call's own name of it.
+constexpr bool is_asked_by_name(const WaveArguments &a, std::int32_t own, std::int32_t visiting) {
+  return is_due(a.pattern, own, visiting) && is_kept(a.kept, a.visiting_tiles, own, visiting);
+}
+
+/// The same by the launch's name. A branch for each: chosen indices would take registers that log-sum-exp has not.
+constexpr bool is_asked(const WaveArguments &a, std::int32_t own, std::int32_t visiting) {
+  return is_exchanged(a.exchange, own, visiting) ? is_asked_by_name(a, visiting, own)
+                                                 : is_asked_by_name(a, own, visiting);
+}
+
 /// Whether a pair of tiles is folded, and whether its pairs of points are tested: the launch that writes slots and the
-/// one that reads them ask alike.
+/// one that reads them ask alike. Masks of exchanged pairs are the same both ways. Kernels that are never given any
+/// (`exchanges` false) do not spend registers on them.
+template <bool exchanges = false>
 constexpr Visibility pair_visibility(const WaveArguments &a, std::int32_t own, std::int32_t visiting) {
-  if (!is_due(a.pattern, own, visiting) || !is_kept(a.kept, a.visiting_tiles, own, visiting)) return Visibility::none;
+  if (!(exchanges ? is_asked(a, own, visiting) : is_asked_by_name(a, own, visiting))) return Visibility::none;
   return visibility(a.mask, a.own.tiles[own], a.visiting.tiles[visiting]);
 }
 
@@ -65,6 +92,24 @@ inline WaveArguments make_arguments(const BlockCall &call, int words) {
   a.slots = reinterpret_cast<double *>(call.scratch);
   set_constants(call.shape.pair, a.constants);
   return a;
+}
+
+/// Calls use(arguments, waves) for each sweep of a call, one after the other: one for the sides that were asked, or
+/// where `serves_own_sides` says so one for the own side of each state. Of a square the state is one, and its own side
+/// takes the pairs below the diagonal, too.
+template <class Use>
+void for_each_sweep(Variant variant, const BlockCall &call, int words, Use use) {
+  WaveArguments a = make_arguments(call, words);
+  if (!serves_own_sides(variant, call.shape, call.sides))
+    return use(a, make_waves(call.own_tiles, call.visiting_tiles, call.sides, words));
+  a.sides = Sides::own;
+  const bool one_state = call.pattern == PairPattern::square && call.sides == Sides::both;
+  if (one_state) a.exchange = Exchange::below_diagonal;
+  if (has_own(call.sides)) use(a, make_waves(call.own_tiles, call.visiting_tiles, Sides::own, words));
+  if (one_state) return;
+  a.exchange = Exchange::all;
+  std::swap(a.own, a.visiting);
+  use(a, make_waves(call.visiting_tiles, call.own_tiles, Sides::own, words));
 }
 
 /// Calls fold(arguments) and then, where the visiting side is served, add_slots(arguments), wave after wave.

@@ -23,6 +23,10 @@ struct Tally {
   static V log2(V /*a*/) { return ++cost.exponentials, cost.multiply_adds += 7, V{}; }
 };
 
+TileCost sum_of(const TileCost &a, const TileCost &b) {
+  return {a.multiply_adds + b.multiply_adds, a.adds + b.adds, a.exponentials + b.exponentials, a.products + b.products};
+}
+
 bool is_inner(PairKind kind) { return accumulate_of(kind) == Accumulate::inner; }
 
 /// Instead of features and columns: chunk products of 16, the column of one value as multiply-adds, more columns padded
@@ -62,13 +66,17 @@ TileError tensor_error(const TileShape &shape) {
 }  // namespace
 
 /// Features, then the formula, then one multiply-add for each column and side. Log-sum-exp shifts each logarithm (2
-/// adds), takes an exponential and adds it, for each side.
+/// adds), takes an exponential and adds it, for each side. Sides that are served by sweeps of their own cost one each.
 TileCost cost(Variant variant, const TileShape &shape, Sides sides) {
+  if (serves_own_sides(variant, shape, sides)) {
+    const TileCost one = cost(variant, shape, Sides::own);
+    return has_own(sides) ? sum_of(one, one) : one;
+  }
   const int used = (has_own(sides) ? 1 : 0) + (has_visiting(sides) ? 1 : 0);
   const bool logarithm = shape.row == RowKind::logsumexp;
   TileCost cost = shape.precision == Precision::fp64 ? formula_cost<Tally<true>>(shape.pair.kind, logarithm)
                                                      : formula_cost<Tally<false>>(shape.pair.kind, logarithm);
-  if (takes_pieces(variant, shape)) {
+  if (takes_pieces(variant, shape) && tensor_role(shape.row, shape.columns, sides) != TensorRole::pieces) {
     add_tensor_products(shape, used, cost);
   } else {
     cost.multiply_adds += shape.features + shape.columns * used;

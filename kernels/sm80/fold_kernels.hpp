@@ -5,6 +5,7 @@
 #include "sm80/evaluate.hpp"
 #include "sm80/launch.hpp"
 #include "sm80/primitives.hpp"
+#include "sm80/shared_memory.hpp"
 
 namespace flashring::sm80 {
 namespace {
@@ -16,15 +17,26 @@ __global__ void __launch_bounds__(tile_rows, blocks_per_processor<T>) fold_kerne
   fold_wave<kind, row, T, Points>(thread, arguments);
 }
 
-template <class T>
-using Kernel = void (*)(const WaveArguments);
+template <PairKind kind, RowKind row, class T, class Points>
+cudaError_t launch_kernel(const WaveArguments &arguments, cudaStream_t stream) {
+  if constexpr (shared_values(Sides::both, values_of(row, max_columns)) * sizeof(T) > free_shared_bytes) {
+    const cudaError_t error = give_shared_memory<fold_kernel<kind, row, T, Points>>();
+    if (error != cudaSuccess) return error;
+  }
+  const std::size_t shared = shared_values(arguments.sides, values_of(row, arguments.columns)) * sizeof(T);
+  fold_kernel<kind, row, T, Points>
+      <<<static_cast<unsigned>(arguments.wave.own_count), tile_rows, shared, stream>>>(arguments);
+  return cudaGetLastError();
+}
+
+using Launch = cudaError_t (*)(const WaveArguments &arguments, cudaStream_t stream);
 
 template <PairKind kind, class T>
-Kernel<T> choose_row(RowKind row) {
+Launch choose_row(RowKind row) {
   switch (row) {
 #define FLASHRING_ROW(name) \
   case RowKind::name:       \
-    return fold_kernel<kind, RowKind::name, T, PlainPoints<T>>;
+    return launch_kernel<kind, RowKind::name, T, PlainPoints<T>>;
 #include "flashring/row_list.inc"
 #undef FLASHRING_ROW
   }
@@ -32,7 +44,7 @@ Kernel<T> choose_row(RowKind row) {
 }
 
 template <class T>
-Kernel<T> choose_kernel(PairKind kind, RowKind row) {
+Launch choose_launch(PairKind kind, RowKind row) {
   switch (kind) {
 #define FLASHRING_PAIR(name) \
   case PairKind::name:       \
@@ -43,20 +55,9 @@ Kernel<T> choose_kernel(PairKind kind, RowKind row) {
   return nullptr;
 }
 
-/// More than 48 KB of shared memory are given when they are asked for, to each kernel on each device.
-template <class T>
-cudaError_t launch_kernel(Kernel<T> kernel, RowKind row, const WaveArguments &arguments, cudaStream_t stream) {
-  const std::size_t shared = shared_values(arguments.sides, values_of(row, arguments.columns)) * sizeof(T);
-  const cudaError_t error =
-      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared));
-  if (error != cudaSuccess) return error;
-  kernel<<<static_cast<unsigned>(arguments.wave.own_count), tile_rows, shared, stream>>>(arguments);
-  return cudaGetLastError();
-}
-
 template <class T>
 cudaError_t launch_fold(PairKind kind, RowKind row, const WaveArguments &arguments, cudaStream_t stream) {
-  return launch_kernel<T>(choose_kernel<T>(kind, row), row, arguments, stream);
+  return choose_launch<T>(kind, row)(arguments, stream);
 }
 
 }  // namespace

@@ -15,7 +15,7 @@ namespace flashring::sm80 {
 cudaError_t launch_tensor_sum(const WaveArguments &arguments, cudaStream_t stream);
 cudaError_t launch_tensor_columns(const WaveArguments &arguments, cudaStream_t stream);
 cudaError_t launch_tensor_logsumexp(const WaveArguments &arguments, cudaStream_t stream);
-/// Log-sum-exp with a visiting side: plain kernels on the same payload.
+/// Log-sum-exp with a visiting side and a causal mask: plain kernels on the same payload.
 cudaError_t launch_pieces_logsumexp(const WaveArguments &arguments, cudaStream_t stream);
 
 /// What went wrong, or cudaSuccess. Queued on `stream`.

@@ -79,12 +79,20 @@ enum class TensorRole : std::uint8_t {
   sum,        ///< one column
   columns,    ///< more
   logsumexp,  ///< own side alone
-  pieces,     ///< log-sum-exp with a visiting side: plain kernels that read pieces
+  pieces,     ///< log-sum-exp with a visiting side and a causal mask: plain kernels that read pieces
 };
 
 constexpr TensorRole tensor_role(RowKind row, int columns, Sides sides) {
   if (row == RowKind::logsumexp) return has_visiting(sides) ? TensorRole::pieces : TensorRole::logsumexp;
   return columns == 0 ? TensorRole::none : columns == 1 ? TensorRole::sum : TensorRole::columns;
+}
+
+/// Whether the sides of a call are served as own sides, the visiting one by a sweep with both sides exchanged: that of
+/// log-sum-exp on the tensor path, which has no visiting side. Pairs are then evaluated for each side, by the
+/// model at several times the rate of the plain kernels. A causal mask would have to be turned round for every pair of
+/// points; calls with one stay as they are.
+constexpr bool serves_own_sides(Variant variant, const TileShape &shape, Sides sides) {
+  return shape.row == RowKind::logsumexp && has_visiting(sides) && !shape.mask.causal && takes_pieces(variant, shape);
 }
 
 }  // namespace flashring::sm80

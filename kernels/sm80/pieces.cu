@@ -1,22 +1,22 @@
-// The plain kernels that read pieces of features: log-sum-exp with a visiting side, whose logarithms the tensor path
-// would have to keep beside the weights of the own side.
+// The plain kernels that read pieces of features: log-sum-exp with a visiting side and a causal mask, which has no
+// other way on the tensor path (path.hpp).
 #include "sm80/fold_kernels.hpp"
 
 namespace flashring::sm80 {
 namespace {
 
 template <PairKind kind>
-Kernel<float> logsumexp_kernel() {
+Launch logsumexp_launch() {
   if constexpr (Formula<kind>::declaration.accumulate != Accumulate::difference)
-    return fold_kernel<kind, RowKind::logsumexp, float, PiecePoints>;
+    return launch_kernel<kind, RowKind::logsumexp, float, PiecePoints>;
   return nullptr;
 }
 
-Kernel<float> choose_logsumexp(PairKind kind) {
+Launch choose_logsumexp(PairKind kind) {
   switch (kind) {
 #define FLASHRING_PAIR(name) \
   case PairKind::name:       \
-    return logsumexp_kernel<PairKind::name>();
+    return logsumexp_launch<PairKind::name>();
 #include "flashring/pair_list.inc"
 #undef FLASHRING_PAIR
   }
@@ -26,7 +26,7 @@ Kernel<float> choose_logsumexp(PairKind kind) {
 }  // namespace
 
 cudaError_t launch_pieces_logsumexp(const WaveArguments &arguments, cudaStream_t stream) {
-  return launch_kernel<float>(choose_logsumexp(arguments.kind), RowKind::logsumexp, arguments, stream);
+  return choose_logsumexp(arguments.kind)(arguments, stream);
 }
 
 }  // namespace flashring::sm80

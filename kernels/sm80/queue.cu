@@ -156,7 +156,7 @@ cudaError_t launch_fold(const TileShape &shape, const WaveArguments &arguments, 
 
 template <Variant variant>
 void evaluate(const BlockCall &call) {
-  evaluate_with(call, launch_fold<variant>);
+  evaluate_with(variant, call, launch_fold<variant>);
 }
 
 void place(const RowMap &rows, Precision precision, int columns, int column, const double *values, double padding,
@@ -223,16 +223,17 @@ const Device *device(Variant variant) {
                                       : &table<Variant::chosen>;
 }
 
-void evaluate_with(const BlockCall &call, FoldWave fold) {
+void evaluate_with(Variant variant, const BlockCall &call, FoldWave fold) {
   const TileShape &shape = call.shape;
-  const WaveArguments arguments = make_arguments(call, words_of(shape));
-  for_each_wave(
-      arguments, make_waves(call.own_tiles, call.visiting_tiles, call.sides, arguments.words),
-      [&](const WaveArguments &a) { queue().note(fold(shape, a, queue().stream), "folding tiles"); },
-      [&](const WaveArguments &a) {
-        row_entry(shape).add<<<static_cast<unsigned>(add_blocks(shape.row, a)), tile_rows, 0, queue().stream>>>(a);
-        queue().note_launch("adding slots");
-      });
+  const auto fold_tiles = [&](const WaveArguments &a) {
+    queue().note(fold(shape, a, queue().stream), "folding tiles");
+  };
+  const auto add_slots = [&](const WaveArguments &a) {
+    row_entry(shape).add<<<static_cast<unsigned>(add_blocks(shape.row, a)), tile_rows, 0, queue().stream>>>(a);
+    queue().note_launch("adding slots");
+  };
+  for_each_sweep(variant, call, words_of(shape),
+                 [&](const WaveArguments &a, const Waves &waves) { for_each_wave(a, waves, fold_tiles, add_slots); });
 }
 
 int capability() {

@@ -16,8 +16,9 @@ const Device *device(Variant variant);
 /// Queues what folds the tiles of one wave, with the formula's constants and the slots of the visiting side in place.
 using FoldWave = cudaError_t (*)(const TileShape &shape, const WaveArguments &arguments, cudaStream_t stream);
 
-/// Device::evaluate with these kernels instead of those of sm80; all else, slots of the visiting side too, stays.
-void evaluate_with(const BlockCall &call, FoldWave fold);
+/// Device::evaluate with these kernels instead of those of sm80; all else, slots of the visiting side too, is that of
+/// sm80's variant.
+void evaluate_with(Variant variant, const BlockCall &call, FoldWave fold);
 
 /// Compute capability of the current device as 10 major + minor; 0 without a device, a driver that serves it, or code
 /// in this build that it runs.

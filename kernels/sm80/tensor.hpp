@@ -56,20 +56,21 @@ FLASHRING_DEVICE int own_tile_of(Thread &t, const WaveArguments &a) {
 }
 
 /// On to the next visiting tile that is due, this one included.
-template <class Thread>
+template <class Fold, class Thread>
 FLASHRING_DEVICE void find_tile(Thread &t, const WaveArguments &a, TensorCursor &c) {
   FLASHRING_ROLL
   for (; c.tile < a.wave.visiting_count; ++c.tile)
-    if (pair_visibility(a, own_tile_of(t, a), a.wave.visiting_first + c.tile) != Visibility::none) return;
+    if (pair_visibility<Fold::exchanges>(a, own_tile_of(t, a), a.wave.visiting_first + c.tile) != Visibility::none)
+      return;
 }
 
-template <class Thread>
+template <class Fold, class Thread>
 FLASHRING_DEVICE void advance(Thread &t, const WaveArguments &a, TensorCursor &c) {
   if (++c.step < a.shared.steps) return;
   c.step = 0;
   ++c.tile;
   c.place = c.place == stages - 1 ? 0 : c.place + 1;
-  find_tile(t, a, c);
+  find_tile<Fold>(t, a, c);
 }
 
 FLASHRING_DEVICE const std::byte *tile_chunks(const WaveArguments &a, const TileSide &side, std::int64_t tile) {
@@ -262,14 +263,14 @@ FLASHRING_DEVICE bool serves_own(const WaveArguments &a) {
 template <class Fold, class Thread>
 FLASHRING_DEVICE void fold_tensor_tiles(Thread &t, const WaveArguments &a, Fold &fold) {
   TensorCursor work;
-  find_tile(t, a, work);
+  find_tile<Fold>(t, a, work);
   TensorCursor load = work;
   if (a.layout.folded) copy_own_role(t, a);
   FLASHRING_ROLL
   for (int stage = 0; stage < stages - 1; ++stage) {
     if (load.tile < a.wave.visiting_count) {
       copy_step<Fold>(t, a, load, stage);
-      advance(t, a, load);
+      advance<Fold>(t, a, load);
     }
     t.commit_copies();
   }
@@ -281,7 +282,7 @@ FLASHRING_DEVICE void fold_tensor_tiles(Thread &t, const WaveArguments &a, Fold 
     t.sync();  // everybody's copies are there, and the stage that is filled next has been read
     if (load.tile < a.wave.visiting_count) {
       copy_step<Fold>(t, a, load, stage == 0 ? stages - 1 : stage - 1);
-      advance(t, a, load);
+      advance<Fold>(t, a, load);
     }
     t.commit_copies();
     if (work.step == 0) {
@@ -294,7 +295,7 @@ FLASHRING_DEVICE void fold_tensor_tiles(Thread &t, const WaveArguments &a, Fold 
       clear_self_pairs(t, a, p, reinterpret_cast<unsigned char *>(t.shared() + a.shared.same), strips);
       fold.add(t, a, p, strips);
     }
-    advance(t, a, work);
+    advance<Fold>(t, a, work);
     stage = stage == stages - 1 ? 0 : stage + 1;
   }
   t.template wait_copies<0>();

@@ -146,6 +146,7 @@ class TensorColumns {
  public:
   static constexpr int pieces = of_pieces;
   static constexpr bool crosses = pieces == 3;
+  static constexpr bool exchanges = false;
   static constexpr int blocks = column_blocks;
   static constexpr int shared_bytes = ColumnSums<pieces>::shared_bytes;
 

@@ -4,6 +4,7 @@
 
 #include "sm80/launch.hpp"
 #include "sm80/primitives.hpp"
+#include "sm80/shared_memory.hpp"
 #include "sm80/tensor.hpp"
 
 namespace flashring::sm80 {
@@ -16,15 +17,14 @@ __global__ void __launch_bounds__(tensor_threads, Fold::blocks) tensor_kernel(co
   fold_tensor_wave<Fold>(thread, arguments);
 }
 
-/// More than 48 KB of shared memory are given when they are asked for, to each kernel on each device.
 template <class Fold>
 cudaError_t launch_fold(const WaveArguments &arguments, cudaStream_t stream) {
-  const auto kernel = tensor_kernel<Fold>;
-  const int shared = arguments.shared.fold + Fold::shared_bytes;
-  const cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared);
+  const cudaError_t error = give_shared_memory<tensor_kernel<Fold>>();
   if (error != cudaSuccess) return error;
-  kernel<<<static_cast<unsigned>(arguments.wave.own_count), tensor_threads, static_cast<std::size_t>(shared), stream>>>(
-      arguments);
+  const int shared = arguments.shared.fold + Fold::shared_bytes;
+  tensor_kernel<Fold>
+      <<<static_cast<unsigned>(arguments.wave.own_count), tensor_threads, static_cast<std::size_t>(shared), stream>>>(
+          arguments);
   return cudaGetLastError();
 }
 

@@ -19,6 +19,8 @@ class TensorLogSumExp {
  public:
   static constexpr int pieces = of_pieces;
   static constexpr bool crosses = pieces == 3;
+  /// Serves pairs of a call the other way round (arguments.hpp).
+  static constexpr bool exchanges = true;
   static constexpr int blocks = column_blocks;
   static constexpr int shared_bytes = ColumnSums<pieces>::shared_bytes;
   /// Beside the exponential: shift, maximum, difference, sum.

@@ -14,15 +14,15 @@ enum class Way : std::uint8_t {
   others,             ///< by sm80's kernels
   sum,                ///< one column
   columns,            ///< more
-  logsumexp,          ///< one column at most, own side
-  logsumexp_columns,  ///< more, own side
+  logsumexp,          ///< one column at most, own sides
+  logsumexp_columns,  ///< more, own sides
 };
 
 inline Way way_of(const TileShape &shape, Sides sides) {
   if (!sm80::takes_pieces(sm80::Variant::chosen, shape)) return Way::others;
   if (shape.row == RowKind::sum && shape.columns >= 1) return shape.columns == 1 ? Way::sum : Way::columns;
-  if (shape.row == RowKind::logsumexp && !has_visiting(sides))
-    return shape.columns <= 1 ? Way::logsumexp : Way::logsumexp_columns;
+  const bool own_sides = !has_visiting(sides) || sm80::serves_own_sides(sm80::Variant::chosen, shape, sides);
+  if (shape.row == RowKind::logsumexp && own_sides) return shape.columns <= 1 ? Way::logsumexp : Way::logsumexp_columns;
   return Way::others;
 }
 

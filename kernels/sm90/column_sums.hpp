@@ -2,11 +2,13 @@
 //
 // Own side: the visiting tile's columns, which were copied, are put into shared memory in pieces; each warp
 // multiplies its weights with them (sm80/strip_columns.hpp), and its sums over the tile go from fp32 into fp64 in
-// shared memory, where each thread has its own: with two sets of accumulators there are no registers left for them.
+// shared memory, where each thread has its own 16: they would take 32 registers beside the accumulators, the weights
+// and the fragments of the product, and are touched once a tile.
 // Visiting side: the own tile's columns stay there in pieces for the whole sweep; each warp multiplies its transposed
 // weights, 16 visiting rows at a time, the eight warps meet in shared memory, 128 products in fp32, and the sums go to
 // the slot. (All 128 visiting rows at once would take 128 registers.) Every order is fixed. Cost of a pair: what
-// sm80/strip_columns.hpp states; the consumers meet twice for the own side and 16 times for the visiting one.
+// sm80/strip_columns.hpp states; the consumers meet twice for the own side and 16 times for the visiting one, so both
+// warpgroups are in the same tile, and in the same part of it.
 #pragma once
 
 #include "sm80/strip_columns.hpp"

@@ -2,6 +2,7 @@
 // side.
 #pragma once
 
+#include "sm80/shared_memory.hpp"
 #include "sm90/evaluate.hpp"
 #include "sm90/launch.hpp"
 #include "sm90/primitives.hpp"
@@ -23,9 +24,7 @@ cudaError_t launch_fold(const SweepArguments &arguments, cudaStream_t stream) {
   int multiprocessors = 1;
   cudaError_t error = cudaGetDevice(&device);
   if (error == cudaSuccess) error = cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device);
-  if (error == cudaSuccess)
-    error = cudaFuncSetAttribute(fold_kernel<Fold>, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                 static_cast<int>(arguments.plan.bytes));
+  if (error == cudaSuccess) error = sm80::give_shared_memory<fold_kernel<Fold>>();
   if (error != cudaSuccess) return error;
   const int tiles = arguments.wave.wave.own_count;
   const auto blocks = static_cast<unsigned>(tiles < multiprocessors ? tiles : multiprocessors);

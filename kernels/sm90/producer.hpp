@@ -3,8 +3,9 @@
 // memory to learn that.
 //
 // Copies are one-dimensional bulk copies (cp.async.bulk): a payload's chunks are contiguous and already swizzled, so
-// neither a tensor map nor the driver call that makes one is needed. Bytes: a tile's chunks of one role, 512 for each
-// column and scalar.
+// neither a tensor map nor the driver call that makes one is needed. Chunks that are neighbours in the payload and in a
+// stage come by one copy: a step takes one, two where it ends with norms, and one more for the own tile's chunks where
+// these are not resident. Bytes: a tile's chunks of one role, 512 for each column and scalar.
 #pragma once
 
 #include "sm90/pipeline.hpp"
@@ -34,12 +35,15 @@ class Producer {
   /// An own tile with columns from `first` on.
   FLASHRING_DEVICE void feed_sweep(int own, int first) {
     copy_own(own);
+    const TileInfo own_tile = a_.own.tiles[own];
     FLASHRING_ROLL
     for (int j = 0; j < a_.wave.visiting_count; ++j) {
       const int visiting = a_.wave.visiting_first + j;
-      const Visibility seen = sm80::pair_visibility(a_, own, visiting);
+      if (!sm80::is_asked(a_, own, visiting)) continue;
+      const TileInfo tile = a_.visiting.tiles[visiting];
+      const Visibility seen = visibility(a_.mask, own_tile, tile);
       if (seen == Visibility::none) continue;
-      give_note({j, seen == Visibility::some ? 1 : 0, a_.visiting.tiles[visiting]}, visiting);
+      give_note({j, seen == Visibility::some ? 1 : 0, tile}, visiting);
       copy_steps(own, visiting);
       // Last, since there is room for them only when those of the tile before have been split: that is when the
       // products of this tile are under way.
@@ -89,25 +93,27 @@ class Producer {
         memory_.columns_full());
   }
 
+  /// Chunks [first, first + count) of a tile.
+  FLASHRING_DEVICE void copy_chunks(std::byte *to, const std::byte *tile, int first, int count, std::uint64_t *full) {
+    if (count > 0)
+      t_.copy_bulk(to, tile + std::ptrdiff_t{first} * chunk_bytes, static_cast<std::uint32_t>(count * chunk_bytes),
+                   full);
+  }
+
   FLASHRING_DEVICE void copy_steps(int own, int visiting) {
     const BlockPlan &plan = memory_.plan();
     FLASHRING_ROLL
     for (int s = 0; s < plan.steps; ++s) {
       std::uint64_t *full = memory_.stage_full(stage_.slot);
       std::byte *at = memory_.stage(stage_.slot);
+      const StepRuns runs = runs_of_step(plan, s);
       t_.wait_phase(memory_.stage_empty(stage_.slot), stage_.parity ^ 1U);
-      t_.arrive_expecting(full, step_bytes(layout_, plan, s) * (plan.resident ? 1U : 2U));
-      const StepGroups groups = groups_of_step(layout_, plan, s);
-      FLASHRING_ROLL
-      for (int g = groups.first; g < groups.last; ++g) {
-        const Group group = group_at(layout_, g);
-        const auto bytes = static_cast<std::uint32_t>(group.chunks * chunk_bytes);
-        t_.copy_bulk(at + visiting_offset(layout_, g - groups.first),
-                     chunks(a_.visiting, visiting) + std::ptrdiff_t{group.visiting} * chunk_bytes, bytes, full);
-        if (!plan.resident)
-          t_.copy_bulk(at + own_offset(layout_, plan, g, g - groups.first),
-                       chunks(a_.own, own) + std::ptrdiff_t{group.own} * chunk_bytes, bytes, full);
-      }
+      t_.arrive_expecting(full, step_bytes(runs) * (plan.resident ? 1U : 2U));
+      const std::byte *tile = chunks(a_.visiting, visiting);
+      copy_chunks(at, tile, visiting_features(plan, runs), runs.features, full);
+      copy_chunks(at + runs.features * chunk_bytes, tile, visiting_norms(runs), runs.norms, full);
+      if (!plan.resident)
+        copy_chunks(at + plan.stage_bytes / 2, chunks(a_.own, own), runs.first, runs.features + runs.norms, full);
       stage_.next(memory_.stages());
     }
   }

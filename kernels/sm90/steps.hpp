@@ -58,9 +58,13 @@ constexpr int own_chunks(const PieceLayout &layout) {
 /// Where a block's shared memory begins to be what, in bytes. What swizzles and bulk copies ask for is kept: chunks
 /// begin at multiples of 256, everything else at multiples of 16.
 struct BlockPlan {
-  bool resident = true;  ///< the own tile's chunks stay for its whole sweep; false: they come with the visiting ones
-  int steps = 1;         ///< of a pair of tiles
-  int step_groups = 1;   ///< of a step; the last may have fewer
+  bool resident = true;    ///< the own tile's chunks stay for its whole sweep; false: they come with the visiting ones
+  int steps = 1;           ///< of a pair of tiles
+  int step_groups = 1;     ///< of a step; the last may have fewer
+  int step_chunks = 1;     ///< of a role in a step of whole groups without norms
+  int feature_chunks = 1;  ///< of a role
+  int norm_chunks = 0;     ///< of a role, in the last step
+  int visiting_first = 0;  ///< chunk of a tile with which the visiting role begins
   int stages = least_stages;
   std::uint32_t stage_bytes = 0;
   std::uint32_t stages_at = 0;  // (stages, stage_bytes); own chunks stand before, from 0 on
@@ -93,7 +97,11 @@ constexpr BlockPlan plan_block(const PieceLayout &layout, std::size_t note_bytes
   const int each = group_chunks(layout);
   p.steps = (groups * each + stage_chunks - 1) / stage_chunks;
   p.step_groups = (groups + p.steps - 1) / p.steps;
-  const std::size_t role_bytes = std::size_t{1} * p.step_groups * each * chunk_bytes;
+  p.step_chunks = p.step_groups * each;
+  p.feature_chunks = (layout.folded ? groups : layout.feature_chunks()) * each;
+  p.norm_chunks = !layout.folded && layout.norms ? 1 : 0;
+  p.visiting_first = group_at(layout, 0).visiting;
+  const std::size_t role_bytes = std::size_t{1} * p.step_chunks * chunk_bytes;
   const std::size_t beside =
       note_bytes * note_slots + column_bytes + rounded_up(fold_bytes, 16) + std::size_t{8} * barrier_count(most_stages);
   const std::size_t own_bytes = std::size_t{1} * own_chunks(layout) * chunk_bytes;
@@ -128,13 +136,29 @@ constexpr int triples_of(const PieceLayout &layout, const StepGroups &groups) {
   return end - groups.first;
 }
 
-/// Bytes of a role that come with step s.
-constexpr std::uint32_t step_bytes(const PieceLayout &layout, const BlockPlan &plan, int s) {
-  std::uint32_t bytes = 0;
-  const StepGroups groups = groups_of_step(layout, plan, s);
-  for (int g = groups.first; g < groups.last; ++g)
-    bytes += static_cast<std::uint32_t>(group_at(layout, g).chunks * chunk_bytes);
-  return bytes;
+/// The chunks of a step as copies move them: runs without a gap in the tile and in the stage. Between the features and
+/// the norms of the visiting role the tile has the norms of the own role, which follow the features. From what the plan
+/// says, since the producer has few registers.
+struct StepRuns {
+  int first = 0;     ///< chunk of features of the own role, counted within a tile
+  int features = 0;  ///< chunks of features of each role
+  int norms = 0;     ///< chunks of norms of each role
+};
+
+constexpr StepRuns runs_of_step(const BlockPlan &plan, int s) {
+  const int first = s * plan.step_chunks;
+  const int left = plan.feature_chunks - first;
+  return {first, left < plan.step_chunks ? left : plan.step_chunks, s + 1 == plan.steps ? plan.norm_chunks : 0};
+}
+/// Where those of the visiting role begin in the tile.
+constexpr int visiting_features(const BlockPlan &plan, const StepRuns &runs) {
+  return plan.visiting_first + runs.first;
+}
+constexpr int visiting_norms(const StepRuns &runs) { return runs.first + runs.features + runs.norms; }
+
+/// Bytes of a role.
+constexpr std::uint32_t step_bytes(const StepRuns &runs) {
+  return static_cast<std::uint32_t>((runs.features + runs.norms) * chunk_bytes);
 }
 
 /// Where group g of a tile, which is the k-th of its step, lies: visiting chunks in the stage, own ones behind them, or

@@ -6,10 +6,10 @@
 // stages (producer.hpp); two warpgroups, the consumers, multiply 64 own rows each with 128 visiting ones by wgmma,
 // straight from there (consumer.hpp). The products give the exponent whole, and strips of 16 x 128 accumulators are
 // folded in registers (sm80/strip.hpp, sum.hpp, columns.hpp, logsumexp.hpp). Mbarriers count arrivals, bytes and phases
-// between them. Each consumer has two sets of accumulators: products of the next visiting tile run beside the fold of
-// this one (evaluate.hpp). The visiting side goes through sm80's slots. Cost of a pair: 16 columns of a chunk product
-// for each, and the fold. Reference: J. Shah et al., FlashAttention-3, arXiv:2407.08608, for the division of a block
-// and its registers.
+// between them. For sums of one column each consumer has two sets of accumulators: products of the next visiting tile
+// run beside the fold of this one (evaluate.hpp). The visiting side goes through sm80's slots. Cost of a pair: 16
+// columns of a chunk product for each, and the fold. Reference: J. Shah et al., FlashAttention-3, arXiv:2407.08608, for
+// the division of a block and its registers.
 #include <cuda_runtime_api.h>
 
 #include "sm80/backend.hpp"
@@ -30,13 +30,14 @@ cudaError_t fold_tiles(const TileShape & /*shape*/, const WaveArguments &argumen
 void evaluate(const BlockCall &call) {
   switch (way_of(call.shape, call.sides)) {
     case Way::sum:
-      return sm80::evaluate_with(call, fold_tiles<Way::sum, launch_sum>);
+      return sm80::evaluate_with(sm80::Variant::chosen, call, fold_tiles<Way::sum, launch_sum>);
     case Way::columns:
-      return sm80::evaluate_with(call, fold_tiles<Way::columns, launch_columns>);
+      return sm80::evaluate_with(sm80::Variant::chosen, call, fold_tiles<Way::columns, launch_columns>);
     case Way::logsumexp:
-      return sm80::evaluate_with(call, fold_tiles<Way::logsumexp, launch_logsumexp>);
+      return sm80::evaluate_with(sm80::Variant::chosen, call, fold_tiles<Way::logsumexp, launch_logsumexp>);
     case Way::logsumexp_columns:
-      return sm80::evaluate_with(call, fold_tiles<Way::logsumexp_columns, launch_logsumexp_columns>);
+      return sm80::evaluate_with(sm80::Variant::chosen, call,
+                                 fold_tiles<Way::logsumexp_columns, launch_logsumexp_columns>);
     case Way::others:
       return sm80::device(sm80::Variant::chosen)->evaluate(call);
   }

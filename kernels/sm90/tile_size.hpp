@@ -12,8 +12,8 @@ using sm80::tile_rows;
 /// Threads of a warpgroup: what wgmma and setmaxnreg work for.
 constexpr int group_threads = 128;
 
-/// Warpgroups that multiply and fold. A product of wgmma has 64 own rows, so two of them share an own tile; while one
-/// of them folds, the products of the other occupy the tensor unit.
+/// Warpgroups that multiply and fold. A product of wgmma has 64 own rows, so two of them share an own tile; where they
+/// do not meet in every tile, the products of one can run while the other folds.
 constexpr int consumer_groups = 2;
 constexpr int consumers = consumer_groups * group_threads;
 constexpr int consumer_warps = consumers / 32;

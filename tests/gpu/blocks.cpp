@@ -4,7 +4,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <limits>
-#include <numeric>
 #include <random>
 
 #include "flashring/options.hpp"
@@ -26,23 +25,11 @@ enum Stream : std::uint64_t {
 };
 std::uint64_t seed_of(Stream stream) { return run_seed() * 16 + stream; }
 
-std::size_t total(const std::vector<int> &counts) {
-  return static_cast<std::size_t>(std::accumulate(counts.begin(), counts.end(), 0));
-}
-
 std::vector<std::int64_t> rows_of(const std::vector<TileInfo> &tiles) {
   std::vector<std::int64_t> rows;
   for (const TileInfo &tile : tiles)
     for (int i = 0; i < tile.rows; ++i) rows.push_back(tile.first.value + i);
   return rows;
-}
-
-/// For each row the tile that it is in.
-std::vector<std::int64_t> tile_of_rows(const std::vector<TileInfo> &tiles) {
-  std::vector<std::int64_t> of;
-  for (std::size_t t = 0; t < tiles.size(); ++t)
-    of.insert(of.end(), static_cast<std::size_t>(tiles[t].rows), static_cast<std::int64_t>(t));
-  return of;
 }
 
 }  // namespace
@@ -76,8 +63,8 @@ Blocks::Blocks(const Backend &of, const std::string &text, const TileShape &with
       text_(text),
       own_tiles_(make_tile_list(cut.own_first, cut.own)),
       visiting_tiles_(make_tile_list(cut.visiting_first, cut.visiting)),
-      own_points_(random_points(total(cut.own), with.features, seed_of(own_points))),
-      visiting_points_(random_points(total(cut.visiting), with.features, seed_of(visiting_points))),
+      own_points_(random_points(total_rows(cut.own), with.features, seed_of(own_points))),
+      visiting_points_(random_points(total_rows(cut.visiting), with.features, seed_of(visiting_points))),
       own_values_(random_numbers(own_points_.count() * static_cast<std::size_t>(with.columns), seed_of(own_values))),
       visiting_values_(
           random_numbers(visiting_points_.count() * static_cast<std::size_t>(with.columns), seed_of(visiting_values))),
@@ -109,14 +96,7 @@ void Blocks::make_square() {
 }
 
 void Blocks::keep(PairPattern pattern, const Kept &kept) {
-  const std::vector<std::int64_t> own = tile_of_rows(own_tiles_);
-  const std::vector<std::int64_t> visiting = tile_of_rows(visiting_tiles_);
-  const auto tiles = static_cast<std::int64_t>(visiting_tiles_.size());
-  const std::uint64_t *bits = kept.empty() ? nullptr : kept.data();
-  for (std::size_t i = 0; i < own.size(); ++i)
-    for (std::size_t j = 0; j < visiting.size(); ++j)
-      if (!is_due(pattern, own[i], visiting[j]) || !is_kept(bits, tiles, own[i], visiting[j]))
-        table_.visible[table_.at(i, j)] = 0;
+  test::keep(table_, own_tiles_, visiting_tiles_, pattern, kept.empty() ? nullptr : kept.data());
 }
 
 void Blocks::shift_points(double offset) {
@@ -148,11 +128,6 @@ Bounded Blocks::expected(bool own) const {
   const Arithmetic a = arithmetic(shape.precision, backend.tile_rows);
   if (shape.row == RowKind::sum) return oracle_sum(seen, values, shape.columns, a);
   return oracle_log_sum_exp(seen, own ? visiting_weights_ : own_weights_, values, shape.columns, a);
-}
-
-Bounded first_columns(const Bounded &most, std::size_t count) {
-  const auto end = static_cast<std::ptrdiff_t>(count);
-  return {{most.value.begin(), most.value.begin() + end}, {most.bound.begin(), most.bound.begin() + end}};
 }
 
 }  // namespace flashring::test

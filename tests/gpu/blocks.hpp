@@ -65,7 +65,4 @@ class Blocks {
   PairTable table_;
 };
 
-/// The beginning of `most`, which answers for more columns.
-Bounded first_columns(const Bounded &most, std::size_t count);
-
 }  // namespace flashring::test

@@ -1,6 +1,7 @@
 #include "support/sm80.hpp"
 
 #include <limits>
+#include <memory>
 
 #include "sm80/evaluate.hpp"
 #include "sm80/few_features.hpp"
@@ -22,37 +23,36 @@ struct Launch {
 
 /// The path for few features or the plain one.
 template <PairKind kind, RowKind row>
-Launch plain_launch(const BlockCall &call, sm80::Variant variant) {
-  const TileShape &shape = call.shape;
+Launch plain_launch(const TileShape &shape, Sides sides, sm80::Variant variant) {
   const int values = sm80::values_of(row, shape.columns);
   if (sm80::chosen_path(variant, shape) == sm80::Path::few_features)
     return sm80::with_padded_numbers(shape.features, values, [](auto padded_features, auto padded_values) {
       return Launch{sm80::fold_wave_few<kind, row, padded_features.value, padded_values.value, CudaThread>,
                     sm80::few_shared_bytes<row, padded_features.value, padded_values.value>()};
     });
-  const std::size_t numbers = sm80::shared_values(call.sides, values);
+  const std::size_t numbers = sm80::shared_values(sides, values);
   if (shape.precision == Precision::fp64)
     return {sm80::fold_wave<kind, row, double, sm80::PlainPoints<double>, CudaThread>, numbers * sizeof(double)};
   return {sm80::fold_wave<kind, row, float, sm80::PlainPoints<float>, CudaThread>, numbers * sizeof(float)};
 }
 
 template <PairKind kind>
-Launch plain_launch(const BlockCall &call, sm80::Variant variant) {
-  switch (call.shape.row) {
+Launch plain_launch(const TileShape &shape, Sides sides, sm80::Variant variant) {
+  switch (shape.row) {
 #define FLASHRING_ROW(name) \
   case RowKind::name:       \
-    return plain_launch<kind, RowKind::name>(call, variant);
+    return plain_launch<kind, RowKind::name>(shape, sides, variant);
 #include "flashring/row_list.inc"
 #undef FLASHRING_ROW
   }
   return {};
 }
 
-Launch plain_launch(const BlockCall &call, sm80::Variant variant) {
-  switch (call.shape.pair.kind) {
+Launch plain_launch(const TileShape &shape, Sides sides, sm80::Variant variant) {
+  switch (shape.pair.kind) {
 #define FLASHRING_PAIR(name) \
   case PairKind::name:       \
-    return plain_launch<PairKind::name>(call, variant);
+    return plain_launch<PairKind::name>(shape, sides, variant);
 #include "flashring/pair_list.inc"
 #undef FLASHRING_PAIR
   }
@@ -61,16 +61,13 @@ Launch plain_launch(const BlockCall &call, sm80::Variant variant) {
 
 int words_of(const TileShape &shape) { return row_rule(shape.row).state_words(shape.pass, shape.columns); }
 
-}  // namespace
-
-void sm80_add_slots(RowKind row, CudaThread &t, const sm80::WaveArguments &a) {
+/// The second launch of a wave.
+void add_slots(RowKind row, CudaThread &t, const sm80::WaveArguments &a) {
   if (row == RowKind::sum)
     sm80::add_wave(sm80::Rule<RowKind::sum>{}, t, a);
   else
     sm80::add_wave(sm80::Rule<RowKind::logsumexp>{}, t, a);
 }
-
-namespace {
 
 template <sm80::Variant variant>
 Backend make_table() {
@@ -113,11 +110,10 @@ Body pieces_body(PairKind kind) {
   return nullptr;
 }
 
-Launch choose_launch(const BlockCall &call, sm80::Variant variant) {
-  const TileShape &shape = call.shape;
-  Launch launch = plain_launch(call, variant);
+Launch choose_launch(const TileShape &shape, Sides sides, sm80::Variant variant) {
+  Launch launch = plain_launch(shape, sides, variant);
   if (!sm80::takes_pieces(variant, shape)) return launch;
-  switch (sm80::tensor_role(shape.row, shape.columns, call.sides)) {
+  switch (sm80::tensor_role(shape.row, shape.columns, sides)) {
     case sm80::TensorRole::sum:
       return sm80::crossed_steps(sm80::layout_of(shape)) > 0
                  ? launch_of<sm80::TensorSum<true>>(sm80::layout_of(shape))
@@ -150,33 +146,39 @@ sm80::WaveArguments emulated_arguments(const BlockCall &call) {
   return sm80::make_arguments(call, words_of(call.shape));
 }
 
-void emulate(const BlockCall &call, const Emulation &how) {
-  const Launch launch = choose_launch(call, how.variant);
-  CudaBlock block(launch.threads, how.order);
-  CudaBlock row_block(sm80::tile_rows, how.order);
-  sm80::WaveArguments arguments = emulated_arguments(call);
-  const int words = arguments.words;
-  sm80::Waves waves = sm80::make_waves(call.own_tiles, call.visiting_tiles, call.sides, words);
-  if (has_visiting(call.sides)) {
-    waves.own_step = how.steps.own;
-    waves.visiting_step = how.steps.visiting;
-  }
+void emulate_waves(const BlockCall &call, const Emulation &how,
+                   const std::function<void(const sm80::WaveArguments &)> &fold) {
+  CudaBlock block(sm80::tile_rows, how.order);
   std::vector<double> slots;
-  sm80::for_each_wave(
-      arguments, waves,
-      [&](sm80::WaveArguments a) {
-        if (has_visiting(call.sides))
-          slots.assign(static_cast<std::size_t>(sm80::slot_offset(a.wave, a.wave.own_count, 0, words)),
-                       std::numeric_limits<double>::quiet_NaN());
-        a.slots = slots.data();
-        for (int b = 0; b < a.wave.own_count; ++b)
-          block.run(b, launch.shared_bytes, [&](CudaThread &t) { launch.body(t, a); });
-      },
-      [&](sm80::WaveArguments a) {
-        a.slots = slots.data();
-        for (int b = 0; b < sm80::add_blocks(call.shape.row, a); ++b)
-          row_block.run(b, 0, [&](CudaThread &t) { sm80_add_slots(call.shape.row, t, a); });
-      });
+  const auto fold_tiles = [&](sm80::WaveArguments a) {
+    if (has_visiting(a.sides))
+      slots.assign(static_cast<std::size_t>(sm80::slot_offset(a.wave, a.wave.own_count, 0, a.words)),
+                   std::numeric_limits<double>::quiet_NaN());
+    a.slots = slots.data();
+    fold(a);
+  };
+  const auto add = [&](sm80::WaveArguments a) {
+    a.slots = slots.data();
+    for (int b = 0; b < sm80::add_blocks(call.shape.row, a); ++b)
+      block.run(b, 0, [&](CudaThread &t) { add_slots(call.shape.row, t, a); });
+  };
+  sm80::for_each_sweep(how.variant, call, words_of(call.shape), [&](const sm80::WaveArguments &a, sm80::Waves waves) {
+    if (has_visiting(a.sides)) {
+      waves.own_step = how.steps.own;
+      waves.visiting_step = how.steps.visiting;
+    }
+    sm80::for_each_wave(a, waves, fold_tiles, add);
+  });
+}
+
+void emulate(const BlockCall &call, const Emulation &how) {
+  std::unique_ptr<CudaBlock> block;  // its stacks are large
+  emulate_waves(call, how, [&](const sm80::WaveArguments &a) {
+    const Launch launch = choose_launch(call.shape, a.sides, how.variant);
+    if (block == nullptr) block = std::make_unique<CudaBlock>(launch.threads, how.order);
+    for (int b = 0; b < a.wave.own_count; ++b)
+      block->run(b, launch.shared_bytes, [&](CudaThread &t) { launch.body(t, a); });
+  });
 }
 
 void emulate_reset(const TileShape &shape, std::int64_t tiles, std::byte *state) {

@@ -2,6 +2,8 @@
 // memory. What is left out is what only a device has: tile.cu and primitives.hpp.
 #pragma once
 
+#include <functional>
+
 #include "sm80/tensor.hpp"
 #include "support/cuda_block.hpp"
 #include "support/tiles.hpp"
@@ -24,7 +26,12 @@ struct Emulation {
   CudaBlock::Order order = CudaBlock::Order::forward;
 };
 
-/// What Device::evaluate does. Slots hold NaN before each wave.
+/// The sweeps of a call and their waves as Device::evaluate goes through them: fold(arguments) writes the slots of a
+/// wave, which hold NaN before, and then they are added.
+void emulate_waves(const BlockCall &call, const Emulation &how,
+                   const std::function<void(const sm80::WaveArguments &)> &fold);
+
+/// What Device::evaluate does.
 void emulate(const BlockCall &call, const Emulation &how = {});
 /// The words of precision and path that emulate passes to a kernel, but for slots.
 sm80::WaveArguments emulated_arguments(const BlockCall &call);
@@ -46,9 +53,6 @@ void emulate_as(const BlockCall &call, CudaBlock::Order order) {
 /// Device::reset and Device::merge.
 void emulate_reset(const TileShape &shape, std::int64_t tiles, std::byte *state);
 void emulate_merge(const TileShape &shape, std::int64_t tiles, std::byte *into, const std::byte *from);
-
-/// The second launch of a wave.
-void sm80_add_slots(RowKind row, CudaThread &t, const sm80::WaveArguments &a);
 
 /// The polynomial of precision fp64.
 double sm80_exp2(double x);

@@ -9,35 +9,27 @@
 namespace flashring::test {
 namespace {
 
-/// Numbers of rows as sizes; they are summed from counts of tiles.
-std::size_t total(const std::vector<int> &counts) {
-  std::size_t sum = 0;
-  for (const int count : counts) sum += static_cast<std::size_t>(count);
-  return sum;
-}
-
 std::string name_of(RowKind row, Precision precision, int columns, Sides sides) {
   return std::string(row_rule(row).name) + (precision == Precision::fp64 ? " fp64" : " fp32") +
          " columns=" + std::to_string(columns) + " sides=" + std::to_string(static_cast<int>(sides));
 }
 
-/// `most` answers for more columns, one after the other: its beginning is compared.
+/// `most` answers for more columns.
 double compare(const TileArrays &arrays, const Bounded &most) {
   const std::vector<double> value = arrays.finish();
-  const auto end = static_cast<std::ptrdiff_t>(value.size());
-  const Bounded expected{{most.value.begin(), most.value.begin() + end},
-                         {most.bound.begin(), most.bound.begin() + end}};
+  const Bounded expected = first_columns(most, value.size());
   EXPECT_EQ(outside(value, expected), "");
   return worst_ratio(value, expected);
 }
 
 }  // namespace
 
-Blocks::Blocks(const std::string &text, const TileShape &of, const std::vector<int> &own_counts,
+Blocks::Blocks(const std::string &pair_text, const TileShape &of, const std::vector<int> &own_counts,
                const std::vector<int> &visiting_counts, std::int64_t own_first, std::int64_t visiting_first)
-    : shape(of),
-      own_points(random_points(total(own_counts), of.features, 11)),
-      visiting_points(random_points(total(visiting_counts), of.features, 12)) {
+    : text(pair_text),
+      shape(of),
+      own_points(random_points(total_rows(own_counts), of.features, 11)),
+      visiting_points(random_points(total_rows(visiting_counts), of.features, 12)) {
   // Some points coincide: distances of exactly 0 must stay harmless.
   std::copy_n(own_points.row(3), of.features, visiting_points.rows.begin());
   own_values = random_numbers(own_points.count() * static_cast<std::size_t>(of.columns), 13);
@@ -60,17 +52,17 @@ TileArrays Blocks::arrays(bool own) const {
 }
 
 void Blocks::keep(PairPattern pattern, const std::uint64_t *kept) {
-  const auto tiles = static_cast<std::int64_t>(visiting_tiles.size());
-  std::size_t i = 0;
-  for (std::size_t a = 0; a < own_tiles.size(); ++a)
-    for (int row = 0; row < own_tiles[a].rows; ++row, ++i) {
-      std::size_t j = 0;
-      for (std::size_t b = 0; b < visiting_tiles.size(); ++b)
-        for (int other = 0; other < visiting_tiles[b].rows; ++other, ++j)
-          if (!is_due(pattern, static_cast<std::int64_t>(a), static_cast<std::int64_t>(b)) ||
-              !is_kept(kept, tiles, static_cast<std::int64_t>(a), static_cast<std::int64_t>(b)))
-            table.visible[table.at(i, j)] = 0;
-    }
+  test::keep(table, own_tiles, visiting_tiles, pattern, kept);
+}
+
+void Blocks::make_square() {
+  visiting_points = own_points;
+  visiting_tiles = own_tiles;
+  visiting_values = own_values;
+  visiting_weights = own_weights;
+  table = make_table(oracle_pair(text), own_points, own_points);
+  const std::vector<std::int64_t> rows = arrays(true).global_rows();
+  hide(table, rows, rows, shape.mask.causal, shape.mask.exclude_self);
 }
 
 Bounded Blocks::expected(bool own) const {

@@ -18,14 +18,17 @@ inline constexpr Sides all_sides[] = {Sides::own, Sides::visiting, Sides::both};
 
 /// Two blocks with random points, columns and log weights.
 struct Blocks {
-  Blocks(const std::string &text, const TileShape &of, const std::vector<int> &own_counts,
+  Blocks(const std::string &pair_text, const TileShape &of, const std::vector<int> &own_counts,
          const std::vector<int> &visiting_counts, std::int64_t own_first = 0, std::int64_t visiting_first = 0);
 
   TileArrays arrays(bool own) const;
   /// Pairs of points whose tiles are not due, or skipped, do not count.
   void keep(PairPattern pattern, const std::uint64_t *kept = nullptr);
+  /// The visiting block becomes the own one, and all pairs count that the mask leaves.
+  void make_square();
   Bounded expected(bool own) const;
 
+  std::string text;  ///< of the pair function
   TileShape shape;
   sm80::Variant variant = sm80::Variant::plain;
   PointSet own_points, visiting_points;

@@ -14,7 +14,7 @@ struct Machine {
   HopperBlock::Delivery delivery = HopperBlock::Delivery::late;
 };
 
-/// What Device::evaluate does for a call that sm90 serves by its own kernels. Slots hold NaN before each wave.
+/// What Device::evaluate does for a call that sm90 serves by its own kernels.
 void emulate_sm90(const BlockCall &call, Machine machine = {}, WaveSteps steps = {});
 
 }  // namespace flashring::test

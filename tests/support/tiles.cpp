@@ -4,6 +4,7 @@
 #include <cctype>
 #include <cstring>
 #include <limits>
+#include <numeric>
 #include <stdexcept>
 #include <string>
 
@@ -171,6 +172,38 @@ std::vector<TileInfo> make_tile_list(std::int64_t first, const std::vector<int> 
     first += count;
   }
   return tiles;
+}
+
+std::size_t total_rows(const std::vector<int> &counts) {
+  return static_cast<std::size_t>(std::accumulate(counts.begin(), counts.end(), 0));
+}
+
+namespace {
+
+/// For each row the tile that it is in.
+std::vector<std::int64_t> tile_of_rows(const std::vector<TileInfo> &tiles) {
+  std::vector<std::int64_t> of;
+  for (std::size_t t = 0; t < tiles.size(); ++t)
+    of.insert(of.end(), static_cast<std::size_t>(tiles[t].rows), static_cast<std::int64_t>(t));
+  return of;
+}
+
+}  // namespace
+
+void keep(PairTable &table, const std::vector<TileInfo> &own, const std::vector<TileInfo> &visiting,
+          PairPattern pattern, const std::uint64_t *kept) {
+  const std::vector<std::int64_t> own_tile = tile_of_rows(own);
+  const std::vector<std::int64_t> visiting_tile = tile_of_rows(visiting);
+  const auto tiles = static_cast<std::int64_t>(visiting.size());
+  for (std::size_t i = 0; i < own_tile.size(); ++i)
+    for (std::size_t j = 0; j < visiting_tile.size(); ++j)
+      if (!is_due(pattern, own_tile[i], visiting_tile[j]) || !is_kept(kept, tiles, own_tile[i], visiting_tile[j]))
+        table.visible[table.at(i, j)] = 0;
+}
+
+Bounded first_columns(const Bounded &most, std::size_t count) {
+  const auto end = static_cast<std::ptrdiff_t>(count);
+  return {{most.value.begin(), most.value.begin() + end}, {most.bound.begin(), most.bound.begin() + end}};
 }
 
 std::vector<std::string> backends_to_test() {

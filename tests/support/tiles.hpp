@@ -82,6 +82,16 @@ std::vector<double> single_weights(const Backend &backend, TileShape shape, cons
 /// Consecutive tiles with the given row counts, rows counted from `first`.
 std::vector<TileInfo> make_tile_list(std::int64_t first, const std::vector<int> &counts);
 
+/// Rows of tiles with these counts.
+std::size_t total_rows(const std::vector<int> &counts);
+
+/// Pairs of rows whose tiles are not due, or skipped, do not count any more.
+void keep(PairTable &table, const std::vector<TileInfo> &own, const std::vector<TileInfo> &visiting,
+          PairPattern pattern, const std::uint64_t *kept);
+
+/// The beginning of `most`, which answers for more columns.
+Bounded first_columns(const Bounded &most, std::size_t count);
+
 /// `rows` rows cut into tiles of at most `tile_rows`.
 std::vector<TileInfo> cut(std::int64_t first, std::size_t rows, int tile_rows);
 

@@ -96,12 +96,8 @@ TEST_P(Sm80Patterns, SkippedPairsOfTiles) {
 TEST_P(Sm80Patterns, SquareEqualsRectangle) {
   for (const bool exclude_self : {false, true}) {
     Blocks blocks(text, shape(3, {false, exclude_self}), own_counts, own_counts);
-    blocks.visiting_points = blocks.own_points;
-    blocks.visiting_values = blocks.own_values;
-    blocks.visiting_weights = blocks.own_weights;
-    blocks.table = make_table(oracle_pair(text), blocks.own_points, blocks.own_points);
+    blocks.make_square();
     TileArrays plain = blocks.arrays(true);
-    hide(blocks.table, plain.global_rows(), plain.global_rows(), false, exclude_self);
     const Bounded expected = blocks.expected(true);
     TileArrays same = blocks.arrays(false);
     run(make_call(blocks.shape, plain, same, PairPattern::rectangle, Sides::own));
@@ -239,8 +235,9 @@ TEST_P(Sm80Patterns, PaddingWhoseWeightIsInfinite) {
   EXPECT_EQ(outside(visiting.finish(), blocks.expected(false)), "");
 }
 
-TEST_P(Sm80Patterns, LogWeightsOfAnySizeAndHiddenRows) {
-  if (row() == RowKind::sum) return;
+class Sm80LogSumExp : public Sm80Patterns {};
+
+TEST_P(Sm80LogSumExp, LogWeightsOfAnySizeAndHiddenRows) {
   Blocks blocks(text, shape(2), own_counts, visiting_counts);
   for (double &g : blocks.visiting_weights) g *= 1e4;  // exp overflows and underflows
   for (double &g : blocks.own_weights) g *= 1e4;
@@ -259,14 +256,21 @@ std::string pattern_name(const ::testing::TestParamInfo<std::tuple<RowKind, Prec
          (variant == sm80::Variant::chosen ? "_tuned" : "");
 }
 
-INSTANTIATE_TEST_SUITE_P(Every, Sm80Patterns,
-                         ::testing::Combine(::testing::ValuesIn(row_kinds), ::testing::ValuesIn(precisions),
-                                            ::testing::Values(sm80::Variant::plain)),
-                         pattern_name);
-INSTANTIATE_TEST_SUITE_P(Few, Sm80Patterns,
-                         ::testing::Combine(::testing::ValuesIn(row_kinds), ::testing::Values(Precision::fp32),
-                                            ::testing::Values(sm80::Variant::chosen)),
-                         pattern_name);
+/// The plain path and that of few features for these rules.
+auto plain_params(const std::vector<RowKind> &rows) {
+  return ::testing::Combine(::testing::ValuesIn(rows), ::testing::ValuesIn(precisions),
+                            ::testing::Values(sm80::Variant::plain));
+}
+auto few_params(const std::vector<RowKind> &rows) {
+  return ::testing::Combine(::testing::ValuesIn(rows), ::testing::Values(Precision::fp32),
+                            ::testing::Values(sm80::Variant::chosen));
+}
+const std::vector<RowKind> all_rows = {std::begin(row_kinds), std::end(row_kinds)};
+
+INSTANTIATE_TEST_SUITE_P(Every, Sm80Patterns, plain_params(all_rows), pattern_name);
+INSTANTIATE_TEST_SUITE_P(Few, Sm80Patterns, few_params(all_rows), pattern_name);
+INSTANTIATE_TEST_SUITE_P(Every, Sm80LogSumExp, plain_params({RowKind::logsumexp}), pattern_name);
+INSTANTIATE_TEST_SUITE_P(Few, Sm80LogSumExp, few_params({RowKind::logsumexp}), pattern_name);
 
 }  // namespace
 }  // namespace flashring::test

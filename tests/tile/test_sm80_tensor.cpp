@@ -29,7 +29,7 @@ std::vector<Real> norms(const PointSet &points) {
 struct TensorBlocks : Blocks {
   TensorBlocks(const std::string &pair_text, const TileShape &of, const std::vector<int> &own_counts,
                const std::vector<int> &visiting_counts, std::int64_t own_first = 0, std::int64_t visiting_first = 0)
-      : Blocks(pair_text, of, own_counts, visiting_counts, own_first, visiting_first), text(pair_text) {
+      : Blocks(pair_text, of, own_counts, visiting_counts, own_first, visiting_first) {
     variant = test::variant;
     state_errors();
   }
@@ -40,7 +40,6 @@ struct TensorBlocks : Blocks {
     table = with_stated_errors(table, oracle_pair(text), norms(own_points), norms(visiting_points),
                                sm80::error(variant, shape), unit_roundoff(shape.precision));
   }
-  std::string text;
 };
 
 std::string name_of(const TileShape &shape, Sides sides) {
@@ -86,7 +85,6 @@ TEST_P(Sm80TensorPairs, EveryRule) {
     };
     check(blocks(RowKind::sum, 1), Sides::both);
     check(blocks(RowKind::sum, 8), Sides::both);
-    check(blocks(RowKind::logsumexp, 2), Sides::own);
     check(blocks(RowKind::logsumexp, 2), Sides::both);
   }
 }
@@ -139,8 +137,10 @@ TEST(Sm80TensorColumns, AnyNumberOfLogSumExp) {
       if (precision == Precision::reduced && columns != 0 && columns != 33) continue;
       check({text, make_shape(text, RowKind::logsumexp, precision, 9, columns), {T}, {T, 30}}, Sides::own);
     }
-  for (const int columns : {0, 3})
-    check({text, make_shape(text, RowKind::logsumexp, Precision::fp32, 30, columns), {T}, {30}}, Sides::visiting);
+  for (const int columns : {0, 3})  // without a mask on the tensor path, with a causal one on the plain kernels
+    for (const bool causal : {false, true})
+      check({text, make_shape(text, RowKind::logsumexp, Precision::fp32, 30, columns, {causal, false}), {T}, {30}},
+            Sides::visiting);
 }
 
 /// Patterns of tile pairs with masks: one column, more of them, log-sum-exp.
@@ -150,7 +150,7 @@ struct Role {
   Sides sides;
 };
 constexpr Role roles[] = {
-    {RowKind::sum, 1, Sides::both}, {RowKind::sum, 3, Sides::both}, {RowKind::logsumexp, 2, Sides::own}};
+    {RowKind::sum, 1, Sides::both}, {RowKind::sum, 3, Sides::both}, {RowKind::logsumexp, 2, Sides::both}};
 
 class Sm80TensorPatterns : public ::testing::TestWithParam<int> {
  protected:
@@ -185,20 +185,27 @@ TEST_P(Sm80TensorPatterns, HalvesAndSkippedPairs) {
     }
 }
 
+/// A square answers for the pairs of tiles that `counted` has, (own tiles) words of bits.
+void check_square(const TileShape &shape, const std::string &pair, Sides sides,
+                  const std::vector<std::uint64_t> &counted, const std::uint64_t *kept = nullptr) {
+  TensorBlocks blocks(pair, shape, own_counts, own_counts);
+  blocks.make_square();
+  blocks.keep(PairPattern::rectangle, counted.data());
+  TileArrays square = blocks.arrays(true);
+  BlockCall call = make_call(blocks.shape, square, square, PairPattern::square, sides);
+  call.kept = kept;
+  emulate(call, {variant, {2, 2}, CudaBlock::Order::forward});
+  EXPECT_EQ(outside(square.finish(), blocks.expected(true)), "");
+}
+
 TEST_P(Sm80TensorPatterns, SquareEqualsRectangle) {
-  for (const bool exclude_self : {false, true}) {
-    TensorBlocks blocks(text, shape({false, exclude_self}), own_counts, own_counts);
-    blocks.visiting_points = blocks.own_points;
-    blocks.visiting_values = blocks.own_values;
-    blocks.visiting_weights = blocks.own_weights;
-    blocks.table = make_table(oracle_pair(text), blocks.own_points, blocks.own_points);
-    TileArrays square = blocks.arrays(true);
-    hide(blocks.table, square.global_rows(), square.global_rows(), false, exclude_self);
-    const PairPattern pattern = has_visiting(role().sides) ? PairPattern::square : PairPattern::rectangle;
-    emulate(make_call(blocks.shape, square, square, pattern, role().sides),
-            {variant, {2, 2}, CudaBlock::Order::forward});
-    EXPECT_EQ(outside(square.finish(), blocks.expected(true)), "");
-  }
+  for (const bool exclude_self : {false, true})
+    check_square(shape({false, exclude_self}), text, role().sides, {0b111, 0b111, 0b111});
+  // Bits below the diagonal say nothing: pairs there are the other side of those above.
+  const std::vector<std::uint64_t> kept = {0b101, 0b111, 0b011};
+  check_square(shape(), text, role().sides, {0b101, 0b110, 0b011}, kept.data());
+  // Tiles with themselves serve the own side, all others the visiting one.
+  check_square(shape(), text, Sides::visiting, {0b001, 0b011, 0b111});
 }
 
 TEST_P(Sm80TensorPatterns, MasksCompareRowsOf64Bits) {
@@ -218,18 +225,20 @@ TEST_P(Sm80TensorPatterns, MasksCompareRowsOf64Bits) {
 }
 
 TEST_P(Sm80TensorPatterns, BitsDependOnTheArgumentsAlone) {
-  const TensorBlocks blocks(text, shape({true, false}), own_counts, visiting_counts, 0, 30);
-  std::vector<std::byte> own_bits;
-  std::vector<std::byte> visiting_bits;
-  using Order = CudaBlock::Order;
-  for (const Order order : {Order::forward, Order::backward, Order::shuffled}) {
-    TileArrays own = blocks.arrays(true);
-    TileArrays visiting = blocks.arrays(false);
-    emulate(make_call(blocks.shape, own, visiting, PairPattern::rectangle, role().sides), {variant, {2, 2}, order});
-    if (own_bits.empty()) own_bits = own.state().copy();
-    if (visiting_bits.empty()) visiting_bits = visiting.state().copy();
-    EXPECT_EQ(own.state().copy(), own_bits);
-    EXPECT_EQ(visiting.state().copy(), visiting_bits);
+  for (const bool causal : {true, false}) {
+    const TensorBlocks blocks(text, shape({causal, !causal}), own_counts, visiting_counts, 0, 30);
+    std::vector<std::byte> own_bits;
+    std::vector<std::byte> visiting_bits;
+    using Order = CudaBlock::Order;
+    for (const Order order : {Order::forward, Order::backward, Order::shuffled}) {
+      TileArrays own = blocks.arrays(true);
+      TileArrays visiting = blocks.arrays(false);
+      emulate(make_call(blocks.shape, own, visiting, PairPattern::rectangle, role().sides), {variant, {2, 2}, order});
+      if (own_bits.empty()) own_bits = own.state().copy();
+      if (visiting_bits.empty()) visiting_bits = visiting.state().copy();
+      EXPECT_EQ(own.state().copy(), own_bits);
+      EXPECT_EQ(visiting.state().copy(), visiting_bits);
+    }
   }
 }
 
@@ -303,22 +312,26 @@ TEST_P(Sm80TensorPatterns, PaddingWhoseWeightIsInfinite) {
   expect(blocks, own, visiting);
 }
 
-TEST_P(Sm80TensorPatterns, LogWeightsOfAnySizeAndHiddenRows) {
-  if (role().row == RowKind::sum) return;
+class Sm80TensorLogSumExp : public Sm80TensorPatterns {};
+
+TEST_P(Sm80TensorLogSumExp, LogWeightsOfAnySizeAndHiddenRows) {
   TensorBlocks blocks(text, shape(), own_counts, visiting_counts);
   for (double &g : blocks.visiting_weights) g *= 1e4;  // exp overflows and underflows
   for (std::size_t j = 0; j < blocks.visiting_weights.size(); j += 2)
     blocks.visiting_weights[j] = -std::numeric_limits<double>::infinity();
   TileArrays own = blocks.arrays(true);
   TileArrays visiting = blocks.arrays(false);
-  emulate(make_call(blocks.shape, own, visiting, PairPattern::rectangle, Sides::own), {variant, {}, {}});
+  emulate(make_call(blocks.shape, own, visiting, PairPattern::rectangle, role().sides), {variant, {}, {}});
   expect(blocks, own, visiting);
 }
 
-INSTANTIATE_TEST_SUITE_P(Every, Sm80TensorPatterns, ::testing::Range(0, 3), [](const auto &param) {
+std::string role_name(const ::testing::TestParamInfo<int> &param) {
   const Role &role = roles[param.param];
   return std::string(row_rule(role.row).name) + "_columns" + std::to_string(role.columns);
-});
+}
+
+INSTANTIATE_TEST_SUITE_P(Every, Sm80TensorPatterns, ::testing::Range(0, 3), role_name);
+INSTANTIATE_TEST_SUITE_P(Every, Sm80TensorLogSumExp, ::testing::Values(2), role_name);
 
 /// Weights of unit vectors: column 0 of the state is the weight of visiting row j alone.
 double own_weight(TensorBlocks &blocks, std::size_t i, std::size_t j) {

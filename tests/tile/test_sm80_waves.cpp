@@ -2,6 +2,7 @@
 // stay inside the scratch, waves in a fixed order, and 64-bit offsets at N = 10^8.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 #include <utility>
 #include <vector>
@@ -144,6 +145,92 @@ TEST(Sm80Waves, OffsetsAtTenToTheEight) {
   const double *at = tile_values<double>(base, tiles - 1, 512);
   EXPECT_EQ(reinterpret_cast<std::uintptr_t>(at) - (std::uintptr_t{1} << 20U), std::uintptr_t{51'199'934'464} * 8);
   EXPECT_EQ(tile_values<double>(nullptr, 5, 512), nullptr);
+}
+
+/// How often each tile of each side takes each tile of the other, (own, visiting) of the call, by brute force through
+/// the sweeps that answer it.
+struct Taken {
+  std::vector<int> own, visiting;
+};
+
+Taken taken(const BlockCall &call) {
+  const auto tiles = static_cast<std::size_t>(call.own_tiles * call.visiting_tiles);
+  Taken of{std::vector<int>(tiles, 0), std::vector<int>(tiles, 0)};
+  for_each_sweep(Variant::tensor, call, 3, [&](const WaveArguments &sweep, const Waves &waves) {
+    const auto count = [&](const WaveArguments &a) {
+      const bool own = a.own.state == call.own.state && a.own.tiles == call.own.tiles;
+      for (int i = 0; i < a.wave.own_count; ++i)
+        for (int j = 0; j < a.wave.visiting_count; ++j) {
+          const int from = a.wave.own_first + i;
+          const int to = a.wave.visiting_first + j;
+          if (pair_visibility<true>(a, from, to) == Visibility::none) continue;
+          const Sides sides = sides_of(a.pattern, a.sides, from, to);
+          const auto asked = static_cast<std::size_t>(from * call.visiting_tiles + to);
+          const auto exchanged = static_cast<std::size_t>(to * call.visiting_tiles + from);
+          if (has_own(sides)) ++(own ? of.own[asked] : of.visiting[exchanged]);
+          if (has_visiting(sides)) ++of.visiting[asked];
+        }
+    };
+    for_each_wave(sweep, waves, count, [](const WaveArguments & /*a*/) {});
+  });
+  return of;
+}
+
+TEST(Sm80Sweeps, EachSideTakesItsPairsOnce) {
+  const std::vector<TileInfo> own = {{GlobalRow{0}, 128}, {GlobalRow{128}, 128}, {GlobalRow{256}, 9}};
+  const std::vector<TileInfo> visiting = {{GlobalRow{265}, 128}, {GlobalRow{393}, 128}};
+  std::byte states[2] = {};
+  const std::vector<std::uint64_t> skipping = {0b01, 0b10, 0b11};
+  for (const RowKind row : {RowKind::sum, RowKind::logsumexp})
+    for (const PairPattern pattern : {PairPattern::rectangle, PairPattern::even_half, PairPattern::odd_half})
+      for (const Sides sides : {Sides::own, Sides::visiting, Sides::both})
+        for (const std::uint64_t *kept : {static_cast<const std::uint64_t *>(nullptr), skipping.data()}) {
+          BlockCall call;
+          call.shape = {parse_pair("gaussian:beta=1"), row, 0, Precision::fp32, 9, 1, {}};
+          call.own.tiles = own.data();
+          call.own.state = &states[0];
+          call.visiting.tiles = visiting.data();
+          call.visiting.state = &states[1];
+          call.own_tiles = 3;
+          call.visiting_tiles = 2;
+          call.pattern = pattern;
+          call.sides = sides;
+          call.kept = kept;
+          const Taken of = taken(call);
+          for (int i = 0; i < 3; ++i)
+            for (int j = 0; j < 2; ++j) {
+              const int due = is_due(pattern, i, j) && is_kept(kept, 2, i, j) ? 1 : 0;
+              const auto at = static_cast<std::size_t>(2 * i + j);
+              EXPECT_EQ(of.own[at], has_own(sides) ? due : 0);
+              EXPECT_EQ(of.visiting[at], has_visiting(sides) ? due : 0);
+            }
+        }
+}
+
+TEST(Sm80Sweeps, ASquareWithOneState) {
+  const std::vector<TileInfo> tiles = {{GlobalRow{0}, 128}, {GlobalRow{128}, 128}, {GlobalRow{256}, 9}};
+  std::byte state{};
+  const std::vector<std::uint64_t> skipping = {0b101, 0b111, 0b011};
+  for (const std::uint64_t *kept : {static_cast<const std::uint64_t *>(nullptr), skipping.data()})
+    for (const Sides sides : {Sides::own, Sides::visiting, Sides::both}) {
+      BlockCall call;
+      call.shape = {parse_pair("gaussian:beta=1"), RowKind::logsumexp, 0, Precision::fp32, 9, 1, {}};
+      call.own.tiles = tiles.data();
+      call.own.state = &state;
+      call.visiting = call.own;
+      call.own_tiles = 3;
+      call.visiting_tiles = 3;
+      call.pattern = PairPattern::square;
+      call.sides = sides;
+      call.kept = kept;
+      const Taken of = taken(call);
+      for (int i = 0; i < 3; ++i)
+        for (int j = 0; j < 3; ++j) {
+          const bool asked = i == j || (i < j ? has_own(sides) : has_visiting(sides));
+          const bool due = asked && is_kept(kept, 3, std::min(i, j), std::max(i, j));
+          EXPECT_EQ(of.own[static_cast<std::size_t>(3 * i + j)], due ? 1 : 0) << i << " " << j;
+        }
+    }
 }
 
 TEST(Sm80Waves, ASquareGivesItsDiagonalToTheOwnSide) {

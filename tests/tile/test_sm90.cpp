@@ -7,6 +7,8 @@
 #include <cmath>
 #include <cstdio>
 
+#include "sm80/cost.hpp"
+#include "sm90/arguments.hpp"
 #include "sm90/cost.hpp"
 #include "support/pair_text.hpp"
 #include "support/sm80_blocks.hpp"
@@ -83,9 +85,11 @@ TEST_P(Sm90, AgreesWithTheOracle) {
   }
 }
 
-TEST_P(Sm90, ColumnsAgreeWithTheOracle) {
+/// Columns do not know of features: a number of each form.
+class Sm90Columns : public Sm90 {};
+
+TEST_P(Sm90Columns, AgreeWithTheOracle) {
   const auto &[name, d] = GetParam();
-  if (d != 9 && d != 64) return;  // columns do not know of features
   const std::string text = spread_pair(name, d);
   for (const Precision precision : {Precision::fp32, Precision::reduced})
     for (const int columns : d == 9 ? std::vector{2, 33, 64} : std::vector{32}) {
@@ -102,8 +106,10 @@ TEST_P(Sm90, LogSumExpAgreesWithTheOracle) {
   for (const Precision precision : {Precision::fp32, Precision::reduced})
     for (const int columns : d == 9 ? std::vector{0, 1, 3, 40} : std::vector{0, 1}) {
       const TileShape shape = make_shape(text, RowKind::logsumexp, precision, d, columns);
-      check(with_stated(make_blocks(text, shape, {33, T}, {T, 1}), text), PairPattern::rectangle, Sides::own);
+      check(with_stated(make_blocks(text, shape, {33, T}, {T, 1}), text), PairPattern::rectangle, Sides::both);
     }
+  const TileShape shape = make_shape(text, RowKind::logsumexp, Precision::fp32, d, 1);
+  check(with_stated(make_blocks(text, shape, {33, T}, {T, 1}), text), PairPattern::rectangle, Sides::visiting);
 }
 
 std::string param_name(const ::testing::TestParamInfo<std::tuple<std::string, int>> &param) {
@@ -113,6 +119,9 @@ std::string param_name(const ::testing::TestParamInfo<std::tuple<std::string, in
 INSTANTIATE_TEST_SUITE_P(Forms, Sm90,
                          ::testing::Combine(::testing::Values("gaussian", "inner_exp"),
                                             ::testing::Values(9, 16, 25, 26, 64, 100)),
+                         param_name);
+INSTANTIATE_TEST_SUITE_P(Forms, Sm90Columns,
+                         ::testing::Combine(::testing::Values("gaussian", "inner_exp"), ::testing::Values(9, 64)),
                          param_name);
 INSTANTIATE_TEST_SUITE_P(Formulas, Sm90,
                          ::testing::Combine(::testing::Values("matern32", "matern52", "rational_quadratic"),
@@ -178,14 +187,15 @@ TEST(Sm90Patterns, SkippedPairsAndSweepsWithoutAny) {
 }
 
 TEST(Sm90Patterns, LogWeightsOfAnySizeAndHiddenRows) {
-  for (const Mask &mask : {Mask{}, Mask{true, true}}) {
+  for (const auto &[mask, sides] : {std::pair{Mask{}, Sides::both}, std::pair{Mask{false, true}, Sides::both},
+                                    std::pair{Mask{true, true}, Sides::own}}) {
     TileShape of = shape_of(1, mask);
     of.row = RowKind::logsumexp;
     Blocks blocks = make_blocks(text, of, own_counts, visiting_counts, 0, 20);
     for (double &g : blocks.visiting_weights) g *= 1e4;  // exp overflows and underflows
     for (std::size_t j = 0; j < blocks.visiting_weights.size(); j += 2)
       blocks.visiting_weights[j] = -std::numeric_limits<double>::infinity();
-    check(blocks, PairPattern::rectangle, Sides::own);
+    check(blocks, PairPattern::rectangle, sides);
   }
 }
 
@@ -193,12 +203,11 @@ TEST(Sm90Patterns, StatesAreAddedToAndPaddingStays) {
   for (const RowKind row : {RowKind::sum, RowKind::logsumexp}) {
     TileShape of = shape_of(1);
     of.row = row;
-    const Sides sides = row == RowKind::sum ? Sides::both : Sides::own;
     const Blocks blocks = make_blocks(text, of, {T, 40}, {65, 7});
     TileArrays own = blocks.arrays(true);
     TileArrays visiting = blocks.arrays(false);
     own.fill_state_padding(-7);
-    const BlockCall call = make_call(of, own, visiting, PairPattern::rectangle, sides);
+    const BlockCall call = make_call(of, own, visiting, PairPattern::rectangle, Sides::both);
     emulate_sm90(call);
     emulate_sm90(call);
     Bounded twice = blocks.expected(true);
@@ -214,43 +223,65 @@ TEST(Sm90Patterns, StatesAreAddedToAndPaddingStays) {
   }
 }
 
+constexpr RowKind rows[] = {RowKind::sum, RowKind::logsumexp};
+
 TEST(Sm90Patterns, SquareEqualsRectangle) {
-  for (const bool exclude_self : {false, true}) {
-    Blocks blocks = make_blocks(text, shape_of(1, {false, exclude_self}), own_counts, own_counts);
-    blocks.visiting_points = blocks.own_points;
-    blocks.visiting_values = blocks.own_values;
-    blocks.table = make_table(oracle_pair(text), blocks.own_points, blocks.own_points);
-    TileArrays square = blocks.arrays(true);
-    hide(blocks.table, square.global_rows(), square.global_rows(), false, exclude_self);
-    emulate_sm90(make_call(blocks.shape, square, square, PairPattern::square, Sides::both));
-    EXPECT_EQ(outside(square.finish(), blocks.expected(true)), "");
-  }
+  // Bits below the diagonal say nothing: pairs there are the other side of those above.
+  const std::vector<std::uint64_t> kept = {0b11101, 0b11111, 0b10111, 0b11111, 0b01010};
+  const std::vector<std::uint64_t> both_ways = {0b11101, 0b11110, 0b10111, 0b11011, 0b01111};
+  for (const RowKind row : rows)
+    for (const bool skips : {false, true})
+      for (const bool exclude_self : {false, true}) {
+        TileShape of = shape_of(1, {false, exclude_self});
+        of.row = row;
+        Blocks blocks = make_blocks(text, of, own_counts, own_counts);
+        blocks.make_square();
+        if (skips) blocks.keep(PairPattern::rectangle, both_ways.data());
+        TileArrays square = blocks.arrays(true);
+        BlockCall call = make_call(blocks.shape, square, square, PairPattern::square, Sides::both);
+        if (skips) call.kept = kept.data();
+        emulate_sm90(call);
+        EXPECT_EQ(outside(square.finish(), blocks.expected(true)), "");
+      }
 }
 
 TEST(Sm90Patterns, ManyColumnsOfEveryPattern) {
   const std::vector<std::uint64_t> kept = {0b101, 0b000, 0b010, 0b111, 0b100};
-  for (const RowKind row : {RowKind::sum, RowKind::logsumexp})
-    for (const PairPattern pattern : {PairPattern::rectangle, PairPattern::odd_half}) {
-      TileShape of = shape_of(3, {true, true});
-      of.row = row;
-      Blocks blocks = make_blocks(text, of, own_counts, visiting_counts, 0, 20);
-      blocks.keep(pattern, kept.data());
-      check(blocks, pattern, row == RowKind::sum ? Sides::both : Sides::own, {}, {3, 2}, kept.data());
-    }
+  for (const RowKind row : rows)
+    for (const bool causal : {false, true})
+      for (const PairPattern pattern : {PairPattern::rectangle, PairPattern::odd_half}) {
+        TileShape of = shape_of(3, {causal, true});
+        of.row = row;
+        Blocks blocks = make_blocks(text, of, own_counts, visiting_counts, 0, 20);
+        blocks.keep(pattern, kept.data());
+        check(blocks, pattern, row == RowKind::logsumexp && causal ? Sides::own : Sides::both, {}, {3, 2}, kept.data());
+      }
 }
 
 TEST(Sm90Patterns, SquareWithTheVisitingSideAsked) {
   // Tiles with themselves serve the own side, all others the visiting one.
-  for (const int columns : {1, 3}) {
-    Blocks blocks = make_blocks(text, shape_of(columns), {T, 9}, {T, 9});
-    blocks.visiting_points = blocks.own_points;
-    blocks.visiting_values = blocks.own_values;
-    blocks.table = make_table(oracle_pair(text), blocks.own_points, blocks.own_points);
-    for (std::size_t i = 0; i < T; ++i)
-      for (std::size_t j = T; j < T + 9; ++j) blocks.table.visible[blocks.table.at(i, j)] = 0;
-    TileArrays square = blocks.arrays(true);
-    emulate_sm90(make_call(blocks.shape, square, square, PairPattern::square, Sides::visiting));
-    EXPECT_EQ(outside(square.finish(), blocks.expected(true)), "");
+  const std::vector<std::uint64_t> not_above = {0b01, 0b11};
+  for (const RowKind row : rows)
+    for (const int columns : {1, 3}) {
+      TileShape of = shape_of(columns);
+      of.row = row;
+      Blocks blocks = make_blocks(text, of, {T, 9}, {T, 9});
+      blocks.make_square();
+      blocks.keep(PairPattern::rectangle, not_above.data());
+      TileArrays square = blocks.arrays(true);
+      emulate_sm90(make_call(blocks.shape, square, square, PairPattern::square, Sides::visiting));
+      EXPECT_EQ(outside(square.finish(), blocks.expected(true)), "");
+    }
+}
+
+TEST(Sm90Path, LogSumExpWithAVisitingSideAndACausalMaskIsLeftToSm80) {
+  for (const bool causal : {false, true}) {
+    TileShape of = shape_of(1, {causal, false});
+    of.row = RowKind::logsumexp;
+    EXPECT_EQ(sm90::way_of(of, Sides::own), sm90::Way::logsumexp);
+    EXPECT_EQ(sm90::way_of(of, Sides::both), causal ? sm90::Way::others : sm90::Way::logsumexp);
+    of.columns = 2;
+    EXPECT_EQ(sm90::way_of(of, Sides::visiting), causal ? sm90::Way::others : sm90::Way::logsumexp_columns);
   }
 }
 
@@ -276,6 +307,26 @@ TEST(Sm90Patterns, PaddingWhoseWeightIsInfinite) {
   blocks.table = make_table(oracle_pair(negative), blocks.own_points, blocks.visiting_points);
   for (Real &l : blocks.table.log_weight) l += 810;
   check(blocks, PairPattern::rectangle, Sides::both);
+}
+
+TEST(TensorCost, SidesThatAreServedByThemselvesAreEvaluatedByThemselves) {
+  const auto cost = [](RowKind row, int columns, bool causal, Sides sides) {
+    return sm80::cost(sm80::Variant::chosen, make_shape(text, row, Precision::fp32, 64, columns, {causal, false}),
+                      sides);
+  };
+  for (const int columns : {0, 3}) {
+    const TileCost one = cost(RowKind::logsumexp, columns, false, Sides::own);
+    const TileCost both = cost(RowKind::logsumexp, columns, false, Sides::both);
+    EXPECT_EQ(cost(RowKind::logsumexp, columns, false, Sides::visiting).flops(), one.flops());
+    EXPECT_EQ(both.flops(), 2 * one.flops());
+    EXPECT_EQ(both.products, 2 * one.products);
+    EXPECT_EQ(both.exponentials, 2 * one.exponentials);
+    EXPECT_EQ(cost(RowKind::logsumexp, columns, true, Sides::own).flops(), one.flops());
+    // On the plain kernels: no products, one evaluation.
+    EXPECT_EQ(cost(RowKind::logsumexp, columns, true, Sides::both).products, 0);
+    EXPECT_EQ(cost(RowKind::logsumexp, columns, true, Sides::both).multiply_adds, 64 + 2 * columns);
+  }
+  EXPECT_LT(cost(RowKind::sum, 1, false, Sides::both).flops(), 1.1 * cost(RowKind::sum, 1, false, Sides::own).flops());
 }
 
 /// Every step and stage several times: streamed chunks, resident ones, and one step a pair; with one column and many.

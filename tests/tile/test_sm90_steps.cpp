@@ -102,9 +102,42 @@ TEST(Sm90Steps, ChunksOfAStageFollowEachOtherAndFit) {
         ASSERT_EQ(sm90::own_offset(layout, plan, g, k), plan.resident ? own : plan.stage_bytes / 2 + next);
         next += size;
       }
-      EXPECT_EQ(next, sm90::step_bytes(layout, plan, s));
+      EXPECT_EQ(next, sm90::step_bytes(sm90::runs_of_step(plan, s)));
       EXPECT_LE(next, plan.stage_bytes / (plan.resident ? 1U : 2U));
       EXPECT_LE(next, 4096U * sm90::stage_chunks);
+    }
+  }
+}
+
+/// Chunks of a tile in the order in which one copy moves them.
+std::vector<int> run(int first, int count) {
+  std::vector<int> chunks;
+  for (int n = 0; n < count; ++n) chunks.push_back(first + n);
+  return chunks;
+}
+
+TEST(Sm90Steps, RunsAreTheChunksOfTheirGroups) {
+  for (const PieceLayout &layout : layouts()) {
+    SCOPED_TRACE(name_of(layout));
+    const BlockPlan plan = plan_of(layout);
+    for (int s = 0; s < plan.steps; ++s) {
+      const sm90::StepGroups groups = sm90::groups_of_step(layout, plan, s);
+      const sm90::StepRuns runs = sm90::runs_of_step(plan, s);
+      std::vector<int> visiting = run(sm90::visiting_features(plan, runs), runs.features);
+      const std::vector<int> norms = run(sm90::visiting_norms(runs), runs.norms);
+      visiting.insert(visiting.end(), norms.begin(), norms.end());
+      const std::vector<int> own = run(runs.first, runs.features + runs.norms);
+      std::size_t at = 0;
+      for (int g = groups.first; g < groups.last; ++g) {
+        const sm90::Group group = sm90::group_at(layout, g);
+        ASSERT_EQ(sm90::visiting_offset(layout, g - groups.first), at * 4096);
+        for (int n = 0; n < group.chunks; ++n, ++at) {
+          ASSERT_LT(at, visiting.size());
+          EXPECT_EQ(visiting[at], group.visiting + n);
+          EXPECT_EQ(own[at], group.own + n);
+        }
+      }
+      EXPECT_EQ(at, visiting.size());
     }
   }
 }
