@@ -6,6 +6,8 @@ include(FlashringFindPetsc)
 flashring_find_petsc("")
 # The HDF5 that PETSc is linked to: Debian's name first, then the plain one (Spack). Only its serial functions are used.
 pkg_search_module(HDF5 REQUIRED IMPORTED_TARGET hdf5-openmpi hdf5)
+# That of PETSc, for small dense problems.
+find_package(LAPACK REQUIRED)
 # Headers alone; not every package of it says so to CMake.
 find_package(FastFloat CONFIG QUIET)
 if(NOT TARGET FastFloat::fast_float)

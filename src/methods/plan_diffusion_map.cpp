@@ -4,17 +4,37 @@
 #include <petscmat.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <string_view>
 
+#include "flashring/block_krylov_schur.h"
 #include "flashring/check.hpp"
 #include "flashring/diffusion_map.hpp"
 #include "flashring/petsc_mat.hpp"
+#include "solve/block_krylov_schur.hpp"
 
 namespace flashring {
 namespace {
 
-/// Basis vectors that krylovschur holds: -eps_ncv, or SLEPc's default.
+/// Block of blockkrylovschur where that is asked for: as given, or the largest that it may choose; else 0.
+std::int64_t block_size() {
+  std::array<char, 64> type{};
+  PetscInt block = 0;
+  check_petsc(PetscOptionsGetString(nullptr, nullptr, "-eps_type", type.data(), type.size(), nullptr), "options");
+  check_petsc(PetscOptionsGetInt(nullptr, nullptr, "-eps_blockkrylovschur_blocksize", &block, nullptr), "options");
+  if (std::string_view(type.data()) != EPSBLOCKKRYLOVSCHUR) return 0;
+  return block > 0 ? block : most_block_size;
+}
+
+/// Basis vectors that krylovschur holds: -eps_ncv, or SLEPc's default; those of blockkrylovschur with two blocks
+/// beside.
 std::int64_t basis_size(std::int64_t rows, int pairs) {
+  if (const std::int64_t block = block_size(); block > 0) {
+    PetscInt ncv = 0;
+    check_petsc(PetscOptionsGetInt(nullptr, nullptr, "-eps_ncv", &ncv, nullptr), "options");
+    return std::min<std::int64_t>(rows, ncv > 0 ? ncv : default_basis(block, pairs)) + 2 * block;
+  }
   PetscInt ncv = 0;
   PetscInt mpd = 500;
   PetscBool given = PETSC_FALSE;

@@ -19,8 +19,10 @@
 #endif
 #if PETSC_VERSION_GE(3, 23, 0)
 using FlashringOptionItems = PetscOptionItems;
+#define FLASHRING_FEATURE_THRESHOLD EPS_FEATURE_THRESHOLD
 #else
 using FlashringOptionItems = PetscOptionItems *;
+#define FLASHRING_FEATURE_THRESHOLD 0
 #endif
 #if PETSC_VERSION_GE(3, 24, 0)
 #define FLASHRING_OPERATION(f) ((PetscErrorCodeFn *)(f))

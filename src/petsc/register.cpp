@@ -1,7 +1,7 @@
 // What PETSc calls when it opens libflashring.so: the types are registered once per PetscInitialize, and only with the
 // PETSc that the library was built for.
 #include <petscsys.h>
-#include <slepcsys.h>
+#include <slepceps.h>
 
 #include <cstdint>
 #include <cstdio>
@@ -9,7 +9,9 @@
 #include <string>
 #include <utility>
 
+#include "flashring/block_krylov_schur.h"
 #include "petsc/mat_context.hpp"
+#include "solve/block_krylov_schur.hpp"
 
 namespace flashring {
 namespace {
@@ -97,6 +99,7 @@ PetscErrorCode FlashringRegisterAll(void) {
   const std::string mismatch = flashring::petsc_mismatch();
   PetscCheck(mismatch.empty(), PETSC_COMM_SELF, PETSC_ERR_LIB, "libflashring does not fit: %s", mismatch.c_str());
   PetscCall(MatRegister(MATFLASHRING, MatCreate_Flashring));
+  PetscCall(EPSRegister(EPSBLOCKKRYLOVSCHUR, EPSCreate_BlockKrylovSchur));
   PetscCall(PetscClassIdRegister("Kernel operator", &id));
   PetscCall(PetscLogEventRegister("FlashringPass", id, &flashring::passes));
   PetscCall(PetscLogEventRegister("FlashringPairs", id, &flashring::pairs));

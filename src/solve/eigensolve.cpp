@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "base/pages.hpp"
+#include "flashring/block_krylov_schur.h"
 #include "flashring/check.hpp"
 #include "flashring/petsc_mat.hpp"
 #include "flashring/random.hpp"
@@ -83,6 +84,9 @@ void set_start(EPS eps, Mat A, std::uint64_t seed) {
   check_petsc(EPSGetType(eps, &type), "EPSGetType");
   check_petsc(EPSGetDimensions(eps, &nev, &ncv, nullptr), "EPSGetDimensions");
   const std::string name = type;
+  if (name == EPSBLOCKKRYLOVSCHUR)  // which draws a block of the same vectors
+    return check_petsc(EPSBlockKrylovSchurSetSeed(eps, static_cast<PetscInt>(seed & 0x7fffffffU)),
+                       "EPSBlockKrylovSchurSetSeed");
   const bool single =
       name == EPSKRYLOVSCHUR || name == EPSARNOLDI || name == EPSLANCZOS || name == EPSPOWER || name == EPSARPACK;
   PetscInt rows = 0;

@@ -28,6 +28,7 @@ class Flashring(CMakePackage, CudaPackage):
     depends_on("petsc@3.18:+mpi+double~complex+shared")
     depends_on("slepc@3.18:")
     depends_on("highway@1.0:")
+    depends_on("lapack")
     depends_on("hdf5")
     depends_on("fast-float")
     depends_on("fmt")

@@ -1,0 +1,25 @@
+/* The EPS type blockkrylovschur: a Krylov solver that multiplies a block of vectors at a time.
+ *
+ * For matrices whose product with many vectors costs little more than with one, such as kernel matrices in many dimensions
+ * or on matrix units. It finds eigenvalues as often as they occur, up to the block size. Standard symmetric problems
+ * (EPS_HEP); every option -eps_* that Krylov-Schur knows works here, too.
+ */
+#ifndef FLASHRING_BLOCK_KRYLOV_SCHUR_H
+#define FLASHRING_BLOCK_KRYLOV_SCHUR_H
+
+#include <slepceps.h>
+
+/* Name for EPSSetType and -eps_type, registered by FlashringRegisterAll. */
+#define EPSBLOCKKRYLOVSCHUR "blockkrylovschur"
+
+/* Vectors multiplied at a time, 1 to 64, or 0 (the default): for a matrix of type flashring the size of least expected
+ * seconds, from the measured cost of a product; for others min(nev, 8). -eps_blockkrylovschur_blocksize. Before EPSSetUp. */
+PETSC_EXTERN PetscErrorCode EPSBlockKrylovSchurSetBlockSize(EPS eps, PetscInt size);
+/* The size in use after EPSSetUp, before it the one that was set. Not collective. */
+PETSC_EXTERN PetscErrorCode EPSBlockKrylovSchurGetBlockSize(EPS eps, PetscInt *size);
+
+/* Key of the random numbers of start vectors beyond EPSSetInitialSpace, default 1: the same for any number of ranks.
+ * -eps_blockkrylovschur_seed. */
+PETSC_EXTERN PetscErrorCode EPSBlockKrylovSchurSetSeed(EPS eps, PetscInt seed);
+
+#endif

@@ -1,0 +1,42 @@
+// Blocks of distributed vectors: products with small matrices, random columns, orthonormal blocks.
+#pragma once
+
+#include <slepcbv.h>
+
+#include <cstdint>
+#include <vector>
+
+namespace flashring {
+
+/// A small dense matrix, the same on every rank, column-major.
+struct SmallMatrix {
+  SmallMatrix() = default;
+  SmallMatrix(PetscInt m, PetscInt n) : rows(m), columns(n), values(static_cast<std::size_t>(m * n), 0.0) {}
+  PetscScalar &operator()(PetscInt i, PetscInt j) { return values[static_cast<std::size_t>(i + j * rows)]; }
+  const PetscScalar &operator()(PetscInt i, PetscInt j) const { return values[static_cast<std::size_t>(i + j * rows)]; }
+  PetscInt rows = 0, columns = 0;
+  std::vector<PetscScalar> values;
+};
+
+/// Fills column `column` of a block with normal random numbers; `minor` tells vectors of one seed apart.
+void set_random_column(BV block, PetscInt column, std::uint64_t seed, std::uint64_t minor);
+
+/// V(:, 0:m)^T X(:, 0:b), (m, b).
+SmallMatrix inner_products(BV V, PetscInt m, BV X, PetscInt b);
+/// X(:, 0:b) -= V(:, 0:m) H.
+void subtract_product(BV X, PetscInt b, BV V, PetscInt m, const SmallMatrix &H);
+
+/// Random vectors that replace columns without a direction of their own.
+struct RandomSource {
+  std::uint64_t seed = 1;
+  std::uint64_t used = 0;
+};
+
+/// Makes X(:, 0:b), orthogonal to V(:, 0:m) up to rounding of numbers of size `scale`, orthonormal among themselves and
+/// to V (and the constraints of V): X = Q R, and Q takes the place of X. Returns R (r, b), r = min(b, n - m). Columns
+/// that are zero to rounding are replaced by random ones, whose rows of R vanish. Every round takes the inverse square
+/// root of the scaled Gram matrix, small eigenvalues raised to what rounding can tell (Stathopoulos, Wu, SIAM J. Sci.
+/// Comput. 23 (2002) 2165), and projects once more: 8 n_local b (b + m) flops and two reductions; two or three rounds.
+SmallMatrix orthonormalize(BV V, PetscInt m, BV X, PetscInt b, PetscReal scale, RandomSource &random);
+
+}  // namespace flashring

@@ -1,0 +1,175 @@
+// The EPS type blockkrylovschur: options, set-up, view. What SLEPc hides from types of others (sorting, vectors) is
+// lent by one of its own.
+#include "solve/block_krylov_schur.hpp"
+
+#include <slepc/private/epsimpl.h>
+
+#include <algorithm>
+
+#include "flashring/block_krylov_schur.h"
+#include "petsc/mat_context.hpp"
+
+namespace flashring {
+namespace {
+
+BlockKrylovSchur *data_of(EPS eps) { return static_cast<BlockKrylovSchur *>(eps->data); }
+
+PetscErrorCode settle_block(EPS eps) {
+  BlockKrylovSchur *solver = data_of(eps);
+  Mat A = nullptr;
+  PetscFunctionBegin;
+  PetscCall(EPSGetOperators(eps, &A, nullptr));
+  solver->block = solver->asked;
+  solver->reason = "as asked";
+  if (solver->asked == 0)
+    FLASHRING_GUARD(PetscObjectComm((PetscObject)eps), {
+      const BlockChoice choice = choose_block(A, eps->nev);
+      solver->block = choice.size;
+      solver->reason = choice.reason;
+    });
+  solver->block = std::min(solver->block, eps->n);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+void settle_sizes(EPS eps) {
+  const PetscInt p = data_of(eps)->block;
+  if (eps->ncv < 1 && eps->mpd >= 1) eps->ncv = eps->nev + eps->mpd;
+  if (eps->ncv < 1) eps->ncv = default_basis(p, eps->nev);
+  eps->ncv = std::min(eps->ncv, eps->n);
+  if (eps->mpd < 1) eps->mpd = eps->ncv;
+  // As many steps as the restarts that Krylov-Schur allows itself would take.
+  if (eps->max_it < 1) eps->max_it = std::max<PetscInt>(100, 2 * eps->n / eps->ncv) * ((eps->ncv + p - 1) / p);
+}
+
+PetscErrorCode set_up(EPS eps) {
+  PetscBool chosen = PETSC_FALSE;
+  PetscFunctionBegin;
+  EPSCheckHermitianDefinite(eps);
+  EPSCheckUnsupported(eps, EPS_FEATURE_BALANCE | EPS_FEATURE_ARBITRARY | EPS_FEATURE_REGION | EPS_FEATURE_EXTRACTION |
+                               FLASHRING_FEATURE_THRESHOLD);
+  PetscCheck(eps->which != EPS_ALL, PetscObjectComm((PetscObject)eps), PETSC_ERR_SUP,
+             "%s finds pairs at one end of the spectrum or near a target, not all of an interval; use krylovschur with "
+             "-st_type filter",
+             EPSBLOCKKRYLOVSCHUR);
+  eps->nev = std::max<PetscInt>(1, eps->nev);  // from 3.23 on 0 is "not given"
+  PetscCall(settle_block(eps));
+  settle_sizes(eps);
+  const PetscInt p = data_of(eps)->block;
+  PetscCheck(eps->ncv >= std::min(eps->n, eps->nev + p), PetscObjectComm((PetscObject)eps), PETSC_ERR_USER_INPUT,
+             "-eps_ncv %" PetscInt_FMT " is less than nev %" PetscInt_FMT " and a block of %" PetscInt_FMT
+             "; raise it or lower -eps_blockkrylovschur_blocksize",
+             eps->ncv, eps->nev, p);
+  if (eps->which == 0) eps->which = EPS_LARGEST_MAGNITUDE;
+  PetscCall(EPSAllocateSolution(eps, 0));
+  PetscCall(EPS_SetInnerProduct(eps));
+  PetscCall(DSSetType(eps->ds, DSHEP));
+  // Divide and conquer: the whole eigenproblem is solved in every step.
+  PetscCall(PetscOptionsHasName(((PetscObject)eps)->options, ((PetscObject)eps)->prefix, "-ds_method", &chosen));
+  if (chosen == PETSC_FALSE) PetscCall(DSSetMethod(eps->ds, 2));
+  PetscCall(DSAllocate(eps->ds, eps->ncv));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode solve(EPS eps) {
+  PetscFunctionBegin;
+  FLASHRING_GUARD(PetscObjectComm((PetscObject)eps), solve_symmetric(eps, *data_of(eps)));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode set_from_options(EPS eps, FlashringOptionItems PetscOptionsObject) {
+  BlockKrylovSchur *solver = data_of(eps);
+  PetscInt size = solver->asked;
+  auto seed = static_cast<PetscInt>(solver->seed);
+  PetscBool given = PETSC_FALSE;
+  PetscFunctionBegin;
+  PetscOptionsHeadBegin(PetscOptionsObject, "EPS blockkrylovschur options");
+  PetscCall(PetscOptionsInt("-eps_blockkrylovschur_blocksize",
+                            "Vectors multiplied at a time, 0: of least expected seconds",
+                            "EPSBlockKrylovSchurSetBlockSize", size, &size, &given));
+  if (given == PETSC_TRUE) PetscCall(EPSBlockKrylovSchurSetBlockSize(eps, size));
+  PetscCall(PetscOptionsInt("-eps_blockkrylovschur_seed", "Key of random start vectors", "EPSBlockKrylovSchurSetSeed",
+                            seed, &seed, &given));
+  if (given == PETSC_TRUE) PetscCall(EPSBlockKrylovSchurSetSeed(eps, seed));
+  PetscOptionsHeadEnd();
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode view(EPS eps, PetscViewer viewer) {
+  const BlockKrylovSchur *solver = data_of(eps);
+  PetscBool ascii = PETSC_FALSE;
+  PetscFunctionBegin;
+  PetscCall(PetscObjectTypeCompare((PetscObject)viewer, PETSCVIEWERASCII, &ascii));
+  if (ascii == PETSC_TRUE && solver->block > 0)
+    PetscCall(PetscViewerASCIIPrintf(viewer, "  blocks of %" PetscInt_FMT " vectors (%s)\n", solver->block,
+                                     solver->reason.c_str()));
+  else if (ascii == PETSC_TRUE)
+    PetscCall(PetscViewerASCIIPrintf(viewer, "  block size chosen at set-up, unless given\n"));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode destroy(EPS eps) {
+  PetscFunctionBegin;
+  delete data_of(eps);
+  eps->data = nullptr;
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode check_type(EPS eps) {
+  PetscBool right = PETSC_FALSE;
+  PetscFunctionBegin;
+  PetscCall(PetscObjectTypeCompare((PetscObject)eps, EPSBLOCKKRYLOVSCHUR, &right));
+  PetscCheck(right == PETSC_TRUE, PetscObjectComm((PetscObject)eps), PETSC_ERR_ARG_WRONG,
+             "this EPS is not of type %s; call EPSSetType first", EPSBLOCKKRYLOVSCHUR);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+}  // namespace
+}  // namespace flashring
+
+PetscErrorCode EPSBlockKrylovSchurSetBlockSize(EPS eps, PetscInt size) {
+  PetscFunctionBegin;
+  PetscCall(flashring::check_type(eps));
+  PetscCheck(size >= 0 && size <= flashring::most_block_size, PetscObjectComm((PetscObject)eps),
+             PETSC_ERR_ARG_OUTOFRANGE, "block size %" PetscInt_FMT " is outside [0, %" PetscInt_FMT "]", size,
+             flashring::most_block_size);
+  if (flashring::data_of(eps)->asked != size) eps->state = EPS_STATE_INITIAL;
+  flashring::data_of(eps)->asked = size;
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode EPSBlockKrylovSchurGetBlockSize(EPS eps, PetscInt *size) {
+  PetscFunctionBegin;
+  PetscCall(flashring::check_type(eps));
+  const flashring::BlockKrylovSchur *solver = flashring::data_of(eps);
+  *size = solver->block > 0 ? solver->block : solver->asked;
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode EPSBlockKrylovSchurSetSeed(EPS eps, PetscInt seed) {
+  PetscFunctionBegin;
+  PetscCall(flashring::check_type(eps));
+  PetscCheck(seed >= 0, PetscObjectComm((PetscObject)eps), PETSC_ERR_ARG_OUTOFRANGE,
+             "seed %" PetscInt_FMT " is negative", seed);
+  flashring::data_of(eps)->seed = static_cast<std::uint64_t>(seed);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode EPSCreate_BlockKrylovSchur(EPS eps) {
+  EPS lender = nullptr;
+  PetscFunctionBegin;
+  eps->data = new flashring::BlockKrylovSchur;
+  eps->useds = PETSC_TRUE;
+  eps->categ = EPS_CATEGORY_KRYLOV;
+  PetscCall(EPSCreate(PETSC_COMM_SELF, &lender));
+  PetscCall(EPSSetType(lender, EPSLANCZOS));
+  eps->ops->setupsort = lender->ops->setupsort;
+  eps->ops->backtransform = lender->ops->backtransform;
+  eps->ops->computevectors = lender->ops->computevectors;
+  PetscCall(EPSDestroy(&lender));
+  eps->ops->setup = flashring::set_up;
+  eps->ops->solve = flashring::solve;
+  eps->ops->setfromoptions = flashring::set_from_options;
+  eps->ops->view = flashring::view;
+  eps->ops->destroy = flashring::destroy;
+  PetscFunctionReturn(PETSC_SUCCESS);
+}

@@ -1,0 +1,287 @@
+// The block solver: exact spectra with multiplicities, every setting that users of SLEPc know, and steps that are
+// passes.
+#include <gtest/gtest.h>
+#include <slepceps.h>
+
+#include <cmath>
+
+#include "flashring/block_krylov_schur.h"
+#include "flashring/check.hpp"
+#include "flashring/petsc_mat.hpp"
+#include "support/petsc.hpp"
+#include "support/world.hpp"
+
+namespace flashring::test {
+namespace {
+
+const bool started = start_petsc();
+
+/// Diagonal of given values: eigenvectors are unit vectors.
+Mat diagonal(const std::vector<double> &values) {
+  Mat A = nullptr;
+  const auto n = static_cast<PetscInt>(values.size());
+  PetscInt first = 0;
+  PetscInt last = 0;
+  check_petsc(MatCreateAIJ(PETSC_COMM_WORLD, PETSC_DECIDE, PETSC_DECIDE, n, n, 1, nullptr, 0, nullptr, &A), "create");
+  check_petsc(MatGetOwnershipRange(A, &first, &last), "range");
+  for (PetscInt i = first; i < last; ++i)
+    check_petsc(MatSetValue(A, i, i, values[static_cast<std::size_t>(i)], INSERT_VALUES), "set");
+  check_petsc(MatAssemblyBegin(A, MAT_FINAL_ASSEMBLY), "begin");
+  check_petsc(MatAssemblyEnd(A, MAT_FINAL_ASSEMBLY), "end");
+  return A;
+}
+
+/// -u'' on n points of a line: values 2 - 2 cos(pi k / (n + 1)).
+Mat laplacian(PetscInt n) {
+  Mat A = nullptr;
+  PetscInt first = 0;
+  PetscInt last = 0;
+  check_petsc(MatCreateAIJ(PETSC_COMM_WORLD, PETSC_DECIDE, PETSC_DECIDE, n, n, 3, nullptr, 2, nullptr, &A), "create");
+  check_petsc(MatGetOwnershipRange(A, &first, &last), "range");
+  for (PetscInt i = first; i < last; ++i)
+    for (PetscInt j = std::max<PetscInt>(0, i - 1); j <= std::min(n - 1, i + 1); ++j)
+      check_petsc(MatSetValue(A, i, j, i == j ? 2 : -1, INSERT_VALUES), "set");
+  check_petsc(MatAssemblyBegin(A, MAT_FINAL_ASSEMBLY), "begin");
+  check_petsc(MatAssemblyEnd(A, MAT_FINAL_ASSEMBLY), "end");
+  return A;
+}
+
+double laplacian_value(int n, int k) { return 2 - 2 * std::cos(M_PI * k / (n + 1)); }
+
+struct Solver {
+  explicit Solver(Mat matrix, int pairs, int block) : A(matrix) {
+    check_petsc(FlashringRegisterAll(), "register");
+    check_petsc(EPSCreate(PETSC_COMM_WORLD, &eps), "create");
+    check_petsc(EPSSetOperators(eps, A, nullptr), "operators");
+    check_petsc(EPSSetProblemType(eps, EPS_HEP), "type");
+    check_petsc(EPSSetType(eps, EPSBLOCKKRYLOVSCHUR), "type");
+    check_petsc(EPSSetWhichEigenpairs(eps, EPS_LARGEST_REAL), "which");
+    check_petsc(EPSSetDimensions(eps, pairs, PETSC_DEFAULT, PETSC_DEFAULT), "dimensions");
+    check_petsc(EPSSetTolerances(eps, 1e-10, PETSC_DEFAULT), "tolerances");
+    check_petsc(EPSBlockKrylovSchurSetBlockSize(eps, block), "block");
+  }
+  Solver(const Solver &) = delete;
+  Solver &operator=(const Solver &) = delete;
+  ~Solver() {
+    EPSDestroy(&eps);
+    MatDestroy(&A);
+  }
+  /// Values of the pairs that converged, and their true residuals at most.
+  std::vector<double> solve(double residual = 1e-8) const {
+    check_petsc(EPSSetFromOptions(eps), "options");
+    check_petsc(EPSSolve(eps), "solve");
+    PetscInt found = 0;
+    check_petsc(EPSGetConverged(eps, &found), "converged");
+    std::vector<double> values;
+    for (PetscInt k = 0; k < found; ++k) {
+      PetscScalar value = 0;
+      PetscReal error = 0;
+      check_petsc(EPSGetEigenvalue(eps, k, &value, nullptr), "value");
+      check_petsc(EPSComputeError(eps, k, EPS_ERROR_ABSOLUTE, &error), "error");
+      EXPECT_LT(error, residual) << "pair " << k << " of value " << value;
+      values.push_back(value);
+    }
+    return values;
+  }
+  PetscInt steps() const {
+    PetscInt count = 0;
+    check_petsc(EPSGetIterationNumber(eps, &count), "iterations");
+    return count;
+  }
+  EPSConvergedReason reason() const {
+    EPSConvergedReason why = EPS_CONVERGED_ITERATING;
+    check_petsc(EPSGetConvergedReason(eps, &why), "reason");
+    return why;
+  }
+  Mat A = nullptr;
+  EPS eps = nullptr;
+};
+
+class Blocks : public ::testing::TestWithParam<int> {};
+
+TEST_P(Blocks, ExactValuesOfALine) {
+  const Solver solver(laplacian(60), 6, GetParam());
+  const std::vector<double> found = solver.solve();
+  ASSERT_GE(found.size(), 6U);
+  for (int k = 0; k < 6; ++k) EXPECT_NEAR(found[static_cast<std::size_t>(k)], laplacian_value(60, 60 - k), 1e-9) << k;
+  EXPECT_EQ(solver.reason(), EPS_CONVERGED_TOL);
+}
+
+TEST_P(Blocks, SmallestAndNearATarget) {
+  {
+    const ScopedOptions options({{"-eps_smallest_real", nullptr}, {"-eps_max_it", "5000"}});
+    const std::vector<double> found = Solver(laplacian(40), 4, GetParam()).solve();
+    ASSERT_GE(found.size(), 4U);
+    for (int k = 0; k < 4; ++k) EXPECT_NEAR(found[static_cast<std::size_t>(k)], laplacian_value(40, k + 1), 1e-9) << k;
+  }
+  const ScopedOptions options({{"-eps_target", "5.2"}, {"-eps_target_magnitude", nullptr}});
+  const std::vector<double> found = Solver(diagonal({1, 2, 3, 4, 5, 6, 7, 8, 9, 10}), 3, GetParam()).solve();
+  ASSERT_GE(found.size(), 3U);
+  for (const double value : {5.0, 6.0, 4.0})
+    EXPECT_LT(std::abs(found[value == 5 ? 0 : value == 6 ? 1 : 2] - value), 1e-9) << value;
+}
+
+TEST_P(Blocks, ShiftsAndLocksAndRestarts) {
+  const ScopedOptions options({{"-st_shift", "0.3"}, {"-eps_ncv", "150"}, {"-eps_mpd", "90"}, {"-eps_max_it", "4000"}});
+  const int n = 300;
+  const std::vector<double> found = Solver(laplacian(n), 40, GetParam()).solve();
+  ASSERT_GE(found.size(), 40U);
+  for (int k = 0; k < 40; ++k) EXPECT_NEAR(found[static_cast<std::size_t>(k)], laplacian_value(n, n - k), 1e-8) << k;
+}
+
+TEST_P(Blocks, AllPairsOfAMatrixSmallerThanABlock) {
+  const std::vector<double> found = Solver(diagonal({3, 1, 2}), 3, GetParam()).solve();
+  ASSERT_EQ(found.size(), 3U);
+  for (int k = 0; k < 3; ++k) EXPECT_NEAR(found[static_cast<std::size_t>(k)], 3 - k, 1e-12);
+}
+
+// Three values that are not zero: every block has no direction of its own after two steps.
+TEST_P(Blocks, RankOfThree) {
+  std::vector<double> values(50, 0.0);
+  values[7] = 4;
+  values[20] = 3;
+  values[41] = 2;
+  const std::vector<double> found = Solver(diagonal(values), 5, GetParam()).solve();
+  ASSERT_GE(found.size(), 5U);
+  for (int k = 0; k < 5; ++k) EXPECT_NEAR(found[static_cast<std::size_t>(k)], k < 3 ? 4 - k : 0, 1e-9) << k;
+}
+
+TEST_P(Blocks, ZeroMatrixAndIdentity) {
+  for (const double value : {0.0, 1.0}) {
+    const std::vector<double> found = Solver(diagonal(std::vector<double>(30, value)), 2, GetParam()).solve();
+    ASSERT_GE(found.size(), 2U) << value;
+    EXPECT_NEAR(found[0], value, 1e-12);
+    EXPECT_NEAR(found[1], value, 1e-12);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Every, Blocks, ::testing::Values(1, 2, 5, 16), ::testing::PrintToStringParamName());
+
+/// Levels tanh(beta/2)^l of multiplicity binomial(7, l) (docs/mathematics.md, E3).
+TEST(BlockKrylovSchur, EigenvaluesAsOftenAsTheyOccur) {
+  OperatorOptions options;
+  options.set("pair", "gaussian:beta=1");
+  options.form = Form::symmetric;
+  options.threads = 1;
+  const auto op = make_operator(PETSC_COMM_WORLD, options, generate_points("hypercube:d=7", world()));
+  Mat A = nullptr;
+  check_petsc(mat_create(PETSC_COMM_WORLD, op, &A), "mat_create");
+  const Solver solver(A, 29, 22);  // 1 + 7 + 21
+  const std::vector<double> found = solver.solve();
+  ASSERT_GE(found.size(), 29U);
+  const double t = std::tanh(0.5);
+  for (int k = 0; k < 29; ++k)
+    EXPECT_NEAR(found[static_cast<std::size_t>(k)], k == 0 ? 1 : k < 8 ? t : t * t, 1e-12) << k;
+  const Counters &counters = op->counters();
+  EXPECT_EQ(counters.passes - static_cast<std::int64_t>(found.size()), solver.steps() + 2);  // set-up: 2 passes
+}
+
+TEST(BlockKrylovSchur, BlockOfAKernelMatrixIsChosenByCost) {
+  OperatorOptions options;
+  options.set("pair", "gaussian:beta=1");
+  options.form = Form::symmetric;
+  options.threads = 1;
+  const auto op = make_operator(PETSC_COMM_WORLD, options, generate_points("circle:n=500", world()));
+  Mat A = nullptr;
+  check_petsc(mat_create(PETSC_COMM_WORLD, op, &A), "mat_create");
+  const Solver solver(A, 3, 0);
+  solver.solve();
+  PetscInt block = 0;
+  check_petsc(EPSBlockKrylovSchurGetBlockSize(solver.eps, &block), "block");
+  EXPECT_GE(block, 1);
+  EXPECT_LE(block, 64);
+  EXPECT_EQ(world().max(static_cast<double>(block)), world().min(static_cast<double>(block)));
+}
+
+TEST(BlockKrylovSchur, DeflationSpaceIsLeftOut) {
+  const Solver solver(diagonal({9, 8, 7, 6, 5, 4, 3, 2, 1, 0}), 2, 2);
+  Vec known = nullptr;
+  check_petsc(MatCreateVecs(solver.A, &known, nullptr), "vecs");
+  check_petsc(VecSetValue(known, 0, 1, INSERT_VALUES), "set");
+  check_petsc(VecAssemblyBegin(known), "begin");
+  check_petsc(VecAssemblyEnd(known), "end");
+  check_petsc(EPSSetDeflationSpace(solver.eps, 1, &known), "deflation");
+  check_petsc(VecDestroy(&known), "destroy");
+  const std::vector<double> found = solver.solve();
+  ASSERT_GE(found.size(), 2U);
+  EXPECT_NEAR(found[0], 8, 1e-9);
+  EXPECT_NEAR(found[1], 7, 1e-9);
+}
+
+/// Eigenvectors as initial space, fewer, as many and more than a block: one step, and those that condense.
+TEST(BlockKrylovSchur, InitialSpaceSavesSteps) {
+  const int n = 200;
+  const PetscInt cold = [&] {
+    const Solver solver(laplacian(n), 3, 4);
+    solver.solve();
+    return solver.steps();
+  }();
+  for (const int given : {3, 4, 7}) {
+    const Solver solver(laplacian(n), 3, 4);
+    std::vector<Vec> space(static_cast<std::size_t>(given));
+    for (int k = 0; k < given; ++k) {
+      PetscInt first = 0;
+      PetscInt last = 0;
+      Vec &v = space[static_cast<std::size_t>(k)];
+      check_petsc(MatCreateVecs(solver.A, &v, nullptr), "vecs");
+      check_petsc(VecGetOwnershipRange(v, &first, &last), "range");
+      for (PetscInt i = first; i < last; ++i)
+        check_petsc(VecSetValue(v, i, std::sin(M_PI * static_cast<double>((i + 1) * (n - k)) / (n + 1)), INSERT_VALUES),
+                    "set");
+      check_petsc(VecAssemblyBegin(v), "begin");
+      check_petsc(VecAssemblyEnd(v), "end");
+    }
+    check_petsc(EPSSetInitialSpace(solver.eps, given, space.data()), "space");
+    const std::vector<double> found = solver.solve();
+    ASSERT_GE(found.size(), 3U);
+    EXPECT_NEAR(found[2], laplacian_value(n, n - 2), 1e-9);
+    EXPECT_LE(solver.steps(), given > 4 ? 3 : 1) << given;
+    EXPECT_LT(solver.steps(), cold);
+    for (Vec &v : space) check_petsc(VecDestroy(&v), "destroy");
+  }
+}
+
+TEST(BlockKrylovSchur, LimitsAreKept) {
+  const ScopedOptions options({{"-eps_max_it", "2"}});
+  const Solver solver(laplacian(400), 5, 2);
+  EXPECT_LT(solver.solve().size(), 5U);
+  EXPECT_EQ(solver.reason(), EPS_DIVERGED_ITS);
+  EXPECT_EQ(solver.steps(), 2);
+}
+
+TEST(BlockKrylovSchur, TheUserStopsIt) {
+  const Solver solver(laplacian(400), 5, 2);
+  const auto stop = [](EPS /*eps*/, PetscInt its, PetscInt /*most*/, PetscInt /*found*/, PetscInt /*wanted*/,
+                       EPSConvergedReason *reason, void * /*context*/) {
+    if (its == 3) *reason = EPS_CONVERGED_USER;
+    return PetscErrorCode(PETSC_SUCCESS);
+  };
+  check_petsc(EPSSetStoppingTestFunction(solver.eps, stop, nullptr, nullptr), "stopping");
+  solver.solve();
+  EXPECT_EQ(solver.reason(), EPS_CONVERGED_USER);
+  EXPECT_EQ(solver.steps(), 3);
+}
+
+/// Every rank count starts from the same vectors: only rounding differs, which is worth a step or two.
+TEST(BlockKrylovSchur, StepsDoNotDependOnRanks) {
+  const Solver solver(laplacian(120), 4, 3);
+  solver.solve();
+  EXPECT_NEAR(static_cast<double>(solver.steps()), 104, 2);
+}
+
+TEST(BlockKrylovSchur, BadSettingsAreRefused) {
+  const Solver solver(laplacian(30), 4, 2);
+  EXPECT_NE(EPSBlockKrylovSchurSetBlockSize(solver.eps, 65), PETSC_SUCCESS);
+  EXPECT_NE(EPSBlockKrylovSchurSetBlockSize(solver.eps, -1), PETSC_SUCCESS);
+  EXPECT_NE(EPSBlockKrylovSchurSetSeed(solver.eps, -1), PETSC_SUCCESS);
+  check_petsc(EPSSetDimensions(solver.eps, 4, 5, PETSC_DEFAULT), "dimensions");
+  EXPECT_NE(EPSSetUp(solver.eps), PETSC_SUCCESS);  // no room for a block beside the pairs
+  check_petsc(EPSSetDimensions(solver.eps, 4, PETSC_DEFAULT, PETSC_DEFAULT), "dimensions");
+  check_petsc(EPSSetProblemType(solver.eps, EPS_NHEP), "type");
+  EXPECT_NE(EPSSetUp(solver.eps), PETSC_SUCCESS);
+  check_petsc(EPSSetType(solver.eps, EPSKRYLOVSCHUR), "type");
+  EXPECT_NE(EPSBlockKrylovSchurSetBlockSize(solver.eps, 4), PETSC_SUCCESS);
+}
+
+}  // namespace
+}  // namespace flashring::test
