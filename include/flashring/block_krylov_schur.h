@@ -1,8 +1,9 @@
 /* The EPS type blockkrylovschur: a Krylov solver that multiplies a block of vectors at a time.
  *
- * For matrices whose product with many vectors costs little more than with one, such as kernel matrices in many dimensions
- * or on matrix units. It finds eigenvalues as often as they occur, up to the block size. Standard symmetric problems
- * (EPS_HEP); every option -eps_* that Krylov-Schur knows works here, too.
+ * For matrices whose product with many vectors costs little more than with one, such as kernel matrices in many
+ * dimensions or on matrix units. It finds eigenvalues as often as they occur, up to the block size. For any matrix of
+ * PETSc: symmetric problems (EPS_HEP, EPS_GHEP) and standard others (EPS_NHEP). The options -eps_* of Krylov-Schur work
+ * here, but for those of intervals, regions and harmonic extraction.
  */
 #ifndef FLASHRING_BLOCK_KRYLOV_SCHUR_H
 #define FLASHRING_BLOCK_KRYLOV_SCHUR_H

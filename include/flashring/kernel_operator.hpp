@@ -81,6 +81,8 @@ class KernelOperator {
   /// `stop` is asked on every rank before every pass; when it is true on any rank, all throw Interrupted there. Empty:
   /// never.
   void set_stop(std::function<bool()> stop) { stop_ = std::move(stop); }
+  /// What is asked before every pass. Collective.
+  bool stop_requested() const { return stop_ && communicator_.max(stop_() ? 1.0 : 0.0) != 0; }
 
   const Counters &counters() const { return counters_; }
   /// Expected seconds of one pass with that many columns in the working precision. Collective.

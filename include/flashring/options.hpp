@@ -43,6 +43,7 @@ struct OperatorOptions {
   int threads = 0;                     ///< 0: cores in the affinity mask divided by the ranks on this node
   bool share_devices = false;          ///< several ranks may use one GPU
   std::chrono::seconds patience{600};  ///< see TransportOptions
+  double memory = 0;                   ///< bytes of a rank for a solver's basis; 0: half of what is free
   std::uint64_t seed = 1;
 
   /// Reads one value. Throws Error that names the option, the value and what is allowed.
@@ -51,7 +52,7 @@ struct OperatorOptions {
 };
 
 /// Declarations of the object options: pair, beta, alpha, form, precision, backend, transport, route,
-/// exchange, points_memory, threads, share_devices, patience, seed.
+/// exchange, points_memory, threads, share_devices, patience, memory, seed.
 std::span<const Option> operator_options();
 
 const char *to_string(Precision precision);

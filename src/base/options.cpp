@@ -101,10 +101,16 @@ std::chrono::seconds get_patience(std::string_view value) {
   return std::chrono::seconds(number);
 }
 
+double get_memory(std::string_view value) {
+  const double bytes = parse_real("-memory", value);
+  FLASHRING_CHECK(bytes >= 0 && std::isfinite(bytes), "-memory: ", value, " is no number of bytes, 0 or more");
+  return bytes;
+}
+
 }  // namespace
 
 std::span<const Option> operator_options() {
-  static const std::array<Option, 14> declarations{{
+  static const std::array<Option, 15> declarations{{
       {"pair", "gaussian", "name[:parameter=value,...]", pair_help().c_str()},
       {"beta", "median", "median or > 0, in 1/length^2",
        "gaussian's parameter; median: 1/(2 median squared distance), for other pairs ell = its square root"},
@@ -128,6 +134,8 @@ std::span<const Option> operator_options() {
        "several ranks may use one GPU, for tests; blocks then move through the host"},
       {"patience", "600", "1 <= seconds <= 86400",
        "a message between GPUs that takes longer than so many seconds has a peer that is lost (transport nccl)"},
+      {"memory", "0", ">= 0, in bytes",
+       "what the basis of blockkrylovschur may take on a rank where -eps_ncv is not given; 0: half of what is free"},
       {"seed", "1", ">= 0", "key of the counter-based random numbers (start vector, samples)"},
   }};
   return declarations;
@@ -172,6 +180,8 @@ void OperatorOptions::set(std::string_view name, std::string_view value) {
     share_devices = choose<bool>(name, value, {{"true", true}, {"false", false}});
   else if (name == "patience")
     patience = get_patience(value);
+  else if (name == "memory")
+    memory = get_memory(value);
   else if (name == "seed")
     seed = static_cast<std::uint64_t>(not_negative("-seed", value));
   else
@@ -192,6 +202,7 @@ std::string OperatorOptions::get(std::string_view name) const {
   if (name == "threads") return std::to_string(threads);
   if (name == "share_devices") return share_devices ? "true" : "false";
   if (name == "patience") return std::to_string(patience.count());
+  if (name == "memory") return detail::concatenate(memory);
   if (name == "seed") return std::to_string(seed);
   throw Error(detail::concatenate("option '", name, "' is unknown to the operator"));
 }

@@ -27,14 +27,24 @@ std::int64_t block_size() {
   return block > 0 ? block : most_block_size;
 }
 
-/// Basis vectors that krylovschur holds: -eps_ncv, or SLEPc's default; those of blockkrylovschur with two blocks
-/// beside.
+/// Basis vectors that blockkrylovschur holds, two blocks beside: -eps_ncv, what follows from -eps_mpd, or its default
+/// within the memory that it allows itself.
+std::int64_t block_basis_size(std::int64_t rows, int pairs, std::int64_t block, double most) {
+  PetscInt ncv = 0;
+  PetscInt mpd = 0;
+  check_petsc(PetscOptionsGetInt(nullptr, nullptr, "-eps_ncv", &ncv, nullptr), "options");
+  check_petsc(PetscOptionsGetInt(nullptr, nullptr, "-eps_mpd", &mpd, nullptr), "options");
+  std::int64_t columns = ncv;
+  if (ncv < 1 && mpd >= 1) columns = pairs + std::max<std::int64_t>(mpd, 2 * block);
+  if (ncv < 1 && mpd < 1)
+    columns =
+        std::min<std::int64_t>(default_basis(static_cast<PetscInt>(block), pairs),
+                               std::max<std::int64_t>(pairs + block, static_cast<std::int64_t>(most) - 2 * block));
+  return std::min(rows, columns) + 2 * block;
+}
+
+/// Basis vectors that krylovschur holds: -eps_ncv, or SLEPc's default.
 std::int64_t basis_size(std::int64_t rows, int pairs) {
-  if (const std::int64_t block = block_size(); block > 0) {
-    PetscInt ncv = 0;
-    check_petsc(PetscOptionsGetInt(nullptr, nullptr, "-eps_ncv", &ncv, nullptr), "options");
-    return std::min<std::int64_t>(rows, ncv > 0 ? ncv : default_basis(block, pairs)) + 2 * block;
-  }
   PetscInt ncv = 0;
   PetscInt mpd = 500;
   PetscBool given = PETSC_FALSE;
@@ -62,9 +72,13 @@ RunPlan plan_diffusion_map(const Communicator &communicator, const OperatorOptio
   resolved.points_memory = plan.points_memory.value;
   OperatorOptions in_fp64 = resolved;
   in_fp64.precision = Precision::fp64;
-  const auto basis = static_cast<double>(basis_size(shape.rows, pairs));
+  const std::int64_t carried = std::max<std::int64_t>(1, block_size());
+  const double budget = options.memory > 0 ? options.memory : 0.5 * plan.room.bytes;
+  const auto basis = static_cast<double>(
+      block_size() > 0 ? block_basis_size(shape.rows, pairs, carried, std::min(1e9, budget / std::max(vector, 8.0)))
+                       : basis_size(shape.rows, pairs));
   // One vector beyond the basis, a start vector and one to work with.
-  PlanPhase solving{"solving", operator_memory(resolved, shape, ranks, 1, plan.exchange.value)};
+  PlanPhase solving{"solving", operator_memory(resolved, shape, ranks, static_cast<int>(carried), plan.exchange.value)};
   solving.memory.push_back({"basis of the solver", (basis + 3) * vector});
   PlanPhase measuring{"measuring residuals", operator_memory(in_fp64, shape, ranks, block, plan.exchange.value)};
   measuring.memory.push_back({"eigenvectors", pairs * vector});

@@ -123,7 +123,7 @@ std::vector<double> KernelOperator::self_weights() const {
 }
 
 void KernelOperator::apply_scaled(const SumRequest &request) {
-  if (stop_ && communicator_.max(stop_() ? 1.0 : 0.0) != 0) throw Interrupted("interrupted by the user");
+  if (stop_requested()) throw Interrupted("interrupted by the user");
   counters_.ring += summation_->apply(request);
   ++counters_.passes;
   counters_.column_passes += request.columns;

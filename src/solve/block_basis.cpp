@@ -13,6 +13,8 @@
 namespace flashring {
 namespace {
 
+void check_mpi(int code) { FLASHRING_CHECK(code == MPI_SUCCESS, "MPI_Bcast failed"); }
+
 /// A PETSc matrix over the numbers of a SmallMatrix.
 class DenseView {
  public:
@@ -71,6 +73,12 @@ PetscReal project(BV V, PetscInt m, BV X, PetscInt b) {
   return largest;
 }
 
+/// Numbers of rank 0 for all: ranks on unlike machines round eigenvectors differently, and go on together.
+void broadcast(BV X, SmallMatrix &matrix) {
+  check_mpi(MPI_Bcast(matrix.values.data(), static_cast<int>(matrix.values.size()), MPIU_SCALAR, 0,
+                      PetscObjectComm((PetscObject)X)));
+}
+
 /// The transformation X -> X S that makes the columns of X nearly orthonormal, and its inverse.
 struct Step {
   SmallMatrix apply, inverse;  // (b, r), (r, b)
@@ -105,6 +113,7 @@ Step orthonormal_step(const SmallMatrix &gram, PetscInt r) {
 bool replace_zeros(BV X, const SmallMatrix &gram, PetscReal zero, SmallMatrix &R, RandomSource &random) {
   bool any = false;
   for (PetscInt j = 0; j < gram.rows; ++j) {
+    FLASHRING_CHECK(std::isfinite(gram(j, j)), "a vector of a block has numbers that are not finite");
     if (gram(j, j) > zero * zero) continue;
     any = true;
     set_random_column(X, j, random.seed, random.used++);
@@ -152,7 +161,9 @@ SmallMatrix orthonormalize(BV V, PetscInt m, BV X, PetscInt b, PetscReal scale, 
   check_petsc(BVGetSizes(X, nullptr, &n, nullptr), "BVGetSizes");
   check_petsc(BVGetNumConstraints(V, &constraints), "BVGetNumConstraints");
   const PetscInt r = std::max<PetscInt>(0, std::min(b, n - constraints - m));
-  const PetscReal rounding = 10 * std::sqrt(static_cast<PetscReal>(n)) * PETSC_MACHINE_EPSILON;
+  // Of an inner product of unit vectors: errors of n additions add up like sqrt(n), with blocks like fewer; and not
+  // below what a transformation of b columns leaves.
+  const PetscReal rounding = std::max(1e-13, 10 * std::sqrt(static_cast<PetscReal>(n)) * PETSC_MACHINE_EPSILON);
   SmallMatrix R(b, b);
   for (PetscInt j = 0; j < b; ++j) R(j, j) = 1;
   if (r == 0) return {0, b};
@@ -162,9 +173,15 @@ SmallMatrix orthonormalize(BV V, PetscInt m, BV X, PetscInt b, PetscReal scale, 
   for (int round = 0; round < most_rounds; ++round) {
     const PetscInt width = round == 0 ? b : r;
     SmallMatrix gram = inner_products(X, width, X, width);
-    if (replace_zeros(X, gram, zero, R, random)) gram = inner_products(X, width, X, width);
+    broadcast(X, gram);
+    if (replace_zeros(X, gram, zero, R, random)) {
+      project(V, m, X, width);
+      gram = inner_products(X, width, X, width);
+    }
     Step step = orthonormal_step(gram, r);
-    if (step.defect < 1e-13 * static_cast<PetscReal>(r) && taken < rounding) return R;
+    broadcast(X, step.apply);
+    broadcast(X, step.inverse);
+    if (step.defect < rounding * static_cast<PetscReal>(r) && taken < rounding) return R;
     check_petsc(BVSetActiveColumns(X, 0, width), "BVSetActiveColumns");
     check_petsc(BVMultInPlace(X, DenseView(step.apply).get(), 0, r), "BVMultInPlace");
     R = product(step.inverse, R);

@@ -11,9 +11,13 @@ namespace flashring {
 /// A small dense matrix, the same on every rank, column-major.
 struct SmallMatrix {
   SmallMatrix() = default;
-  SmallMatrix(PetscInt m, PetscInt n) : rows(m), columns(n), values(static_cast<std::size_t>(m * n), 0.0) {}
-  PetscScalar &operator()(PetscInt i, PetscInt j) { return values[static_cast<std::size_t>(i + j * rows)]; }
-  const PetscScalar &operator()(PetscInt i, PetscInt j) const { return values[static_cast<std::size_t>(i + j * rows)]; }
+  SmallMatrix(PetscInt m, PetscInt n)
+      : rows(m), columns(n), values(static_cast<std::size_t>(m) * static_cast<std::size_t>(n), 0.0) {}
+  std::size_t at(PetscInt i, PetscInt j) const {
+    return static_cast<std::size_t>(i) + static_cast<std::size_t>(j) * static_cast<std::size_t>(rows);
+  }
+  PetscScalar &operator()(PetscInt i, PetscInt j) { return values[at(i, j)]; }
+  const PetscScalar &operator()(PetscInt i, PetscInt j) const { return values[at(i, j)]; }
   PetscInt rows = 0, columns = 0;
   std::vector<PetscScalar> values;
 };

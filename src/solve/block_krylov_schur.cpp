@@ -19,38 +19,57 @@ PetscErrorCode settle_block(EPS eps) {
   Mat A = nullptr;
   PetscFunctionBegin;
   PetscCall(EPSGetOperators(eps, &A, nullptr));
-  solver->block = solver->asked;
-  solver->reason = "as asked";
-  if (solver->asked == 0)
-    FLASHRING_GUARD(PetscObjectComm((PetscObject)eps), {
-      const BlockChoice choice = choose_block(A, eps->nev);
-      solver->block = choice.size;
-      solver->reason = choice.reason;
-    });
-  solver->block = std::min(solver->block, eps->n);
+  BlockChoice choice;
+  FLASHRING_GUARD(PetscObjectComm((PetscObject)eps), choice = choose_block(A, eps->nev, solver->asked));
+  solver->op = choice.op;
+  solver->block = std::min(choice.size, eps->n);
+  if (solver->asked == 0 && eps->ncv >= 1)  // a basis of given size holds the pairs and a block
+    solver->block = std::clamp<PetscInt>(eps->ncv - eps->nev, 1, solver->block);
+  solver->reason = choice.reason;
+  solver->most_columns = choice.most_columns;
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
 void settle_sizes(EPS eps) {
   const PetscInt p = data_of(eps)->block;
-  if (eps->ncv < 1 && eps->mpd >= 1) eps->ncv = eps->nev + eps->mpd;
-  if (eps->ncv < 1) eps->ncv = default_basis(p, eps->nev);
+  if (eps->ncv < 1 && eps->mpd >= 1) eps->ncv = eps->nev + std::max(eps->mpd, 2 * p);
+  if (eps->ncv < 1)
+    eps->ncv = std::clamp(default_basis(p, eps->nev), eps->nev + p,
+                          std::max(eps->nev + p, data_of(eps)->most_columns - 2 * p));
   eps->ncv = std::min(eps->ncv, eps->n);
   if (eps->mpd < 1) eps->mpd = eps->ncv;
   // As many steps as the restarts that Krylov-Schur allows itself would take.
   if (eps->max_it < 1) eps->max_it = std::max<PetscInt>(100, 2 * eps->n / eps->ncv) * ((eps->ncv + p - 1) / p);
 }
 
-PetscErrorCode set_up(EPS eps) {
+PetscErrorCode set_up_projected(EPS eps) {
   PetscBool chosen = PETSC_FALSE;
   PetscFunctionBegin;
-  EPSCheckHermitianDefinite(eps);
+  PetscCall(DSSetType(eps->ds, eps->ishermitian == PETSC_TRUE ? DSHEP : DSNHEP));
+  PetscCall(DSSetCompact(eps->ds, PETSC_FALSE));  // another solver may have left it so
+  PetscCall(DSSetExtraRow(eps->ds, PETSC_FALSE));
+  // Divide and conquer: the whole eigenproblem is solved in every step.
+  PetscCall(PetscOptionsHasName(((PetscObject)eps)->options, ((PetscObject)eps)->prefix, "-ds_method", &chosen));
+  if (chosen == PETSC_FALSE) PetscCall(DSSetMethod(eps->ds, eps->ishermitian == PETSC_TRUE ? 2 : 0));
+  PetscCall(DSAllocate(eps->ds, eps->ncv));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode set_up(EPS eps) {
+  PetscBool refused = PETSC_FALSE;
+  PetscFunctionBegin;
+  if (eps->isgeneralized == PETSC_TRUE) EPSCheckHermitianDefinite(eps);
   EPSCheckUnsupported(eps, EPS_FEATURE_BALANCE | EPS_FEATURE_ARBITRARY | EPS_FEATURE_REGION | EPS_FEATURE_EXTRACTION |
                                FLASHRING_FEATURE_THRESHOLD);
   PetscCheck(eps->which != EPS_ALL, PetscObjectComm((PetscObject)eps), PETSC_ERR_SUP,
              "%s finds pairs at one end of the spectrum or near a target, not all of an interval; use krylovschur with "
              "-st_type filter",
              EPSBLOCKKRYLOVSCHUR);
+  PetscCall(PetscObjectTypeCompare((PetscObject)eps->st, STFILTER, &refused));
+  PetscCheck(refused == PETSC_FALSE, PetscObjectComm((PetscObject)eps), PETSC_ERR_SUP,
+             "%s does not work with -st_type filter, which is for intervals; use krylovschur", EPSBLOCKKRYLOVSCHUR);
+  PetscCheck(eps->trueres == PETSC_FALSE, PetscObjectComm((PetscObject)eps), PETSC_ERR_SUP,
+             "%s knows residuals without a product; -eps_true_residual is not there", EPSBLOCKKRYLOVSCHUR);
   eps->nev = std::max<PetscInt>(1, eps->nev);  // from 3.23 on 0 is "not given"
   PetscCall(settle_block(eps));
   settle_sizes(eps);
@@ -62,17 +81,15 @@ PetscErrorCode set_up(EPS eps) {
   if (eps->which == 0) eps->which = EPS_LARGEST_MAGNITUDE;
   PetscCall(EPSAllocateSolution(eps, 0));
   PetscCall(EPS_SetInnerProduct(eps));
-  PetscCall(DSSetType(eps->ds, DSHEP));
-  // Divide and conquer: the whole eigenproblem is solved in every step.
-  PetscCall(PetscOptionsHasName(((PetscObject)eps)->options, ((PetscObject)eps)->prefix, "-ds_method", &chosen));
-  if (chosen == PETSC_FALSE) PetscCall(DSSetMethod(eps->ds, 2));
-  PetscCall(DSAllocate(eps->ds, eps->ncv));
+  PetscCall(set_up_projected(eps));
+  eps->ops->computevectors =
+      eps->ishermitian == PETSC_TRUE ? data_of(eps)->symmetric_vectors : data_of(eps)->schur_vectors;
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
 PetscErrorCode solve(EPS eps) {
   PetscFunctionBegin;
-  FLASHRING_GUARD(PetscObjectComm((PetscObject)eps), solve_symmetric(eps, *data_of(eps)));
+  FLASHRING_GUARD(PetscObjectComm((PetscObject)eps), solve_block_krylov(eps, *data_of(eps)));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -134,6 +151,7 @@ PetscErrorCode EPSBlockKrylovSchurSetBlockSize(EPS eps, PetscInt size) {
              flashring::most_block_size);
   if (flashring::data_of(eps)->asked != size) eps->state = EPS_STATE_INITIAL;
   flashring::data_of(eps)->asked = size;
+  flashring::data_of(eps)->block = 0;
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -157,14 +175,17 @@ PetscErrorCode EPSBlockKrylovSchurSetSeed(EPS eps, PetscInt seed) {
 PetscErrorCode EPSCreate_BlockKrylovSchur(EPS eps) {
   EPS lender = nullptr;
   PetscFunctionBegin;
-  eps->data = new flashring::BlockKrylovSchur;
+  auto *solver = new flashring::BlockKrylovSchur;
+  eps->data = solver;
   eps->useds = PETSC_TRUE;
   eps->categ = EPS_CATEGORY_KRYLOV;
   PetscCall(EPSCreate(PETSC_COMM_SELF, &lender));
   PetscCall(EPSSetType(lender, EPSLANCZOS));
+  solver->symmetric_vectors = lender->ops->computevectors;
+  PetscCall(EPSSetType(lender, EPSARNOLDI));
+  solver->schur_vectors = lender->ops->computevectors;
   eps->ops->setupsort = lender->ops->setupsort;
   eps->ops->backtransform = lender->ops->backtransform;
-  eps->ops->computevectors = lender->ops->computevectors;
   PetscCall(EPSDestroy(&lender));
   eps->ops->setup = flashring::set_up;
   eps->ops->solve = flashring::solve;

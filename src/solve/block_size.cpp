@@ -4,10 +4,12 @@
 //
 // The exponent is that of block Lanczos on the spectra of diffusion maps, slow, medium and fast alike: 192, 117, 74,
 // 48, 32, 22, 15 steps for p = 1, 2, 4, ..., 64 where decay is slow (docs/mathematics.md).
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdio>
 
+#include "flashring/memory.hpp"
 #include "flashring/petsc_mat.hpp"
 #include "solve/block_krylov_schur.hpp"
 
@@ -19,36 +21,55 @@ constexpr double steps_exponent = 0.62;
 /// passes cost next to nothing.
 constexpr double dense_rate = 4e9;
 
+/// The size where costs are not known, or not worth measuring: it wins on small sets, and finds repeated eigenvalues.
+constexpr PetscInt usual_block = 8;
+/// Seconds of a product below which all products take less than measuring what blocks cost.
+constexpr double short_solve = 2e-3;
+
 /// Beside the product: vectors against a basis of 5 to 10 blocks, and all eigenpairs of the projected matrix.
 double dense_seconds(double local_rows, double p, double nev) {
   const double basis = std::max(0.75 * 10 * p, nev + 10);
   return (12 * local_rows * basis * p + 9 * basis * basis * basis) / dense_rate;
 }
 
+BlockChoice cheapest(const std::shared_ptr<KernelOperator> &op, double rows, PetscInt nev) {
+  const double one = op->cost(1);
+  std::array<char, 96> text{};
+  if (short_solve > one) {
+    std::snprintf(text.data(), text.size(), "usual where a product takes little, here %.3g s", one);
+    return {op, std::min(usual_block, 2 * nev), text.data()};
+  }
+  BlockChoice best;
+  double least = HUGE_VAL;
+  for (int p = 1; p <= most_block_size; p *= 2) {
+    const double cost = op->cost(p);
+    const double seconds = std::pow(p, -steps_exponent) * (cost + dense_seconds(rows, p, static_cast<double>(nev)));
+    if (seconds >= least) continue;
+    least = seconds;
+    std::snprintf(text.data(), text.size(), "least expected seconds: a product costs %.3g s, with one vector %.3g s",
+                  cost, one);
+    best = {op, p, text.data()};
+  }
+  return best;
+}
+
 }  // namespace
 
-BlockChoice choose_block(Mat A, PetscInt nev) {
+BlockChoice choose_block(Mat A, PetscInt nev, PetscInt asked) {
   std::shared_ptr<KernelOperator> op;
   PetscBool ours = PETSC_FALSE;
   check_petsc(PetscObjectTypeCompare((PetscObject)A, MATFLASHRING, &ours), "PetscObjectTypeCompare");
   if (ours == PETSC_TRUE) check_petsc(mat_get_operator(A, &op), "mat_get_operator");
-  if (op == nullptr) return {std::min<PetscInt>(nev, 8), "of a matrix whose products have no known cost"};
+  if (op == nullptr && asked == 0)
+    return {nullptr, std::min(nev, usual_block), "of a matrix whose products have no known cost"};
+  BlockChoice choice{op, asked, "as asked"};
+  if (op == nullptr) return choice;
   const double rows = op->communicator().max(static_cast<double>(op->local_rows()));
-  BlockChoice best;
-  double least = HUGE_VAL;
-  double one = 0;
-  for (int p = 1; p <= most_block_size; p *= 2) {
-    const double cost = op->cost(p);
-    const double seconds = std::pow(p, -steps_exponent) * (cost + dense_seconds(rows, p, static_cast<double>(nev)));
-    if (p == 1) one = cost;
-    if (seconds >= least) continue;
-    least = seconds;
-    std::array<char, 96> text{};
-    std::snprintf(text.data(), text.size(), "least expected seconds: a product costs %.3g s, with one vector %.3g s",
-                  cost, one);
-    best = {p, text.data()};
-  }
-  return best;
+  if (asked == 0) choice = cheapest(op, rows, nev);
+  const double budget = op->options().memory > 0 ? op->options().memory : 0.5 * memory_room(op->communicator()).bytes;
+  choice.most_columns = static_cast<PetscInt>(std::min<double>(PETSC_MAX_INT, budget / (8 * std::max(1.0, rows))));
+  while (asked == 0 && choice.size > 1 && nev + 3 * choice.size > choice.most_columns) choice.size /= 2;
+  return choice;
 }
 
 }  // namespace flashring

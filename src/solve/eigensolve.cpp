@@ -76,6 +76,17 @@ OwnedVec random_vector(Mat A, std::uint64_t seed, int minor) {
   return owned;
 }
 
+/// The block solver draws vectors of the same numbers itself.
+void set_seed(EPS eps, std::uint64_t seed) {
+  PetscBool given = PETSC_FALSE;
+  const char *prefix = nullptr;
+  check_petsc(EPSGetOptionsPrefix(eps, &prefix), "EPSGetOptionsPrefix");
+  check_petsc(PetscOptionsHasName(nullptr, prefix, "-eps_blockkrylovschur_seed", &given), "PetscOptionsHasName");
+  if (given == PETSC_FALSE)
+    check_petsc(EPSBlockKrylovSchurSetSeed(eps, static_cast<PetscInt>(seed & 0x7fffffffU)),
+                "EPSBlockKrylovSchurSetSeed");
+}
+
 /// Krylov solvers read one start vector, block solvers a whole space: what they do not get they draw rank by rank.
 void set_start(EPS eps, Mat A, std::uint64_t seed) {
   EPSType type = nullptr;
@@ -84,9 +95,7 @@ void set_start(EPS eps, Mat A, std::uint64_t seed) {
   check_petsc(EPSGetType(eps, &type), "EPSGetType");
   check_petsc(EPSGetDimensions(eps, &nev, &ncv, nullptr), "EPSGetDimensions");
   const std::string name = type;
-  if (name == EPSBLOCKKRYLOVSCHUR)  // which draws a block of the same vectors
-    return check_petsc(EPSBlockKrylovSchurSetSeed(eps, static_cast<PetscInt>(seed & 0x7fffffffU)),
-                       "EPSBlockKrylovSchurSetSeed");
+  if (name == EPSBLOCKKRYLOVSCHUR) return set_seed(eps, seed);
   const bool single =
       name == EPSKRYLOVSCHUR || name == EPSARNOLDI || name == EPSLANCZOS || name == EPSPOWER || name == EPSARPACK;
   PetscInt rows = 0;

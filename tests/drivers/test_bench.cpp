@@ -210,7 +210,7 @@ TEST(Bench, PassOnOneTwoAndThreeRanks) {
 /// top.
 TEST(Bench, MemoryOfAPassIsThatOfTheFormula) {
   for (const int ranks : {1, 2, 3}) {
-    const Json line = line_of(ranks, "pass -n 30000 -d 64 -threads 1");
+    const Json line = line_of(ranks, "pass -n 45000 -d 64 -threads 1");
     std::printf("%d ranks: %.1f MB measured, %.1f MB by formula\n", ranks, 1e-6 * line["memory_bytes"].get<double>(),
                 1e-6 * line["memory_formula_bytes"].get<double>());
     EXPECT_LT(line["memory_ratio"], 1.3);

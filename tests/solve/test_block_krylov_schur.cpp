@@ -31,8 +31,7 @@ Mat diagonal(const std::vector<double> &values) {
   return A;
 }
 
-/// -u'' on n points of a line: values 2 - 2 cos(pi k / (n + 1)).
-Mat laplacian(PetscInt n) {
+Mat tridiagonal(PetscInt n, double below, double on, double above) {
   Mat A = nullptr;
   PetscInt first = 0;
   PetscInt last = 0;
@@ -40,7 +39,29 @@ Mat laplacian(PetscInt n) {
   check_petsc(MatGetOwnershipRange(A, &first, &last), "range");
   for (PetscInt i = first; i < last; ++i)
     for (PetscInt j = std::max<PetscInt>(0, i - 1); j <= std::min(n - 1, i + 1); ++j)
-      check_petsc(MatSetValue(A, i, j, i == j ? 2 : -1, INSERT_VALUES), "set");
+      check_petsc(MatSetValue(A, i, j, j < i ? below : j == i ? on : above, INSERT_VALUES), "set");
+  check_petsc(MatAssemblyBegin(A, MAT_FINAL_ASSEMBLY), "begin");
+  check_petsc(MatAssemblyEnd(A, MAT_FINAL_ASSEMBLY), "end");
+  return A;
+}
+
+/// -u'' on n points of a line: values 2 - 2 cos(pi k / (n + 1)).
+Mat laplacian(PetscInt n) { return tridiagonal(n, -1, 2, -1); }
+
+/// Blocks (r cos t, r sin t; -r sin t, r cos t) along the diagonal: values r exp(+-i t), r = 1, 0.9, 0.9^2, ...
+Mat rotations(PetscInt count, double t) {
+  Mat A = nullptr;
+  PetscInt first = 0;
+  PetscInt last = 0;
+  check_petsc(
+      MatCreateAIJ(PETSC_COMM_WORLD, PETSC_DECIDE, PETSC_DECIDE, 2 * count, 2 * count, 2, nullptr, 1, nullptr, &A),
+      "create");
+  check_petsc(MatGetOwnershipRange(A, &first, &last), "range");
+  for (PetscInt i = first; i < last; ++i) {
+    const double r = std::pow(0.9, static_cast<double>(i / 2));
+    check_petsc(MatSetValue(A, i, i, r * std::cos(t), INSERT_VALUES), "set");
+    check_petsc(MatSetValue(A, i, i ^ 1, (i % 2 == 0 ? r : -r) * std::sin(t), INSERT_VALUES), "set");
+  }
   check_petsc(MatAssemblyBegin(A, MAT_FINAL_ASSEMBLY), "begin");
   check_petsc(MatAssemblyEnd(A, MAT_FINAL_ASSEMBLY), "end");
   return A;
@@ -49,11 +70,11 @@ Mat laplacian(PetscInt n) {
 double laplacian_value(int n, int k) { return 2 - 2 * std::cos(M_PI * k / (n + 1)); }
 
 struct Solver {
-  explicit Solver(Mat matrix, int pairs, int block) : A(matrix) {
+  Solver(Mat matrix, int pairs, int block, EPSProblemType type = EPS_HEP) : A(matrix) {
     check_petsc(FlashringRegisterAll(), "register");
     check_petsc(EPSCreate(PETSC_COMM_WORLD, &eps), "create");
     check_petsc(EPSSetOperators(eps, A, nullptr), "operators");
-    check_petsc(EPSSetProblemType(eps, EPS_HEP), "type");
+    check_petsc(EPSSetProblemType(eps, type), "type");
     check_petsc(EPSSetType(eps, EPSBLOCKKRYLOVSCHUR), "type");
     check_petsc(EPSSetWhichEigenpairs(eps, EPS_LARGEST_REAL), "which");
     check_petsc(EPSSetDimensions(eps, pairs, PETSC_DEFAULT, PETSC_DEFAULT), "dimensions");
@@ -155,6 +176,33 @@ TEST_P(Blocks, ZeroMatrixAndIdentity) {
   }
 }
 
+// Values b + 2 sqrt(a c) cos(pi k / (n + 1)), vectors that are not orthogonal.
+TEST_P(Blocks, RealValuesOfAMatrixThatIsNotSymmetric) {
+  const int n = 60;
+  const Solver solver(tridiagonal(n, -1.1, 2, -0.9), 5, GetParam(), EPS_NHEP);
+  const std::vector<double> found = solver.solve();
+  ASSERT_GE(found.size(), 5U);
+  for (int k = 0; k < 5; ++k)
+    EXPECT_NEAR(found[static_cast<std::size_t>(k)], 2 + 2 * std::sqrt(0.99) * std::cos(M_PI * (k + 1) / (n + 1)), 1e-8)
+        << k;
+}
+
+TEST_P(Blocks, ConjugateValues) {
+  const Solver solver(rotations(40, 0.4), 5, GetParam(), EPS_NHEP);
+  check_petsc(EPSSetWhichEigenpairs(solver.eps, EPS_LARGEST_MAGNITUDE), "which");
+  const std::size_t found = solver.solve().size();
+  ASSERT_GE(found, 6U);
+  EXPECT_EQ(found % 2, 0U) << "a pair was cut";
+  for (PetscInt k = 0; k < 6; ++k) {
+    PetscScalar re = 0;
+    PetscScalar im = 0;
+    check_petsc(EPSGetEigenvalue(solver.eps, k, &re, &im), "value");
+    const double r = std::pow(0.9, static_cast<double>(k / 2));
+    EXPECT_NEAR(re, r * std::cos(0.4), 1e-8) << k;
+    EXPECT_NEAR(im, (k % 2 == 0 ? r : -r) * std::sin(0.4), 1e-8) << k;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Every, Blocks, ::testing::Values(1, 2, 5, 16), ::testing::PrintToStringParamName());
 
 /// Levels tanh(beta/2)^l of multiplicity binomial(7, l) (docs/mathematics.md, E3).
@@ -191,6 +239,25 @@ TEST(BlockKrylovSchur, BlockOfAKernelMatrixIsChosenByCost) {
   EXPECT_GE(block, 1);
   EXPECT_LE(block, 64);
   EXPECT_EQ(world().max(static_cast<double>(block)), world().min(static_cast<double>(block)));
+}
+
+/// The form markov has the values of the symmetric one (docs/mathematics.md), and is marked as what it is.
+TEST(BlockKrylovSchur, MarkovFormHasTheSameValues) {
+  std::vector<double> values[2];
+  for (const Form form : {Form::symmetric, Form::markov}) {
+    OperatorOptions options;
+    options.set("pair", "gaussian:beta=2");
+    options.form = form;
+    options.threads = 1;
+    const auto op =
+        make_operator(PETSC_COMM_WORLD, options, generate_points("clusters:n=211,d=3,k=4,spread=0.3", world()));
+    Mat A = nullptr;
+    check_petsc(mat_create(PETSC_COMM_WORLD, op, &A), "mat_create");
+    values[form == Form::markov ? 1 : 0] = Solver(A, 6, 4, form == Form::markov ? EPS_NHEP : EPS_HEP).solve();
+  }
+  ASSERT_GE(values[0].size(), 6U);
+  ASSERT_GE(values[1].size(), 6U);
+  for (std::size_t k = 0; k < 6; ++k) EXPECT_NEAR(values[0][k], values[1][k], 1e-8) << k;
 }
 
 TEST(BlockKrylovSchur, DeflationSpaceIsLeftOut) {
@@ -262,6 +329,66 @@ TEST(BlockKrylovSchur, TheUserStopsIt) {
   EXPECT_EQ(solver.steps(), 3);
 }
 
+/// More pairs converge at once than a small window leaves room for.
+TEST(BlockKrylovSchur, SmallWindowsAndManyCopies) {
+  const ScopedOptions options({{"-eps_ncv", "12"}, {"-eps_mpd", "4"}});
+  const std::vector<double> found = Solver(diagonal(std::vector<double>(30, 1.0)), 6, 4).solve();
+  ASSERT_GE(found.size(), 6U);
+  for (const double value : found) EXPECT_NEAR(value, 1, 1e-12);
+}
+
+/// Residuals are compared with values of the matrix, not with those that are shifted: 0.006 beside 100.
+TEST(BlockKrylovSchur, ShiftsDoNotLoosenTheTest) {
+  const ScopedOptions options(
+      {{"-eps_smallest_real", nullptr}, {"-st_shift", "-100"}, {"-eps_tol", "1e-8"}, {"-eps_max_it", "5000"}});
+  const std::vector<double> found = Solver(laplacian(40), 2, 4).solve(1e-9);
+  ASSERT_GE(found.size(), 2U);
+  EXPECT_NEAR(found[0], laplacian_value(40, 1), 1e-9);
+}
+
+TEST(BlockKrylovSchur, AGivenBasisBoundsTheChosenBlock) {
+  const ScopedOptions options({{"-eps_ncv", "15"}});
+  const Solver solver(laplacian(100), 10, 0);
+  solver.solve();
+  PetscInt block = 0;
+  check_petsc(EPSBlockKrylovSchurGetBlockSize(solver.eps, &block), "block");
+  EXPECT_EQ(block, 5);
+}
+
+TEST(BlockKrylovSchur, GeneralisedSymmetricProblem) {
+  const Solver solver(laplacian(50), 4, 3, EPS_GHEP);
+  Mat B = diagonal(std::vector<double>(50, 2.0));
+  check_petsc(EPSSetOperators(solver.eps, solver.A, B), "operators");
+  check_petsc(MatDestroy(&B), "destroy");
+  const std::vector<double> found = solver.solve();
+  ASSERT_GE(found.size(), 4U);
+  for (int k = 0; k < 4; ++k) EXPECT_NEAR(found[static_cast<std::size_t>(k)], laplacian_value(50, 50 - k) / 2, 1e-9);
+}
+
+TEST(BlockKrylovSchur, ServesAgainAndAfterAnotherSolver) {
+  const Solver solver(laplacian(60), 3, 4);
+  check_petsc(EPSSetType(solver.eps, EPSKRYLOVSCHUR), "type");
+  const std::vector<double> other = solver.solve();
+  check_petsc(EPSSetType(solver.eps, EPSBLOCKKRYLOVSCHUR), "type");
+  for (int again = 0; again < 2; ++again) {
+    const std::vector<double> found = solver.solve();
+    ASSERT_GE(found.size(), 3U);
+    for (std::size_t k = 0; k < 3; ++k) EXPECT_NEAR(found[k], other[k], 1e-9);
+  }
+}
+
+TEST(BlockKrylovSchur, NumbersThatAreNotFiniteAreNamed) {
+  std::vector<double> values(20, 1.0);
+  values[13] = std::nan("");
+  const Solver solver(diagonal(values), 2, 3);
+  EXPECT_NE(EPSSolve(solver.eps), PETSC_SUCCESS);
+  try {
+    check_petsc(PETSC_ERR_LIB, "solve");
+  } catch (const Error &error) {
+    EXPECT_NE(std::string(error.what()).find("not finite"), std::string::npos) << error.what();
+  }
+}
+
 /// Every rank count starts from the same vectors: only rounding differs, which is worth a step or two.
 TEST(BlockKrylovSchur, StepsDoNotDependOnRanks) {
   const Solver solver(laplacian(120), 4, 3);
@@ -274,11 +401,12 @@ TEST(BlockKrylovSchur, BadSettingsAreRefused) {
   EXPECT_NE(EPSBlockKrylovSchurSetBlockSize(solver.eps, 65), PETSC_SUCCESS);
   EXPECT_NE(EPSBlockKrylovSchurSetBlockSize(solver.eps, -1), PETSC_SUCCESS);
   EXPECT_NE(EPSBlockKrylovSchurSetSeed(solver.eps, -1), PETSC_SUCCESS);
+  check_petsc(EPSSetTrueResidual(solver.eps, PETSC_TRUE), "true residual");
+  EXPECT_NE(EPSSetUp(solver.eps), PETSC_SUCCESS);
+  check_petsc(EPSSetTrueResidual(solver.eps, PETSC_FALSE), "true residual");
   check_petsc(EPSSetDimensions(solver.eps, 4, 5, PETSC_DEFAULT), "dimensions");
   EXPECT_NE(EPSSetUp(solver.eps), PETSC_SUCCESS);  // no room for a block beside the pairs
   check_petsc(EPSSetDimensions(solver.eps, 4, PETSC_DEFAULT, PETSC_DEFAULT), "dimensions");
-  check_petsc(EPSSetProblemType(solver.eps, EPS_NHEP), "type");
-  EXPECT_NE(EPSSetUp(solver.eps), PETSC_SUCCESS);
   check_petsc(EPSSetType(solver.eps, EPSKRYLOVSCHUR), "type");
   EXPECT_NE(EPSBlockKrylovSchurSetBlockSize(solver.eps, 4), PETSC_SUCCESS);
 }

@@ -1,0 +1,320 @@
+// Block Krylov-Schur: block Lanczos or block Arnoldi with full orthogonalisation and thick restart.
+//
+//   A V = V H + X C          V: basis of m columns, X: next block of width columns, H: (m, m), C: (width, m)
+//
+// Step: X joins the basis, W = A X (one pass). V^T W are new columns of H, W - V V^T W = X' R gives the next block, and
+// C becomes R in the columns of X and 0 in those before, which are multiplied exactly now. A Ritz vector V y with H y =
+// y theta has the residual |C y|. When the basis is full, the better half of the Schur vectors Q of H stays: V Q, Q^T H
+// Q, C Q, and pairs that have converged are locked: their columns of C are taken for zero. Random columns take the
+// place of those that have no direction of their own: the relation holds for any X' that contains the residuals.
+// Symmetric matrices have diagonal Q^T H Q, and H is kept symmetric. Cost of a step: one product with p columns, about
+// 12 n_local m p flops, an eigenproblem of order m. Reference: Stewart, SIAM J. Matrix Anal. Appl. 23 (2001) 601; Zhou,
+// Saad, Numer. Algorithms 47 (2008) 341.
+#include <slepc/private/epsimpl.h>
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+
+#include "flashring/check.hpp"
+#include "flashring/petsc_mat.hpp"
+#include "solve/block_basis.hpp"
+#include "solve/block_krylov_schur.hpp"
+
+namespace flashring {
+namespace {
+
+/// STGetOperator for as long as this lives.
+class Operator {
+ public:
+  explicit Operator(ST st) : st_(st) { check_petsc(STGetOperator(st_, &mat_), "STGetOperator"); }
+  ~Operator() { STRestoreOperator(st_, &mat_); }
+  Operator(const Operator &) = delete;
+  Operator &operator=(const Operator &) = delete;
+  Mat get() const { return mat_; }
+
+ private:
+  ST st_;
+  Mat mat_ = nullptr;
+};
+
+/// An array of the projected problem for as long as this lives.
+class ProjectedArray {
+ public:
+  ProjectedArray(DS ds, DSMatType which) : ds_(ds), which_(which) {
+    check_petsc(DSGetLeadingDimension(ds_, &ld_), "DSGetLeadingDimension");
+    check_petsc(DSGetArray(ds_, which_, &values_), "DSGetArray");
+  }
+  ~ProjectedArray() { DSRestoreArray(ds_, which_, &values_); }
+  ProjectedArray(const ProjectedArray &) = delete;
+  ProjectedArray &operator=(const ProjectedArray &) = delete;
+  PetscScalar &operator()(PetscInt i, PetscInt j) { return values_[i + j * ld_]; }
+
+ private:
+  DS ds_;
+  DSMatType which_;
+  PetscInt ld_ = 0;
+  PetscScalar *values_ = nullptr;
+};
+
+struct DestroyBv {
+  void operator()(BV bv) const { BVDestroy(&bv); }
+};
+using OwnedBv = std::unique_ptr<std::remove_pointer_t<BV>, DestroyBv>;
+
+class BlockKrylov {
+ public:
+  BlockKrylov(EPS eps, const BlockKrylovSchur &solver)
+      : eps_(eps),
+        solver_(solver),
+        symmetric_(eps->ishermitian == PETSC_TRUE),
+        p_(solver.block),
+        limit_(std::min(eps->ncv, eps->n)),
+        operator_(eps->st),
+        H_(limit_, limit_),
+        random_{solver.seed, 0} {
+    // A shift moves values and leaves residuals, so these are compared with the values of the matrix itself.
+    PetscBool shifted = PETSC_FALSE;
+    check_petsc(PetscObjectTypeCompare((PetscObject)eps->st, STSHIFT, &shifted), "PetscObjectTypeCompare");
+    back_transform_ = shifted == PETSC_TRUE || eps->conv == EPS_CONV_NORM;
+    BV X = nullptr;
+    check_petsc(BVDuplicateResize(eps->V, p_, &X), "BVDuplicateResize");
+    X_.reset(X);
+  }
+
+  void solve() {
+    start();
+    while (eps_->reason == EPS_CONVERGED_ITERATING) {
+      leave_where_asked();
+      expand();
+      project();
+      judge();
+      const PetscInt found = m_;
+      if (eps_->reason != EPS_CONVERGED_ITERATING)
+        keep(whole_pairs(std::min(m_, std::max(eps_->nconv, eps_->nev))));
+      else if (m_ + width_ > room())
+        restart();
+      check_petsc(EPSMonitor(eps_, eps_->its, eps_->nconv, eps_->eigr, eps_->eigi, eps_->errest, found), "EPSMonitor");
+    }
+    check_petsc(DSTruncate(eps_->ds, eps_->nconv, PETSC_TRUE), "DSTruncate");
+  }
+
+ private:
+  /// Throws Interrupted where the matrix would in the next product, with the pairs that have converged in the basis.
+  void leave_where_asked() {
+    if (solver_.op == nullptr || !solver_.op->stop_requested()) return;
+    if (!rotated_ && eps_->nconv > locked_) keep(eps_->nconv);
+    throw Interrupted("interrupted by the user");
+  }
+
+  /// Columns that the basis may have at this moment: all, or as many beside the locked ones as may be projected.
+  PetscInt room() const { return std::min(limit_, locked_ + std::max(eps_->mpd, 2 * p_)); }
+
+  /// The start block: the initial space, which EPSSetUp has put into the basis, and random columns. A space of more
+  /// vectors than a block is condensed first to the best that are in it.
+  void start() {
+    if (eps_->nini > p_) condense();
+    const PetscInt given = std::min(eps_->nini, p_);
+    copy(eps_->V, 0, X_.get(), given);
+    for (PetscInt j = given; j < p_; ++j) set_random_column(X_.get(), j, random_.seed, random_.used++);
+    width_ = orthonormalize(eps_->V, 0, X_.get(), p_, 0, random_).rows;
+    C_ = SmallMatrix(width_, 0);
+  }
+
+  void condense() {
+    const PetscInt all = std::min(eps_->nini, limit_);
+    for (PetscInt begin = 0; begin < all; begin += p_) {
+      const PetscInt count = std::min(p_, all - begin);
+      multiply(begin, count);
+      add_columns(inner_products(eps_->V, all, X_.get(), count), begin);
+    }
+    m_ = all;
+    project();
+    keep(std::min(m_, p_));
+    H_ = SmallMatrix(limit_, limit_);
+    m_ = 0;
+  }
+
+  static void copy(BV from, PetscInt begin, BV to, PetscInt count) {
+    if (count == 0) return;
+    check_petsc(BVSetActiveColumns(from, begin, begin + count), "BVSetActiveColumns");
+    check_petsc(BVSetActiveColumns(to, 0, count), "BVSetActiveColumns");
+    check_petsc(BVCopy(from, to), "BVCopy");
+  }
+
+  /// X = A V(:, begin : begin + count): a step.
+  void multiply(PetscInt begin, PetscInt count) {
+    check_petsc(BVSetActiveColumns(eps_->V, begin, begin + count), "BVSetActiveColumns");
+    check_petsc(BVSetActiveColumns(X_.get(), 0, count), "BVSetActiveColumns");
+    check_petsc(BVMatMult(eps_->V, operator_.get(), X_.get()), "BVMatMult");
+    ++eps_->its;
+  }
+
+  void add_columns(const SmallMatrix &columns, PetscInt begin) {
+    for (PetscInt j = 0; j < columns.columns; ++j)
+      for (PetscInt i = 0; i < columns.rows; ++i) {
+        const bool cut = symmetric_ && i < locked_;
+        H_(i, begin + j) = cut ? 0 : columns(i, j);
+        if (symmetric_) H_(begin + j, i) = H_(i, begin + j);
+      }
+  }
+
+  /// The block joins the basis; its product gives columns of H, the next block and C.
+  void expand() {
+    check_petsc(BVSetActiveColumns(X_.get(), 0, width_), "BVSetActiveColumns");
+    check_petsc(BVSetActiveColumns(eps_->V, m_, m_ + width_), "BVSetActiveColumns");
+    check_petsc(BVCopy(X_.get(), eps_->V), "BVCopy");
+    const PetscInt begin = m_;
+    for (PetscInt j = 0; j < begin; ++j)
+      for (PetscInt i = 0; i < width_; ++i) H_(begin + i, j) = C_(i, j);
+    multiply(begin, width_);
+    m_ += width_;
+    rotated_ = false;
+    const SmallMatrix products = inner_products(eps_->V, m_, X_.get(), width_);
+    add_columns(products, begin);
+    for (PetscInt j = 0; j < width_; ++j) {
+      PetscReal squares = 0;
+      for (PetscInt i = 0; i < m_; ++i) squares += products(i, j) * products(i, j);
+      FLASHRING_CHECK(std::isfinite(squares), "product ", eps_->its,
+                      " of the matrix gives numbers that are not finite; look at its entries");
+      scale_ = std::max(scale_, std::sqrt(squares));
+    }
+    subtract_product(X_.get(), width_, eps_->V, m_, products);
+    const SmallMatrix R = orthonormalize(eps_->V, m_, X_.get(), width_, scale_, random_);
+    C_ = SmallMatrix(R.rows, m_);
+    newest_ = begin;
+    for (PetscInt j = 0; j < R.columns; ++j)
+      for (PetscInt i = 0; i < R.rows; ++i) C_(i, begin + j) = R(i, j);
+    width_ = R.rows;
+  }
+
+  /// Ritz values in the order that was asked for, behind the locked ones, and Schur vectors in the DS.
+  void project() {
+    DS ds = eps_->ds;
+    check_petsc(DSSetDimensions(ds, m_, locked_, 0), "DSSetDimensions");
+    {
+      ProjectedArray A(ds, DS_MAT_A);
+      for (PetscInt j = 0; j < m_; ++j)
+        for (PetscInt i = 0; i < m_; ++i) A(i, j) = symmetric_ ? 0.5 * (H_(i, j) + H_(j, i)) : H_(i, j);
+    }
+    check_petsc(DSSetState(ds, DS_STATE_RAW), "DSSetState");
+    check_petsc(DSSolve(ds, eps_->eigr, eps_->eigi), "DSSolve");
+    check_petsc(DSSort(ds, eps_->eigr, eps_->eigi, nullptr, nullptr, nullptr), "DSSort");
+    check_petsc(DSSynchronize(ds, eps_->eigr, eps_->eigi), "DSSynchronize");
+    if (symmetric_) std::fill_n(eps_->eigi, m_, 0.0);
+  }
+
+  bool begins_pair(PetscInt j) const { return j + 1 < m_ && eps_->eigi[j] > 0; }
+
+  /// `count`, or one less where it would cut through two conjugate values.
+  PetscInt whole_pairs(PetscInt count) const { return count > 0 && begins_pair(count - 1) ? count - 1 : count; }
+
+  /// |C Y(:, j : j + count)| / |Y(:, j : j + count)|, two columns being real and imaginary part.
+  PetscReal residual(ProjectedArray &Y, PetscInt j, PetscInt count) const {
+    PetscReal squares = 0;
+    PetscReal norm = 0;
+    for (PetscInt c = j; c < j + count; ++c) {
+      for (PetscInt k = 0; k < m_; ++k) norm += Y(k, c) * Y(k, c);
+      for (PetscInt i = 0; i < C_.rows; ++i) {
+        PetscScalar sum = 0;
+        for (PetscInt k = newest_; k < m_; ++k) sum += C_(i, k) * Y(k, c);
+        squares += sum * sum;
+      }
+    }
+    return std::sqrt(squares / norm);
+  }
+
+  /// Error estimates, the number of leading pairs that have converged, and whether that is enough.
+  void judge() {
+    if (!symmetric_) check_petsc(DSVectors(eps_->ds, DS_MAT_X, nullptr, nullptr), "DSVectors");
+    {
+      ProjectedArray Y(eps_->ds, symmetric_ ? DS_MAT_Q : DS_MAT_X);
+      eps_->nconv = locked_;
+      for (PetscInt j = locked_; j < m_;) {
+        const PetscInt width = begins_pair(j) ? 2 : 1;
+        judge_value(j, width, residual(Y, j, width));
+        if (eps_->nconv == j && eps_->errest[j] < eps_->tol) eps_->nconv += width;
+        j += width;
+      }
+    }
+    check_petsc(
+        (*eps_->stopping)(eps_, eps_->its, eps_->max_it, eps_->nconv, eps_->nev, &eps_->reason, eps_->stoppingctx),
+        "stopping test");
+    if (width_ == 0 && eps_->reason == EPS_CONVERGED_ITERATING)  // the basis is the whole space
+      eps_->reason = EPS_CONVERGED_TOL;
+  }
+
+  void judge_value(PetscInt j, PetscInt width, PetscReal norm) {
+    for (PetscInt k = j; k < j + width; ++k) {
+      PetscScalar re = eps_->eigr[k];
+      PetscScalar im = eps_->eigi[k];
+      if (back_transform_) check_petsc(STBackTransform(eps_->st, 1, &re, &im), "STBackTransform");
+      check_petsc((*eps_->converged)(eps_, re, im, norm, &eps_->errest[k], eps_->convergedctx), "convergence test");
+      // No better than that can it get, and a relative test would never take a value of zero.
+      if (norm <= PETSC_MACHINE_EPSILON * scale_) eps_->errest[k] = 0;
+    }
+  }
+
+  /// The first columns of the basis become Schur vectors.
+  void keep(PetscInt count) {
+    Mat Q = nullptr;
+    check_petsc(DSGetMat(eps_->ds, DS_MAT_Q, &Q), "DSGetMat");
+    check_petsc(BVSetActiveColumns(eps_->V, 0, m_), "BVSetActiveColumns");
+    const PetscErrorCode code = BVMultInPlace(eps_->V, Q, locked_, count);
+    check_petsc(DSRestoreMat(eps_->ds, DS_MAT_Q, &Q), "DSRestoreMat");
+    check_petsc(code, "BVMultInPlace");
+  }
+
+  /// H and C of the first columns of the Schur vectors, C without those that are locked from here on.
+  void transform(PetscInt locked, PetscInt count) {
+    H_ = SmallMatrix(limit_, limit_);
+    SmallMatrix C(width_, count);
+    {
+      ProjectedArray Q(eps_->ds, DS_MAT_Q);
+      for (PetscInt j = locked; j < count; ++j)
+        for (PetscInt k = newest_; k < m_; ++k)
+          for (PetscInt i = 0; i < width_; ++i) C(i, j) += C_(i, k) * Q(k, j);
+    }
+    ProjectedArray S(eps_->ds, DS_MAT_A);
+    for (PetscInt j = 0; j < count; ++j)
+      for (PetscInt i = 0; i < count; ++i) H_(i, j) = !symmetric_ ? S(i, j) : i == j ? eps_->eigr[j] : 0;
+    C_ = C;
+  }
+
+  /// Half of what is not locked stays, all wanted pairs and a block if there is room; a block joins it in any case.
+  void restart() {
+    const PetscInt locked = whole_pairs(std::min(eps_->nconv, limit_ - width_));
+    const PetscInt half = locked + (m_ - locked) / 2;
+    const PetscInt most = std::max(locked, std::min(m_, room() - width_));
+    const PetscInt count = whole_pairs(std::min(most, std::max(half, eps_->nev + p_)));
+    keep(count);
+    transform(locked, count);
+    locked_ = locked;
+    m_ = count;
+    rotated_ = true;
+  }
+
+  EPS eps_;
+  const BlockKrylovSchur &solver_;
+  bool symmetric_;
+  PetscInt p_;
+  PetscInt limit_;  // columns of the basis, at most
+  Operator operator_;
+  OwnedBv X_;                    // (n, p) the next block
+  SmallMatrix H_;                // (limit, limit), of which (m, m) counts
+  SmallMatrix C_;                // (width, m)
+  PetscInt m_ = 0;               // columns of the basis
+  PetscInt width_ = 0;           // of the next block
+  PetscInt newest_ = 0;          // columns of C before are zero in every step
+  PetscInt locked_ = 0;          // leading pairs that stay as they are
+  PetscReal scale_ = 0;          // the matrix has a norm of at least that
+  bool rotated_ = false;         // the leading columns of the basis are Schur vectors already
+  bool back_transform_ = false;  // values, for the convergence test
+  RandomSource random_;
+};
+
+}  // namespace
+
+void solve_block_krylov(EPS eps, const BlockKrylovSchur &solver) { BlockKrylov(eps, solver).solve(); }
+
+}  // namespace flashring
