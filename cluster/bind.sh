@@ -42,33 +42,10 @@ gpu_of_rank() {
   else
     mapfile -t shown < <(nvidia-smi --query-gpu=pci.bus_id --format=csv,noheader 2>/dev/null)
   fi
-  [ ${#shown[@]} -gt 0 ] || return 0
+  [ ${#shown[@]} -eq 1 ] || [ ${#shown[@]} -ge "$ranks" ] || return 0 # ranks would share
   nvidia-smi -i "${shown[rank % ${#shown[@]}]}" --query-gpu=pci.bus_id --format=csv,noheader 2>/dev/null |
     tail -c 13 | tr A-F a-f || true
 }
-
-# Sets node, at which the GPU of this rank is, and how many GPUs are there (parts), this one being number `part`. Sets
-# nothing unless every rank has a GPU of its own: all of the machine are counted, as launchers show each rank its own alone.
-find_node_of_gpu() {
-  local devices=${FLASHRING_BIND_DEVICES:-/sys/bus/pci/devices} gpu device at count=0
-  gpu=$(gpu_of_rank)
-  [ -n "$gpu" ] && [ -r "$devices/$gpu/numa_node" ] || return 0
-  at=$(<"$devices/$gpu/numa_node")
-  for device in "$devices"/*; do
-    # Display controllers of NVIDIA.
-    [[ "$(cat "$device/vendor" "$device/class" 2>/dev/null)" == 0x10de$'\n'0x03* ]] || continue
-    count=$((count + 1))
-    [ "$(<"$device/numa_node")" = "$at" ] || continue
-    [ "${device##*/}" != "$gpu" ] || part=$parts
-    parts=$((parts + 1))
-  done
-  if [ "$count" -eq "$ranks" ] && [ "$at" -ge 0 ]; then node=$at; fi
-}
-node='' part=0 parts=0
-if command -v nvidia-smi >/dev/null; then
-  export CUDA_DEVICE_ORDER=${CUDA_DEVICE_ORDER:-PCI_BUS_ID}
-  find_node_of_gpu
-fi
 
 # Processors of the affinity mask as "0,1,2,8,9,".
 allowed=
@@ -88,12 +65,38 @@ cores_at() {
       print $3 + 0, $4 + 0, (NF > 4 ? cache[caches] + 0 : 0), $2, $1 }' |
     sort -n -k1,1 -k2,2 -k3,3 -k4,4 | awk '{ print $5 }'
 }
-cores=()
-if [ -n "$node" ]; then mapfile -t cores < <(cores_at "$node"); fi
-if [ ${#cores[@]} -lt "$parts" ] || [ -z "$node" ]; then
-  mapfile -t cores < <(cores_at)
-  part=$rank parts=$ranks
+
+# Sets node, at which the GPU of this rank is, and how many GPUs are there (parts), this one being number `part`; or nothing.
+# All of it follows from the machine, so that all ranks decide alike: there is one rank for each GPU, every GPU is at a node,
+# and every such node has a core for each of its GPUs. All GPUs are counted, as launchers show each rank its own alone.
+find_node_of_gpu() {
+  local devices=${FLASHRING_BIND_DEVICES:-/sys/bus/pci/devices} gpu device at here count=0 mine=0
+  local -A at_node=()
+  gpu=$(gpu_of_rank)
+  [ -n "$gpu" ] && [ -r "$devices/$gpu/numa_node" ] || return 0
+  at=$(<"$devices/$gpu/numa_node")
+  for device in "$devices"/*; do
+    # Display controllers of NVIDIA.
+    [[ "$(cat "$device/vendor" "$device/class" 2>/dev/null)" == 0x10de$'\n'0x03* ]] || continue
+    here=$(<"$device/numa_node")
+    [ "$here" -ge 0 ] || return 0
+    [ "${device##*/}" != "$gpu" ] || mine=${at_node[$here]:-0}
+    at_node[$here]=$((${at_node[$here]:-0} + 1))
+    count=$((count + 1))
+  done
+  [ "$count" -eq "$ranks" ] || return 0
+  for here in "${!at_node[@]}"; do
+    [ "$(cores_at "$here" | wc -l)" -ge "${at_node[$here]}" ] || return 0
+  done
+  node=$at part=$mine parts=${at_node[$at]}
+}
+node='' part=$rank parts=$ranks
+# A run that names a backend of processors wants all of their cores.
+if command -v nvidia-smi >/dev/null && [[ " $* " != *' -backend '@(simd|ref|amx)[\ :]* ]]; then
+  export CUDA_DEVICE_ORDER=${CUDA_DEVICE_ORDER:-PCI_BUS_ID}
+  find_node_of_gpu
 fi
+mapfile -t cores < <(cores_at "$node")
 count=${#cores[@]}
 if [ "$count" -eq 0 ]; then exec "$@"; fi # no topology to be had: leave everything as it is
 

@@ -173,6 +173,9 @@ int run(const Communicator &communicator, DriverOptions &options) {
   settings.op.points_memory = plan.points_memory.value;
   if (communicator.rank() == 0)
     std::printf("exchange %s: %s\n", plan.exchange.value.c_str(), plan.exchange.reason.c_str());
+  if (communicator.rank() == 0 && plan.uses_device)
+    std::printf("points in the memory of the %s: %s\n", plan.points_memory.value.c_str(),
+                plan.points_memory.reason.c_str());
   return compute(communicator, options, settings, start);
 }
 

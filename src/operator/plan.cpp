@@ -88,8 +88,9 @@ Choice choose_points_memory(const Communicator &communicator, const OperatorOpti
   });
   if (backend.device == nullptr) return {"host", "the backend works there"};
   if (options.points_memory != "auto") return {options.points_memory, "as asked"};
+  const std::string exchange = options.exchange == "resident" ? "resident" : "ring";
   double bytes = 0;
-  for (const MemoryPart &part : operator_memory(backend, options, shape, communicator.size(), 1, "ring"))
+  for (const MemoryPart &part : operator_memory(backend, options, shape, communicator.size(), 1, exchange))
     if (part.points) bytes += part.bytes;
   const double room = device_room(communicator, backend).bytes;
   const bool fits = bytes <= 0.75 * room;

@@ -37,8 +37,11 @@ class TilesSummation final : public Summation {
         threads_(std::max(1, options.ring.threads)),
         resident_(options.resident && communicator.size() > 1),
         pair_(pair),
-        features_(points.features()),
-        block_(backend_, shape(Precision::fp64, 1), std::move(points), mean, options.points) {}
+        features_(points.features()) {
+    communicator_.agree([&] {  // a rank without room says so to all
+      block_ = TileBlock(backend_, shape(Precision::fp64, 1), std::move(points), mean, options.points);
+    });
+  }
 
   const char *name() const override { return "tiles"; }
   bool supports(const PairFunction & /*pair*/, int features) const override { return features >= 1; }
@@ -68,7 +71,7 @@ class TilesSummation final : public Summation {
 
   void update_points(const PairFunction &pair, PointBlock points, std::span<const double> mean) override {
     pair_ = pair;
-    block_.replace_points(shape(Precision::fp64, 1), std::move(points), mean);
+    communicator_.agree([&] { block_.replace_points(shape(Precision::fp64, 1), std::move(points), mean); });
     current_ = false;
   }
 

@@ -208,6 +208,7 @@ struct Ring::Pass {
       });
     } catch (const Error &) {
       for (const auto &[buffer, bytes] : wanted) buffer->clear();  // all ranks lack the same again
+      buffers.sweep.clear();
       throw;
     }
   }
@@ -295,6 +296,8 @@ PassReport Ring::run(const TileShape &shape, Sides sides, TileBlock &own, TileBl
   FLASHRING_REQUIRE(sources.resident().empty() || (&own == &sources && sides == Sides::both),
                     "resident payloads serve square passes");
   FLASHRING_REQUIRE(own.payload().device() == sources.payload().device(), "points of one side alone on the device");
+  FLASHRING_REQUIRE(own.payload().device() == backend_.device || !transport_.queues_on_device(),
+                    "points of the host need a transport with host_messages");
   const double before = now();
   Pass pass{*this, shape, sides, own, sources, {}, nullptr, nullptr};
   try {

@@ -215,6 +215,12 @@ void Sweep::reserve(const TileShape &shape, std::size_t host_tiles) {
   for (AlignedBuffer *part : {&own_part_, &visiting_part_}) part->resize(part_payload(shape, host_tiles));
 }
 
+void Sweep::clear() {
+  for (const auto &worker : workers_) worker->scratch.clear();
+  own_part_.clear();
+  visiting_part_.clear();
+}
+
 double Sweep::run(const SweepWork &work, const std::function<void()> &poll) {
   const std::size_t tiles = work.host_points ? std::max(work.pairs.own().size(), work.pairs.visiting().size()) : 0;
   if (lacks(work.shape, tiles)) reserve(work.shape, tiles);

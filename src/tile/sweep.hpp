@@ -34,6 +34,8 @@ class Sweep {
   bool lacks(const TileShape &shape, std::size_t host_tiles) const;
   /// Memory that work of this shape takes beside its arrays. Throws Error where there is none.
   void reserve(const TileShape &shape, std::size_t host_tiles);
+  /// Gives that memory back.
+  void clear();
   /// `poll` is called between tiles by the calling thread (never on a device); what it throws comes out when all pairs
   /// are done. Returns the pairs of points evaluated.
   double run(const SweepWork &work, const std::function<void()> &poll);

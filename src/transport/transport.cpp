@@ -44,8 +44,9 @@ bool shared_by_ranks(const Communicator &communicator, const Device &device) {
 /// What auto is. Collective.
 std::string_view fitting(const Communicator &communicator, const Device *device, const TransportOptions &options) {
   if (communicator.size() == 1) return "self";
+  const bool shared = device != nullptr && shared_by_ranks(communicator, *device);  // asked on every rank
   const bool on_gpus = device != nullptr && device->queue() != nullptr && known("nccl") && !options.host_messages;
-  if (on_gpus && !shared_by_ranks(communicator, *device)) return "nccl";
+  if (on_gpus && !shared) return "nccl";
   FLASHRING_CHECK(known("mpi"), "-transport auto: ", communicator.size(), " ranks ", on_gpus ? "that share a GPU " : "",
                   "need transport mpi, which this build lacks (FLASHRING_WITH_MPI)");
   return "mpi";

@@ -31,12 +31,13 @@ cat >"$work/taskset" <<'SCRIPT'
 if [ "$1" = -cp ]; then echo "pid $2's current affinity list: $FAKE_MASK"; else echo "$2"; fi
 SCRIPT
 chmod +x "$work/lscpu" "$work/taskset"
+program=(program)
 # cores MASK EXPECTED VARIABLE=VALUE...: what bind.sh binds to
 cores() {
   local mask=$1 expected=$2 got
   shift 2
   got=$(env -u OMPI_COMM_WORLD_LOCAL_RANK -u CUDA_VISIBLE_DEVICES PATH="$work:$PATH" FAKE_MASK="$mask" \
-    FLASHRING_BIND_DEVICES="$work/none" "$@" "$bind" program)
+    FLASHRING_BIND_DEVICES="$work/none" "$@" "$bind" "${program[@]}")
   [ "$got" = "$expected" ] || fail "mask $mask, $*: bound to $got instead of $expected"
 }
 # One rank per cache.
@@ -99,8 +100,16 @@ gpu_cores 3 4 7,15,23,31 CUDA_VISIBLE_DEVICES=1
 gpu_cores 1 2 4,12,20,28,5,13,21,29,6,14,22,30,7,15,23,31
 gpu_cores 0 4 0,8,16,24,1,9,17,25 CUDA_VISIBLE_DEVICES=
 gpu_cores 0 4 0,8,16,24,1,9,17,25 CUDA_VISIBLE_DEVICES=MIG-1
+# Two GPUs shown to four ranks; a run on processors.
+gpu_cores 1 4 2,10,18,26,3,11,19,27 CUDA_VISIBLE_DEVICES=0,1
+program=(program -backend simd:avx2 -n 5)
+gpu_cores 1 4 2,10,18,26,3,11,19,27
+program=(program)
+# All ranks decide alike where one GPU has no node.
 echo -1 >"$work/devices/0000:0a:00.0/numa_node"
 gpu_cores 0 4 0,8,16,24,1,9,17,25
-# Cores of that node are not this job's.
+gpu_cores 2 4 4,12,20,28,5,13,21,29
+# A node has fewer cores of this job than GPUs.
+echo 3 >"$work/devices/0000:0a:00.0/numa_node"
 cores 0-1,8-9 8 FLASHRING_BIND_DEVICES="$work/devices" OMPI_COMM_WORLD_LOCAL_RANK=1 OMPI_COMM_WORLD_LOCAL_SIZE=4
 echo 'check_bind: all is well'
