@@ -34,13 +34,8 @@ std::int64_t block_basis_size(std::int64_t rows, int pairs, std::int64_t block, 
   PetscInt mpd = 0;
   check_petsc(PetscOptionsGetInt(nullptr, nullptr, "-eps_ncv", &ncv, nullptr), "options");
   check_petsc(PetscOptionsGetInt(nullptr, nullptr, "-eps_mpd", &mpd, nullptr), "options");
-  std::int64_t columns = ncv;
-  if (ncv < 1 && mpd >= 1) columns = pairs + std::max<std::int64_t>(mpd, 2 * block);
-  if (ncv < 1 && mpd < 1)
-    columns =
-        std::min<std::int64_t>(default_basis(static_cast<PetscInt>(block), pairs),
-                               std::max<std::int64_t>(pairs + block, static_cast<std::int64_t>(most) - 2 * block));
-  return std::min(rows, columns) + 2 * block;
+  const PetscInt columns = basis_columns(static_cast<PetscInt>(block), pairs, ncv, mpd, static_cast<PetscInt>(most));
+  return std::min<std::int64_t>(rows, columns) + 2 * block;
 }
 
 /// Basis vectors that krylovschur holds: -eps_ncv, or SLEPc's default.
@@ -73,7 +68,7 @@ RunPlan plan_diffusion_map(const Communicator &communicator, const OperatorOptio
   OperatorOptions in_fp64 = resolved;
   in_fp64.precision = Precision::fp64;
   const std::int64_t carried = std::max<std::int64_t>(1, block_size());
-  const double budget = options.memory > 0 ? options.memory : 0.5 * plan.room.bytes;
+  const double budget = basis_bytes(options.memory, plan.room.bytes);
   const auto basis = static_cast<double>(
       block_size() > 0 ? block_basis_size(shape.rows, pairs, carried, std::min(1e9, budget / std::max(vector, 8.0)))
                        : basis_size(shape.rows, pairs));

@@ -116,7 +116,7 @@ bool replace_zeros(BV X, const SmallMatrix &gram, PetscReal zero, SmallMatrix &R
     FLASHRING_CHECK(std::isfinite(gram(j, j)), "a vector of a block has numbers that are not finite");
     if (gram(j, j) > zero * zero) continue;
     any = true;
-    set_random_column(X, j, random.seed, random.used++);
+    set_random_column(X, j, random);
     for (PetscInt i = 0; i < R.columns; ++i) R(j, i) = 0;
   }
   return any;
@@ -124,17 +124,21 @@ bool replace_zeros(BV X, const SmallMatrix &gram, PetscReal zero, SmallMatrix &R
 
 }  // namespace
 
-void set_random_column(BV block, PetscInt column, std::uint64_t seed, std::uint64_t minor) {
-  Vec v = nullptr;
+void set_random(Vec v, std::uint64_t seed, std::uint64_t minor) {
   PetscInt first = 0;
   PetscInt last = 0;
   PetscScalar *array = nullptr;
-  check_petsc(BVGetColumn(block, column, &v), "BVGetColumn");
   check_petsc(VecGetOwnershipRange(v, &first, &last), "VecGetOwnershipRange");
   check_petsc(VecGetArrayWrite(v, &array), "VecGetArrayWrite");
   for (PetscInt i = first; i < last; ++i)
     array[i - first] = random_normal(seed, RandomStream::start_vector, static_cast<std::uint64_t>(i), minor);
   check_petsc(VecRestoreArrayWrite(v, &array), "VecRestoreArrayWrite");
+}
+
+void set_random_column(BV block, PetscInt column, RandomSource &random) {
+  Vec v = nullptr;
+  check_petsc(BVGetColumn(block, column, &v), "BVGetColumn");
+  set_random(v, random.seed, random.used++);
   check_petsc(BVRestoreColumn(block, column, &v), "BVRestoreColumn");
 }
 

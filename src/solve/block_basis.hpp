@@ -22,19 +22,22 @@ struct SmallMatrix {
   std::vector<PetscScalar> values;
 };
 
-/// Fills column `column` of a block with normal random numbers; `minor` tells vectors of one seed apart.
-void set_random_column(BV block, PetscInt column, std::uint64_t seed, std::uint64_t minor);
+/// Normal random numbers, counted by row, the same for any number of ranks; `minor` tells vectors of one seed apart.
+void set_random(Vec v, std::uint64_t seed, std::uint64_t minor);
+
+/// Random vectors one after the other.
+struct RandomSource {
+  std::uint64_t seed = 1;
+  std::uint64_t used = 0;
+};
+
+/// The next such vector in a column of a block.
+void set_random_column(BV block, PetscInt column, RandomSource &random);
 
 /// V(:, 0:m)^T X(:, 0:b), (m, b).
 SmallMatrix inner_products(BV V, PetscInt m, BV X, PetscInt b);
 /// X(:, 0:b) -= V(:, 0:m) H.
 void subtract_product(BV X, PetscInt b, BV V, PetscInt m, const SmallMatrix &H);
-
-/// Random vectors that replace columns without a direction of their own.
-struct RandomSource {
-  std::uint64_t seed = 1;
-  std::uint64_t used = 0;
-};
 
 /// Makes X(:, 0:b), orthogonal to V(:, 0:m) up to rounding of numbers of size `scale`, orthonormal among themselves and
 /// to V (and the constraints of V): X = Q R, and Q takes the place of X. Returns R (r, b), r = min(b, n - m). Columns

@@ -7,14 +7,17 @@
 // y theta has the residual |C y|. When the basis is full, the better half of the Schur vectors Q of H stays: V Q, Q^T H
 // Q, C Q, and pairs that have converged are locked: their columns of C are taken for zero. Random columns take the
 // place of those that have no direction of their own: the relation holds for any X' that contains the residuals.
-// Symmetric matrices have diagonal Q^T H Q, and H is kept symmetric. Cost of a step: one product with p columns, about
-// 12 n_local m p flops, an eigenproblem of order m. Reference: Stewart, SIAM J. Matrix Anal. Appl. 23 (2001) 601; Zhou,
-// Saad, Numer. Algorithms 47 (2008) 341.
+// Symmetric matrices have diagonal Q^T H Q, and H is kept symmetric.
+//
+// Cost of a step: one product with p columns, about 12 n_local m p flops, an eigenproblem of order m.
+//
+// Reference: Stewart, SIAM J. Matrix Anal. Appl. 23 (2001) 601; Zhou, Saad, Numer. Algorithms 47 (2008) 341.
 #include <slepc/private/epsimpl.h>
 
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <utility>
 
 #include "flashring/check.hpp"
 #include "flashring/petsc_mat.hpp"
@@ -68,7 +71,7 @@ class BlockKrylov {
       : eps_(eps),
         solver_(solver),
         symmetric_(eps->ishermitian == PETSC_TRUE),
-        p_(solver.block),
+        p_(solver.choice.size),
         limit_(std::min(eps->ncv, eps->n)),
         operator_(eps->st),
         H_(limit_, limit_),
@@ -102,7 +105,7 @@ class BlockKrylov {
  private:
   /// Throws Interrupted where the matrix would in the next product, with the pairs that have converged in the basis.
   void leave_where_asked() {
-    if (solver_.op == nullptr || !solver_.op->stop_requested()) return;
+    if (solver_.choice.op == nullptr || !solver_.choice.op->stop_requested()) return;
     if (!rotated_ && eps_->nconv > locked_) keep(eps_->nconv);
     throw Interrupted("interrupted by the user");
   }
@@ -116,7 +119,7 @@ class BlockKrylov {
     if (eps_->nini > p_) condense();
     const PetscInt given = std::min(eps_->nini, p_);
     copy(eps_->V, 0, X_.get(), given);
-    for (PetscInt j = given; j < p_; ++j) set_random_column(X_.get(), j, random_.seed, random_.used++);
+    for (PetscInt j = given; j < p_; ++j) set_random_column(X_.get(), j, random_);
     width_ = orthonormalize(eps_->V, 0, X_.get(), p_, 0, random_).rows;
     C_ = SmallMatrix(width_, 0);
   }
@@ -278,7 +281,7 @@ class BlockKrylov {
     ProjectedArray S(eps_->ds, DS_MAT_A);
     for (PetscInt j = 0; j < count; ++j)
       for (PetscInt i = 0; i < count; ++i) H_(i, j) = !symmetric_ ? S(i, j) : i == j ? eps_->eigr[j] : 0;
-    C_ = C;
+    C_ = std::move(C);
   }
 
   /// Half of what is not locked stays, all wanted pairs and a block if there is room; a block joins it in any case.

@@ -19,23 +19,17 @@ PetscErrorCode settle_block(EPS eps) {
   Mat A = nullptr;
   PetscFunctionBegin;
   PetscCall(EPSGetOperators(eps, &A, nullptr));
-  BlockChoice choice;
-  FLASHRING_GUARD(PetscObjectComm((PetscObject)eps), choice = choose_block(A, eps->nev, solver->asked));
-  solver->op = choice.op;
-  solver->block = std::min(choice.size, eps->n);
+  FLASHRING_GUARD(PetscObjectComm((PetscObject)eps), solver->choice = choose_block(A, eps->nev, solver->asked));
+  PetscInt &size = solver->choice.size;
+  size = std::min(size, eps->n);
   if (solver->asked == 0 && eps->ncv >= 1)  // a basis of given size holds the pairs and a block
-    solver->block = std::clamp<PetscInt>(eps->ncv - eps->nev, 1, solver->block);
-  solver->reason = choice.reason;
-  solver->most_columns = choice.most_columns;
+    size = std::clamp<PetscInt>(eps->ncv - eps->nev, 1, size);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
 void settle_sizes(EPS eps) {
-  const PetscInt p = data_of(eps)->block;
-  if (eps->ncv < 1 && eps->mpd >= 1) eps->ncv = eps->nev + std::max(eps->mpd, 2 * p);
-  if (eps->ncv < 1)
-    eps->ncv = std::clamp(default_basis(p, eps->nev), eps->nev + p,
-                          std::max(eps->nev + p, data_of(eps)->most_columns - 2 * p));
+  const PetscInt p = data_of(eps)->choice.size;
+  eps->ncv = basis_columns(p, eps->nev, eps->ncv, eps->mpd, data_of(eps)->choice.most_columns);
   eps->ncv = std::min(eps->ncv, eps->n);
   if (eps->mpd < 1) eps->mpd = eps->ncv;
   // As many steps as the restarts that Krylov-Schur allows itself would take.
@@ -73,7 +67,7 @@ PetscErrorCode set_up(EPS eps) {
   eps->nev = std::max<PetscInt>(1, eps->nev);  // from 3.23 on 0 is "not given"
   PetscCall(settle_block(eps));
   settle_sizes(eps);
-  const PetscInt p = data_of(eps)->block;
+  const PetscInt p = data_of(eps)->choice.size;
   PetscCheck(eps->ncv >= std::min(eps->n, eps->nev + p), PetscObjectComm((PetscObject)eps), PETSC_ERR_USER_INPUT,
              "-eps_ncv %" PetscInt_FMT " is less than nev %" PetscInt_FMT " and a block of %" PetscInt_FMT
              "; raise it or lower -eps_blockkrylovschur_blocksize",
@@ -116,9 +110,9 @@ PetscErrorCode view(EPS eps, PetscViewer viewer) {
   PetscBool ascii = PETSC_FALSE;
   PetscFunctionBegin;
   PetscCall(PetscObjectTypeCompare((PetscObject)viewer, PETSCVIEWERASCII, &ascii));
-  if (ascii == PETSC_TRUE && solver->block > 0)
-    PetscCall(PetscViewerASCIIPrintf(viewer, "  blocks of %" PetscInt_FMT " vectors (%s)\n", solver->block,
-                                     solver->reason.c_str()));
+  if (ascii == PETSC_TRUE && solver->choice.size > 0)
+    PetscCall(PetscViewerASCIIPrintf(viewer, "  blocks of %" PetscInt_FMT " vectors (%s)\n", solver->choice.size,
+                                     solver->choice.reason.c_str()));
   else if (ascii == PETSC_TRUE)
     PetscCall(PetscViewerASCIIPrintf(viewer, "  block size chosen at set-up, unless given\n"));
   PetscFunctionReturn(PETSC_SUCCESS);
@@ -151,7 +145,7 @@ PetscErrorCode EPSBlockKrylovSchurSetBlockSize(EPS eps, PetscInt size) {
              flashring::most_block_size);
   if (flashring::data_of(eps)->asked != size) eps->state = EPS_STATE_INITIAL;
   flashring::data_of(eps)->asked = size;
-  flashring::data_of(eps)->block = 0;
+  flashring::data_of(eps)->choice.size = 0;
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -159,7 +153,7 @@ PetscErrorCode EPSBlockKrylovSchurGetBlockSize(EPS eps, PetscInt *size) {
   PetscFunctionBegin;
   PetscCall(flashring::check_type(eps));
   const flashring::BlockKrylovSchur *solver = flashring::data_of(eps);
-  *size = solver->block > 0 ? solver->block : solver->asked;
+  *size = solver->choice.size > 0 ? solver->choice.size : solver->asked;
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

@@ -14,32 +14,37 @@ namespace flashring {
 
 inline constexpr PetscInt most_block_size = 64;
 
-/// Columns of a basis where nobody says how many: 10 blocks, and what few columns at a time need to keep the pairs and
-/// half a basis.
-constexpr PetscInt default_basis(PetscInt block, PetscInt pairs) {
-  return std::max({10 * block, 2 * (pairs + block), pairs + 15});
+/// Bytes of a rank that a basis may take: as asked, or half of what is free.
+constexpr double basis_bytes(double asked, double free) { return asked > 0 ? asked : 0.5 * free; }
+
+/// Columns of a basis for these pairs: ncv, or what follows from mpd, each where it is at least 1; else 10 blocks, or
+/// what few columns at a time need to keep the pairs and half a basis, two blocks less than `most` if there is room for
+/// the pairs and a block.
+constexpr PetscInt basis_columns(PetscInt block, PetscInt pairs, PetscInt ncv, PetscInt mpd, PetscInt most) {
+  if (ncv >= 1) return ncv;
+  if (mpd >= 1) return pairs + std::max(mpd, 2 * block);
+  const PetscInt usual = std::max({10 * block, 2 * (pairs + block), pairs + 15});
+  return std::min(usual, std::max(pairs + block, most - 2 * block));
 }
+
+/// What is settled before a basis is made.
+struct BlockChoice {
+  std::shared_ptr<KernelOperator> op;     ///< of a matrix of type flashring, else null
+  PetscInt size = 0;                      ///< of a block
+  std::string reason;                     ///< in words
+  PetscInt most_columns = PETSC_MAX_INT;  ///< that memory allows, blocks beside the basis included
+};
 
 /// The data of an EPS of this type.
 struct BlockKrylovSchur {
-  std::shared_ptr<KernelOperator> op;     ///< of a matrix of type flashring since EPSSetUp, else null
-  PetscInt asked = 0;                     ///< block size, 0: choose
-  PetscInt block = 0;                     ///< in use since EPSSetUp
-  std::string reason;                     ///< why that one
-  PetscInt most_columns = PETSC_MAX_INT;  ///< that memory allows, blocks beside the basis included
+  PetscInt asked = 0;  ///< block size, 0: choose
+  BlockChoice choice;  ///< in use since EPSSetUp
   std::uint64_t seed = 1;
   /// SLEPc's own, of symmetric problems and of others: vectors of the converged pairs.
   PetscErrorCode (*symmetric_vectors)(EPS) = nullptr;
   PetscErrorCode (*schur_vectors)(EPS) = nullptr;
 };
 
-/// What is settled before a basis is made.
-struct BlockChoice {
-  std::shared_ptr<KernelOperator> op;  ///< of a matrix of type flashring, else null
-  PetscInt size = 1;
-  std::string reason;                     ///< in words
-  PetscInt most_columns = PETSC_MAX_INT;  ///< that memory allows, blocks beside the basis included
-};
 /// The block size of least expected seconds for nev pairs, or `asked` where that is not 0. Collective.
 BlockChoice choose_block(Mat A, PetscInt nev, PetscInt asked);
 

@@ -3,7 +3,7 @@
 //   seconds(p) = steps(p) (product of p columns + orthogonalisation + projected problem),  steps(p) ~ p^-0.62
 //
 // The exponent is that of block Lanczos on the spectra of diffusion maps, slow, medium and fast alike: 192, 117, 74,
-// 48, 32, 22, 15 steps for p = 1, 2, 4, ..., 64 where decay is slow (docs/mathematics.md).
+// 48, 32, 22, 15 steps for p = 1, 2, 4, ..., 64 where decay is slow (docs/flashring-diffmap.md has others).
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -66,7 +66,7 @@ BlockChoice choose_block(Mat A, PetscInt nev, PetscInt asked) {
   if (op == nullptr) return choice;
   const double rows = op->communicator().max(static_cast<double>(op->local_rows()));
   if (asked == 0) choice = cheapest(op, rows, nev);
-  const double budget = op->options().memory > 0 ? op->options().memory : 0.5 * memory_room(op->communicator()).bytes;
+  const double budget = basis_bytes(op->options().memory, memory_room(op->communicator()).bytes);
   choice.most_columns = static_cast<PetscInt>(std::min<double>(PETSC_MAX_INT, budget / (8 * std::max(1.0, rows))));
   while (asked == 0 && choice.size > 1 && nev + 3 * choice.size > choice.most_columns) choice.size /= 2;
   return choice;

@@ -12,8 +12,8 @@
 #include "flashring/block_krylov_schur.h"
 #include "flashring/check.hpp"
 #include "flashring/petsc_mat.hpp"
-#include "flashring/random.hpp"
 #include "petsc/mat_context.hpp"
+#include "solve/block_basis.hpp"
 
 namespace flashring {
 namespace {
@@ -64,15 +64,7 @@ OwnedVec random_vector(Mat A, std::uint64_t seed, int minor) {
   Vec v = nullptr;
   check_petsc(MatCreateVecs(A, &v, nullptr), "MatCreateVecs");
   OwnedVec owned(v);
-  PetscInt first = 0;
-  PetscInt last = 0;
-  PetscScalar *array = nullptr;
-  check_petsc(VecGetOwnershipRange(v, &first, &last), "VecGetOwnershipRange");
-  check_petsc(VecGetArrayWrite(v, &array), "VecGetArrayWrite");
-  for (PetscInt i = first; i < last; ++i)
-    array[i - first] = random_normal(seed, RandomStream::start_vector, static_cast<std::uint64_t>(i),
-                                     static_cast<std::uint64_t>(minor));
-  check_petsc(VecRestoreArrayWrite(v, &array), "VecRestoreArrayWrite");
+  set_random(v, seed, static_cast<std::uint64_t>(minor));
   return owned;
 }
 

@@ -8,6 +8,7 @@
 #include "flashring/block_krylov_schur.h"
 #include "flashring/check.hpp"
 #include "flashring/petsc_mat.hpp"
+#include "support/matrices.hpp"
 #include "support/petsc.hpp"
 #include "support/world.hpp"
 
@@ -15,57 +16,6 @@ namespace flashring::test {
 namespace {
 
 const bool started = start_petsc();
-
-/// Diagonal of given values: eigenvectors are unit vectors.
-Mat diagonal(const std::vector<double> &values) {
-  Mat A = nullptr;
-  const auto n = static_cast<PetscInt>(values.size());
-  PetscInt first = 0;
-  PetscInt last = 0;
-  check_petsc(MatCreateAIJ(PETSC_COMM_WORLD, PETSC_DECIDE, PETSC_DECIDE, n, n, 1, nullptr, 0, nullptr, &A), "create");
-  check_petsc(MatGetOwnershipRange(A, &first, &last), "range");
-  for (PetscInt i = first; i < last; ++i)
-    check_petsc(MatSetValue(A, i, i, values[static_cast<std::size_t>(i)], INSERT_VALUES), "set");
-  check_petsc(MatAssemblyBegin(A, MAT_FINAL_ASSEMBLY), "begin");
-  check_petsc(MatAssemblyEnd(A, MAT_FINAL_ASSEMBLY), "end");
-  return A;
-}
-
-Mat tridiagonal(PetscInt n, double below, double on, double above) {
-  Mat A = nullptr;
-  PetscInt first = 0;
-  PetscInt last = 0;
-  check_petsc(MatCreateAIJ(PETSC_COMM_WORLD, PETSC_DECIDE, PETSC_DECIDE, n, n, 3, nullptr, 2, nullptr, &A), "create");
-  check_petsc(MatGetOwnershipRange(A, &first, &last), "range");
-  for (PetscInt i = first; i < last; ++i)
-    for (PetscInt j = std::max<PetscInt>(0, i - 1); j <= std::min(n - 1, i + 1); ++j)
-      check_petsc(MatSetValue(A, i, j, j < i ? below : j == i ? on : above, INSERT_VALUES), "set");
-  check_petsc(MatAssemblyBegin(A, MAT_FINAL_ASSEMBLY), "begin");
-  check_petsc(MatAssemblyEnd(A, MAT_FINAL_ASSEMBLY), "end");
-  return A;
-}
-
-/// -u'' on n points of a line: values 2 - 2 cos(pi k / (n + 1)).
-Mat laplacian(PetscInt n) { return tridiagonal(n, -1, 2, -1); }
-
-/// Blocks (r cos t, r sin t; -r sin t, r cos t) along the diagonal: values r exp(+-i t), r = 1, 0.9, 0.9^2, ...
-Mat rotations(PetscInt count, double t) {
-  Mat A = nullptr;
-  PetscInt first = 0;
-  PetscInt last = 0;
-  check_petsc(
-      MatCreateAIJ(PETSC_COMM_WORLD, PETSC_DECIDE, PETSC_DECIDE, 2 * count, 2 * count, 2, nullptr, 1, nullptr, &A),
-      "create");
-  check_petsc(MatGetOwnershipRange(A, &first, &last), "range");
-  for (PetscInt i = first; i < last; ++i) {
-    const double r = std::pow(0.9, static_cast<double>(i / 2));
-    check_petsc(MatSetValue(A, i, i, r * std::cos(t), INSERT_VALUES), "set");
-    check_petsc(MatSetValue(A, i, i ^ 1, (i % 2 == 0 ? r : -r) * std::sin(t), INSERT_VALUES), "set");
-  }
-  check_petsc(MatAssemblyBegin(A, MAT_FINAL_ASSEMBLY), "begin");
-  check_petsc(MatAssemblyEnd(A, MAT_FINAL_ASSEMBLY), "end");
-  return A;
-}
 
 double laplacian_value(int n, int k) { return 2 - 2 * std::cos(M_PI * k / (n + 1)); }
 
@@ -205,15 +155,21 @@ TEST_P(Blocks, ConjugateValues) {
 
 INSTANTIATE_TEST_SUITE_P(Every, Blocks, ::testing::Values(1, 2, 5, 16), ::testing::PrintToStringParamName());
 
+/// The operator of generated points, and its matrix in A.
+std::shared_ptr<KernelOperator> kernel_matrix(const std::string &set, const std::string &pair, Form form, Mat *A) {
+  OperatorOptions options;
+  options.set("pair", pair);
+  options.form = form;
+  options.threads = 1;
+  const auto op = make_operator(PETSC_COMM_WORLD, options, generate_points(set, world()));
+  check_petsc(mat_create(PETSC_COMM_WORLD, op, A), "mat_create");
+  return op;
+}
+
 /// Levels tanh(beta/2)^l of multiplicity binomial(7, l) (docs/mathematics.md, E3).
 TEST(BlockKrylovSchur, EigenvaluesAsOftenAsTheyOccur) {
-  OperatorOptions options;
-  options.set("pair", "gaussian:beta=1");
-  options.form = Form::symmetric;
-  options.threads = 1;
-  const auto op = make_operator(PETSC_COMM_WORLD, options, generate_points("hypercube:d=7", world()));
   Mat A = nullptr;
-  check_petsc(mat_create(PETSC_COMM_WORLD, op, &A), "mat_create");
+  const auto op = kernel_matrix("hypercube:d=7", "gaussian:beta=1", Form::symmetric, &A);
   const Solver solver(A, 29, 22);  // 1 + 7 + 21
   const std::vector<double> found = solver.solve();
   ASSERT_GE(found.size(), 29U);
@@ -225,13 +181,8 @@ TEST(BlockKrylovSchur, EigenvaluesAsOftenAsTheyOccur) {
 }
 
 TEST(BlockKrylovSchur, BlockOfAKernelMatrixIsChosenByCost) {
-  OperatorOptions options;
-  options.set("pair", "gaussian:beta=1");
-  options.form = Form::symmetric;
-  options.threads = 1;
-  const auto op = make_operator(PETSC_COMM_WORLD, options, generate_points("circle:n=500", world()));
   Mat A = nullptr;
-  check_petsc(mat_create(PETSC_COMM_WORLD, op, &A), "mat_create");
+  kernel_matrix("circle:n=500", "gaussian:beta=1", Form::symmetric, &A);
   const Solver solver(A, 3, 0);
   solver.solve();
   PetscInt block = 0;
@@ -245,14 +196,8 @@ TEST(BlockKrylovSchur, BlockOfAKernelMatrixIsChosenByCost) {
 TEST(BlockKrylovSchur, MarkovFormHasTheSameValues) {
   std::vector<double> values[2];
   for (const Form form : {Form::symmetric, Form::markov}) {
-    OperatorOptions options;
-    options.set("pair", "gaussian:beta=2");
-    options.form = form;
-    options.threads = 1;
-    const auto op =
-        make_operator(PETSC_COMM_WORLD, options, generate_points("clusters:n=211,d=3,k=4,spread=0.3", world()));
     Mat A = nullptr;
-    check_petsc(mat_create(PETSC_COMM_WORLD, op, &A), "mat_create");
+    kernel_matrix("clusters:n=211,d=3,k=4,spread=0.3", "gaussian:beta=2", form, &A);
     values[form == Form::markov ? 1 : 0] = Solver(A, 6, 4, form == Form::markov ? EPS_NHEP : EPS_HEP).solve();
   }
   ASSERT_GE(values[0].size(), 6U);
