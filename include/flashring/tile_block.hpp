@@ -1,6 +1,7 @@
 // TileBlock: a rank's rows cut into tiles, in the backend's own layout, with the arrays that ride along.
 #pragma once
 
+#include <array>
 #include <span>
 #include <vector>
 
@@ -109,7 +110,7 @@ class TileBlock {
   std::vector<std::size_t> device_first_;  // (ranks) where a rank's begin
   AlignedBuffer offsets_;                  // (tiles + 1) rows before each tile, there
   AlignedBuffer numbers_;                  // (rows) one column on its way to or from there
-  Scale scales_[2];                        // those used last
+  std::array<Scale, 2> scales_;            // those used last
   int latest_scale_ = 0;
   std::uint64_t bytes_copied_ = 0;
   AlignedBuffer points_;  // (tiles, payload_bytes)
