@@ -267,33 +267,6 @@ void DriverOptions::refuse_unused(bool solver_has_read) const {
   FLASHRING_CHECK(unused.empty(), "unused option ", unused, ": nothing of that name is known here; see -help");
 }
 
-ProgressLine::ProgressLine(const Communicator &communicator, const KernelOperator &op)
-    : op_(op), active_(communicator.rank() == 0 && isatty(STDERR_FILENO) != 0), start_(seconds_now()) {}
-
-ProgressLine::~ProgressLine() {
-  if (active_ && width_ > 0) std::fprintf(stderr, "\r%*s\r", static_cast<int>(width_), "");
-}
-
-void ProgressLine::show(const EigenProgress &progress) {
-  if (!active_) return;
-  const Counters &counters = op_.counters();
-  const double elapsed = seconds_now() - start_;
-  const double rate = static_cast<double>(op_.rows()) * static_cast<double>(op_.rows()) *
-                      static_cast<double>(counters.passes) / std::max(1e-9, counters.ring.seconds);
-  // Pairs converge at about even steps once the first has; before that nothing can be said.
-  std::string left = "?";
-  if (progress.converged > 0)
-    left =
-        std::to_string(static_cast<int>(elapsed * (progress.wanted - progress.converged) / progress.converged)) + " s";
-  std::array<char, 160> line{};
-  const int length = std::snprintf(
-      line.data(), line.size(), "%lld passes, %.2f Gpairs/s, %d of %d pairs converged, %.0f s, about %s left",
-      static_cast<long long>(counters.passes), rate * 1e-9, progress.converged, progress.wanted, elapsed, left.c_str());
-  const auto width = static_cast<std::size_t>(std::max(0, length));
-  std::fprintf(stderr, "\r%-*s", static_cast<int>(std::max(width, width_)), line.data());
-  width_ = std::max(width, width_);
-}
-
 void choose_device(const Communicator &communicator, const OperatorOptions &op) {
   use_device_of_rank(communicator, op.backend, op.share_devices);
   if (communicator.rank() == 0 && op.backend == "auto" && !device_backend_names().empty() && list_devices().empty())
@@ -318,6 +291,10 @@ Report make_report(const Communicator &communicator, const DriverOptions &option
   report.calls = counters.calls;
   report.passes = counters.passes;
   report.column_passes = counters.column_passes;
+  for (const Precision precision : {Precision::fp64, Precision::fp32, Precision::reduced}) {
+    const std::int64_t passes = counters.passes_in[static_cast<std::size_t>(precision)];
+    if (passes > 0) report.passes_in.emplace_back(to_string(precision), passes);
+  }
   const auto n = static_cast<double>(op.rows());
   report.pairs_per_second = n * n * static_cast<double>(counters.passes) / seconds;
   report.evaluated_pairs_per_second = communicator.sum(counters.ring.pairs) / seconds;

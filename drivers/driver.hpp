@@ -67,7 +67,8 @@ class DriverOptions {
   std::vector<std::string> operator_given_;  // names of those of the operator that the user gave
 };
 
-/// One line on a terminal, rewritten after every step of the solver; silent when standard error is not a terminal.
+/// How far the solver is, and how many passes are left: on a terminal one line that is rewritten after every step,
+/// elsewhere a line a minute on standard error.
 class ProgressLine {
  public:
   ProgressLine(const Communicator &communicator, const KernelOperator &op);
@@ -75,10 +76,16 @@ class ProgressLine {
   void show(const EigenProgress &progress);
 
  private:
+  struct Sample {
+    double passes, log_error;
+  };
+  double passes_left(const EigenProgress &progress);
+
   const KernelOperator &op_;
-  bool active_;
-  double start_;
+  bool active_, terminal_;
+  double start_, last_;
   std::size_t width_ = 0;
+  std::vector<Sample> history_;
 };
 
 /// Each rank takes a GPU of its own where the backend runs on GPUs. Collective.

@@ -64,9 +64,12 @@ void print_results(const Communicator &communicator, const DiffusionMap &map, co
   std::printf("\n  k  eigenvalue          residual   residual/gap\n");
   for (std::size_t k = 0; k < r.eigenvalues.size(); ++k)
     std::printf("%3zu  %.15f  %.2e   %.2e\n", k, r.eigenvalues[k], r.residuals[k], r.residual_over_gap[k]);
-  std::printf("\n%s; %s, %lld passes, %.2f effective Gpairs/s, ring wait %.1f %%\n", map.status.c_str(),
-              map.solver.c_str(), static_cast<long long>(report.passes), report.pairs_per_second * 1e-9,
-              100 * report.ring_wait_fraction);
+  std::string precisions;
+  for (const auto &[precision, passes] : report.passes_in)
+    precisions += (precisions.empty() ? "" : ", ") + std::to_string(passes) + " in " + precision;
+  std::printf("\n%s; %s, %lld passes (%s), %.2f effective Gpairs/s, ring wait %.1f %%\n", map.status.c_str(),
+              map.solver.c_str(), static_cast<long long>(report.passes), precisions.c_str(),
+              report.pairs_per_second * 1e-9, 100 * report.ring_wait_fraction);
   for (const std::string &finding : r.diagnoses) std::printf("note: %s\n", finding.c_str());
 }
 

@@ -18,6 +18,8 @@ struct EigenProgress {
   int converged = 0;
   int wanted = 0;
   double largest_error = 0;  ///< relative error estimate of the first pair that is not converged
+  double last_error = std::numeric_limits<double>::quiet_NaN();  ///< the same of the last wanted one; NaN: none yet
+  double tolerance = 0;                                          ///< at which pairs count as converged
 };
 
 struct EigenRequest {
@@ -27,6 +29,9 @@ struct EigenRequest {
   std::string prefix;       ///< of SLEPc's options: -[prefix]eps_tol
   std::function<void(const EigenProgress &)> progress;  ///< may be empty
   std::function<void()> before_first_pass;              ///< called after all options were read, may throw
+  /// Approximate eigenvectors for blockkrylovschur to start from, best ones first: (local_rows, k) column-major, k at
+  /// most the number it is called with, or none. Called once, collectively, after before_first_pass. May be empty.
+  std::function<std::vector<double>(int)> start;
 };
 
 /// Relative residual that a working precision can reach: 1e-8; in fp32 1e-6, as its sums carry about 1e-7 of

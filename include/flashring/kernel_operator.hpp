@@ -1,6 +1,7 @@
 // KernelOperator: Y = op(X) for the kernel matrix of a point set and its diffusion normalisations.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <memory>
 #include <span>
@@ -19,6 +20,7 @@ struct Counters {
   std::int64_t calls = 0;
   std::int64_t passes = 0;
   std::int64_t column_passes = 0;
+  std::array<std::int64_t, 3> passes_in{};  ///< of each Precision
   PassReport ring;
 };
 
@@ -40,7 +42,7 @@ class KernelOperator {
   /// Of a row of this rank.
   GlobalRow global_row(LocalRow row) const { return partition_.global_row(communicator_.rank(), row); }
   const Communicator &communicator() const { return communicator_; }
-  /// Options as used: bandwidth, exchange and memory of points resolved, threads chosen.
+  /// Options as used: bandwidth, exchange, memory of points and ramp resolved, threads chosen.
   const OperatorOptions &options() const { return options_; }
   /// Why the exchange is the one it is, in words.
   const std::string &exchange_reason() const { return exchange_reason_; }
@@ -81,16 +83,33 @@ class KernelOperator {
   /// `stop` is asked on every rank before every pass; when it is true on any rank, all throw Interrupted there. Empty:
   /// never.
   void set_stop(std::function<bool()> stop) { stop_ = std::move(stop); }
+  const std::function<bool()> &stop() const { return stop_; }
   /// What is asked before every pass. Collective.
   bool stop_requested() const { return stop_ && communicator_.max(stop_() ? 1.0 : 0.0) != 0; }
 
+  /// What `apply` computes in from here on: options().precision, or a lower one of precisions_of(options()). The points
+  /// are packed anew in the next pass.
+  void set_precision(Precision precision) { precision_ = precision; }
+  Precision precision() const { return precision_; }
+  /// No lower precision than options().precision from here on.
+  void end_ramp() {
+    options_.ramp = "none";
+    precision_ = options_.precision;
+  }
+  /// |y - op x| / |op x|, 2-norms, of a product in that precision, measured once with the vector whose product set-up
+  /// knows: sqrt(m d), 1 or m for the forms symmetric, markov and kernel. Infinite where single precision cannot hold
+  /// the weights. One pass of one column. Collective.
+  double noise(Precision precision);
+
   const Counters &counters() const { return counters_; }
-  /// Expected seconds of one pass with that many columns in the working precision. Collective.
-  double cost(int columns);
+  /// Expected seconds of one pass with that many columns. Collective.
+  double cost(int columns, Precision precision);
+  /// The same in options().precision.
+  double cost(int columns) { return cost(columns, options_.precision); }
 
  private:
   void resolve_bandwidth(const PointBlock &points);
-  void check_single_range(const PointBlock &points, std::span<const double> mean) const;
+  void check_single_range(const PointBlock &points, std::span<const double> mean);
   void resolve_shift(const PointBlock &points);
   void resolve_exchange();
   void make_summation(PointBlock points);
@@ -114,7 +133,10 @@ class KernelOperator {
   std::vector<double> left_, right_;               // (local_rows), right_ empty where it is left_
   double log_shift_ = 0;
   bool ready_ = false;
-  std::uint64_t scaling_ = 0;  // counts set-ups
+  Precision precision_;                      // of apply
+  double largest_length_ = 0;                // of the scaled points of this rank, from the mean
+  std::array<double, 3> noise_{-1, -1, -1};  // of each Precision, below 0: not measured
+  std::uint64_t scaling_ = 0;                // counts set-ups
   bool weighted_ = false;
   std::string exchange_reason_, points_memory_reason_;
   std::function<bool()> stop_;

@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "flashring/pair.hpp"
 #include "flashring/types.hpp"
@@ -43,6 +44,7 @@ struct OperatorOptions {
   int threads = 0;                     ///< 0: cores in the affinity mask divided by the ranks on this node
   bool share_devices = false;          ///< several ranks may use one GPU
   std::chrono::seconds patience{600};  ///< see TransportOptions
+  std::string ramp = "auto";           ///< precisions of passes that a solver may choose
   double memory = 0;                   ///< bytes of a rank for a solver's basis; 0: half of what is free
   std::uint64_t seed = 1;
 
@@ -52,8 +54,11 @@ struct OperatorOptions {
 };
 
 /// Declarations of the object options: pair, beta, alpha, form, precision, backend, transport, route,
-/// exchange, points_memory, threads, share_devices, patience, memory, seed.
+/// exchange, points_memory, threads, share_devices, patience, ramp, memory, seed.
 std::span<const Option> operator_options();
+
+/// Precisions that passes may be in: the working one, and lower ones down to what the ramp allows.
+std::vector<Precision> precisions_of(const OperatorOptions &options);
 
 const char *to_string(Precision precision);
 const char *to_string(Form form);

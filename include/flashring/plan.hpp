@@ -28,6 +28,10 @@ Choice choose_points_memory(const Communicator &communicator, const OperatorOpti
 /// same on every rank.
 Choice choose_exchange(const Communicator &communicator, const OperatorOptions &options, PointShape shape);
 
+/// Resolves -ramp: auto becomes none where the points in other precisions would take more than a quarter of what those
+/// in fp64 leave free on a rank. Collective; the same on every rank.
+Choice choose_ramp(const Communicator &communicator, const OperatorOptions &options, PointShape shape);
+
 struct MemoryPart {
   std::string name;
   double bytes = 0;        ///< on the rank with most rows
@@ -38,8 +42,9 @@ struct MemoryPart {
 /// Of the host's memory, or of the GPU's.
 double sum_of(const std::vector<MemoryPart> &parts, bool on_device = false);
 
-/// Memory of a KernelOperator while its passes are in options.precision and carry up to `columns` columns. `exchange`:
-/// "ring" or "resident". Points are on a device where there is one, unless options.points_memory is host.
+/// Memory of a KernelOperator while its passes are in options.precision, or those that options.ramp allows
+/// too, and carry up to `columns` columns. `exchange`: "ring" or "resident". Points are on a device where there is one,
+/// unless options.points_memory is host.
 std::vector<MemoryPart> operator_memory(const OperatorOptions &options, PointShape shape, int ranks, int columns,
                                         const std::string &exchange);
 /// The same for tiles of `backend`, whatever the options name.

@@ -37,8 +37,9 @@ struct Report {
   int ranks = 1, threads = 1;
   std::string backend, target, precision, exchange, pair;
   std::int64_t calls = 0, passes = 0, column_passes = 0;
-  double pairs_per_second = 0;            ///< effective: N^2 per pass
-  double evaluated_pairs_per_second = 0;  ///< pairs really computed
+  std::vector<std::pair<std::string, std::int64_t>> passes_in;  ///< precision, passes; those with none are left out
+  double pairs_per_second = 0;                                  ///< effective: N^2 per pass
+  double evaluated_pairs_per_second = 0;                        ///< pairs really computed
   double ring_wait_fraction = 0;
   double device_copy_bytes = 0;  ///< of vectors, between host and GPU, of all ranks
   /// seconds_total without the writing: OutputFolder measures that of points and results, fills seconds_write, adds it.

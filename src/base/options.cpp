@@ -110,7 +110,7 @@ double get_memory(std::string_view value) {
 }  // namespace
 
 std::span<const Option> operator_options() {
-  static const std::array<Option, 15> declarations{{
+  static const std::array<Option, 16> declarations{{
       {"pair", "gaussian", "name[:parameter=value,...]", pair_help().c_str()},
       {"beta", "median", "median or > 0, in 1/length^2",
        "gaussian's parameter; median: 1/(2 median squared distance), for other pairs ell = its square root"},
@@ -134,11 +134,24 @@ std::span<const Option> operator_options() {
        "several ranks may use one GPU, for tests; blocks then move through the host"},
       {"patience", "600", "1 <= seconds <= 86400",
        "a message between GPUs that takes longer than so many seconds has a peer that is lost (transport nccl)"},
+      {"ramp", "auto", "auto|none|fp32|reduced|scout",
+       "lowest precision that blockkrylovschur takes for passes whose error does not reach the result; scout: all "
+       "passes "
+       "of a first approximation are reduced, too; auto: what measured times favour, none where memory is short"},
       {"memory", "0", ">= 0, in bytes",
        "what the basis of blockkrylovschur may take on a rank where -eps_ncv is not given; 0: half of what is free"},
       {"seed", "1", ">= 0", "key of the counter-based random numbers (start vector, samples)"},
   }};
   return declarations;
+}
+
+std::vector<Precision> precisions_of(const OperatorOptions &options) {
+  std::vector<Precision> all{options.precision};
+  for (const Precision lower : {Precision::fp32, Precision::reduced}) {
+    const bool allowed = options.ramp == to_string(lower) || (options.ramp != "none" && options.ramp != "fp32");
+    if (lower > options.precision && allowed) all.push_back(lower);
+  }
+  return all;
 }
 
 const char *to_string(Precision precision) {
@@ -180,6 +193,10 @@ void OperatorOptions::set(std::string_view name, std::string_view value) {
     share_devices = choose<bool>(name, value, {{"true", true}, {"false", false}});
   else if (name == "patience")
     patience = get_patience(value);
+  else if (name == "ramp")
+    ramp = choose<std::string>(
+        name, value,
+        {{"auto", "auto"}, {"none", "none"}, {"fp32", "fp32"}, {"reduced", "reduced"}, {"scout", "scout"}});
   else if (name == "memory")
     memory = get_memory(value);
   else if (name == "seed")
@@ -202,6 +219,7 @@ std::string OperatorOptions::get(std::string_view name) const {
   if (name == "threads") return std::to_string(threads);
   if (name == "share_devices") return share_devices ? "true" : "false";
   if (name == "patience") return std::to_string(patience.count());
+  if (name == "ramp") return ramp;
   if (name == "memory") return detail::concatenate(memory);
   if (name == "seed") return std::to_string(seed);
   throw Error(detail::concatenate("option '", name, "' is unknown to the operator"));

@@ -69,6 +69,8 @@ std::string report_json(const Results &results, const Report &report, const std:
   json["d"] = results.features;
   json["calls"] = report.calls;
   json["passes"] = report.passes;
+  json["passes_in"] = Json::object();
+  for (const auto &[precision, passes] : report.passes_in) json["passes_in"][precision] = passes;
   json["column_passes"] = report.column_passes;
   json["pairs_per_second"] = report.pairs_per_second;
   json["evaluated_pairs_per_second"] = report.evaluated_pairs_per_second;

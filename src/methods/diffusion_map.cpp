@@ -55,6 +55,55 @@ void drop_unproven(double tolerance, EigenPairs &pairs, std::vector<double> &mea
   pairs.vectors.resize(good * rows);
 }
 
+/// Residuals of the pairs that a solver found, in fp64 and whatever comes: what has converged is measured and written.
+std::vector<double> measure(KernelOperator &op, EigenPairs &pairs) {
+  release_free_memory();  // that of the solver
+  const std::function<bool()> stop = op.stop();
+  op.set_stop({});
+  std::vector<double> measured = residuals(op, pairs.values, pairs.vectors);
+  op.set_stop(stop);
+  if (pairs.interrupted) drop_unproven(pairs.tolerance, pairs, measured);
+  return measured;
+}
+
+/// Passes in lower precisions had larger errors than their noise told.
+bool ramp_failed(const KernelOperator &op, const EigenPairs &pairs, const std::vector<double> &measured) {
+  constexpr double rounding = 2;  // the solver's own estimates are good to such a factor
+  if (!pairs.complete || precisions_of(op.options()).size() == 1) return false;
+  for (std::size_t k = 0; k < measured.size(); ++k)
+    if (measured[k] > rounding * pairs.tolerance * std::abs(pairs.values[k])) return true;
+  return false;
+}
+
+/// Pairs and their residuals.
+struct Proven {
+  EigenPairs pairs;
+  std::vector<double> residuals;
+  bool again = false;  ///< the ramp failed, and the working precision alone has served
+};
+
+/// Goes on in the working precision alone, from the vectors that are there.
+EigenPairs solve_again(Mat A, KernelOperator &op, EigenRequest request, EigenPairs &found) {
+  const auto rows = static_cast<std::size_t>(op.local_rows());
+  op.end_ramp();
+  request.before_first_pass = {};
+  request.start = [&found, rows](int columns) {
+    found.vectors.resize(std::min(found.vectors.size(), static_cast<std::size_t>(columns) * rows));
+    return std::move(found.vectors);
+  };
+  return eigensolve(A, request);
+}
+
+Proven solve(Mat A, KernelOperator &op, const EigenRequest &request) {
+  Proven found{eigensolve(A, request), {}, false};
+  found.residuals = measure(op, found.pairs);
+  if (!ramp_failed(op, found.pairs, found.residuals)) return found;
+  EigenPairs better = solve_again(A, op, request, found.pairs);
+  found = {std::move(better), {}, true};
+  found.residuals = measure(op, found.pairs);
+  return found;
+}
+
 }  // namespace
 
 void fix_signs(const KernelOperator &op, std::span<const double> tie, std::vector<double> &columns) {
@@ -82,16 +131,13 @@ void fix_signs(const KernelOperator &op, std::span<const double> tie, std::vecto
 
 DiffusionMap diffusion_map(Mat A, KernelOperator &op, const DiffusionMapRequest &request) {
   FLASHRING_REQUIRE(op.options().form == Form::symmetric, "a diffusion map needs form symmetric");
-  EigenPairs pairs = eigensolve(A, request.eigen);
-  release_free_memory();  // that of the solver
-  op.set_stop({});        // what has converged is measured and written, whatever comes
+  auto [pairs, measured, again] = solve(A, op, request.eigen);
+  op.set_stop({});
   DiffusionMap map;
   map.complete = pairs.complete;
   map.interrupted = pairs.interrupted;
   map.status = pairs.status;
   map.solver = pairs.solver;
-  std::vector<double> measured = residuals(op, pairs.values, pairs.vectors);
-  if (pairs.interrupted) drop_unproven(pairs.tolerance, pairs, measured);
   if (pairs.interrupted && pairs.values.empty()) throw Interrupted(pairs.status);
   Results &results = map.results;
   results.rows = op.rows();
@@ -113,6 +159,10 @@ DiffusionMap diffusion_map(Mat A, KernelOperator &op, const DiffusionMapRequest 
   results.right = std::move(pairs.vectors);
   back_transform(op, tie, results);
   results.diagnoses = diagnose(op, results, pairs.next_value);
+  if (again)
+    results.diagnoses.emplace_back(
+        "precision: residuals of passes in lower precisions missed -eps_tol, so the solver went on in the working "
+        "precision alone (-ramp none begins there)");
   return map;
 }
 

@@ -58,15 +58,17 @@ RunPlan plan_diffusion_map(const Communicator &communicator, const OperatorOptio
     FLASHRING_CHECK(shape.rows <= PETSC_MAX_INT, "-points: ", shape.rows, " points do not fit the ",
                     8 * sizeof(PetscInt), "-bit indices of this PETSc; use one with 64-bit indices");
   });
-  RunPlan plan = start_plan(communicator, options, shape);
+  OperatorOptions resolved = options;
+  resolved.ramp = block_size() > 0 ? choose_ramp(communicator, options, shape).value : "none";
+  RunPlan plan = start_plan(communicator, resolved, shape);
   const int ranks = plan.ranks;
   const std::int64_t rows = (shape.rows + ranks - 1) / ranks;  // of the rank that has most
   const double vector = 8 * static_cast<double>(rows);
   const int block = residual_block(pairs);
-  OperatorOptions resolved = options;
   resolved.points_memory = plan.points_memory.value;
   OperatorOptions in_fp64 = resolved;
   in_fp64.precision = Precision::fp64;
+  in_fp64.ramp = "none";
   const std::int64_t carried = std::max<std::int64_t>(1, block_size());
   const double budget = basis_bytes(options.memory, plan.room.bytes);
   const auto basis = static_cast<double>(

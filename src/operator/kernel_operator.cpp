@@ -15,6 +15,11 @@
 namespace flashring {
 namespace {
 
+/// Squared distances are below 4e36 then, the largest fp32 number is 3e38.
+constexpr double most_single_length = 1e18;
+/// Passes with fp32 sums keep nothing of rows whose weights are all near its smallest number.
+constexpr double least_single_density = 1e-30;
+
 constexpr const char *rescale =
     "its weights are out of the range of numbers; rescale the points, take another kernel parameter";
 
@@ -36,7 +41,8 @@ KernelOperator::KernelOperator(const Communicator &communicator, OperatorOptions
       options_(std::move(options)),
       partition_(points.partition()),
       features_(points.features()),
-      feature_scales_(points.feature_scales().begin(), points.feature_scales().end()) {
+      feature_scales_(points.feature_scales().begin(), points.feature_scales().end()),
+      precision_(options_.precision) {
   communicator_.agree([&] { FLASHRING_CHECK(rows() >= 1, "there are no points (N = 0); at least one row is needed"); });
   options_.threads = choose_threads(options_.threads, communicator_);
   if (traits(options_.pair.kind).invariance == Invariance::translation) mean_ = global_mean(communicator_, points);
@@ -69,18 +75,20 @@ void KernelOperator::resolve_bandwidth(const PointBlock &points) {
   set_length_scale(options_.pair, found.median_squared_distance);
 }
 
-void KernelOperator::check_single_range(const PointBlock &points, std::span<const double> mean) const {
-  if (options_.precision == Precision::fp64) return;
-  constexpr double most = 1e18;  // squared distances are below 4e36, the largest fp32 number is 3e38
+void KernelOperator::check_single_range(const PointBlock &points, std::span<const double> mean) {
   const double scale = feature_scale(options_.pair);
+  double largest = 0;
   communicator_.agree([&] {
     for (std::int64_t i = 0; i < local_rows(); ++i) {
       const double length = scale * std::sqrt(squared_norm(points, i, mean));
-      FLASHRING_CHECK(length <= most, "row ", global_row(LocalRow{i}).value, " is ", length,
-                      " length scales away from the mean, more than ", most, ", where -precision ",
-                      to_string(options_.precision), " ends; ", rescale, ", or use -precision fp64");
+      FLASHRING_CHECK(options_.precision == Precision::fp64 || length <= most_single_length, "row ",
+                      global_row(LocalRow{i}).value, " is ", length, " length scales away from the mean, more than ",
+                      most_single_length, ", where -precision ", to_string(options_.precision), " ends; ", rescale,
+                      ", or use -precision fp64");
+      largest = std::max(largest, length);
     }
   });
+  largest_length_ = largest;
 }
 
 void KernelOperator::resolve_shift(const PointBlock &points) {
@@ -98,6 +106,7 @@ void KernelOperator::resolve_shift(const PointBlock &points) {
 
 void KernelOperator::resolve_exchange() {
   const PointShape shape{rows(), features_};
+  options_.ramp = choose_ramp(communicator_, options_, shape).value;
   const Choice points = choose_points_memory(communicator_, options_, shape);
   options_.points_memory = points.value;
   points_memory_reason_ = points.reason;
@@ -126,6 +135,7 @@ void KernelOperator::apply_scaled(const SumRequest &request) {
   if (stop_requested()) throw Interrupted("interrupted by the user");
   counters_.ring += summation_->apply(request);
   ++counters_.passes;
+  ++counters_.passes_in[static_cast<std::size_t>(request.precision)];
   counters_.column_passes += request.columns;
 }
 
@@ -142,8 +152,7 @@ void KernelOperator::set_up() {
   std::vector<double> weighted(n);
   for (std::size_t i = 0; i < n; ++i) weighted[i] = measure_of(i);
   density_ = pass_of_one_column(weighted);
-  // Working passes with fp32 sums keep nothing of rows whose weights are all near its smallest number.
-  const double least = options_.precision != Precision::fp64 ? 1e-30 : 0;
+  const double least = options_.precision != Precision::fp64 ? least_single_density : 0;
   communicator_.agree([&] {
     check_range(density_, least, "density", std::string(rescale) + (least > 0 ? " or -precision fp64" : ""));
   });
@@ -159,6 +168,7 @@ void KernelOperator::set_up() {
     left_[i] = markov ? weight_[i] / degree_[i] : weight_[i] * std::sqrt(measure_of(i) / degree_[i]);
   if (markov) right_ = std::move(weighted);
   ++scaling_;
+  noise_.fill(-1);
   ready_ = true;
 }
 
@@ -205,7 +215,7 @@ void KernelOperator::apply_form(SumRequest request, bool transpose) {
 
 void KernelOperator::apply(const double *x, std::int64_t ldx, double *y, std::int64_t ldy, int columns, bool transpose,
                            bool on_device) {
-  SumRequest request{x, ldx, y, ldy, columns, options_.precision};
+  SumRequest request{x, ldx, y, ldy, columns, precision_};
   request.on_device = on_device;
   apply_form(request, transpose);
 }
@@ -248,6 +258,36 @@ void KernelOperator::update_measure(std::span<const double> measure) {
   ready_ = false;
 }
 
-double KernelOperator::cost(int columns) { return summation_->cost(columns, options_.precision); }
+double KernelOperator::cost(int columns, Precision precision) { return summation_->cost(columns, precision); }
+
+double KernelOperator::noise(Precision precision) {
+  set_up();
+  double &known = noise_[static_cast<std::size_t>(precision)];
+  if (known >= 0) return known;
+  const double least = density_.empty() ? HUGE_VAL : *std::min_element(density_.begin(), density_.end());
+  const bool in_range = least >= least_single_density && largest_length_ <= most_single_length;
+  if (precision != Precision::fp64 && communicator_.max(in_range ? 0.0 : 1.0) != 0) return known = HUGE_VAL;
+  const auto n = static_cast<std::size_t>(local_rows());
+  std::vector<double> x(n, 1.0);  // markov: rows of P sum to 1
+  for (std::size_t i = 0; i < n; ++i)
+    if (options_.form != Form::markov)
+      x[i] = options_.form == Form::kernel ? measure_of(i) : std::sqrt(measure_of(i) * degree_[i]);
+  std::vector<double> y(n);
+  SumRequest request{x.data(), local_rows(), y.data(), local_rows(), 1, precision};
+  if (options_.form != Form::kernel) {
+    request.left = left_;
+    request.right = right_scale();
+    request.scaling = scaling_;
+  }
+  apply_scaled(request);
+  const std::vector<double> &product = options_.form == Form::kernel ? density_ : x;
+  std::array<double, 2> squares{};
+  for (std::size_t i = 0; i < n; ++i) {
+    squares[0] += (y[i] - product[i]) * (y[i] - product[i]);
+    squares[1] += product[i] * product[i];
+  }
+  communicator_.sum(std::span<double>(squares));
+  return known = std::sqrt(squares[0] / squares[1]);
+}
 
 }  // namespace flashring

@@ -40,10 +40,19 @@ double payload_bytes(const Backend &backend, const OperatorOptions &options, int
   return tiles * static_cast<double>(backend.payload_bytes(tile_shape(options, features, precision, 1)));
 }
 
-/// Set-up and residuals want room for fp64, whatever the other passes are in; split products pack fp32 into more.
+/// Of the largest precision beside fp64 that passes may be in; split products pack fp32 into more than fp64.
+double beside_bytes(const Backend &backend, const OperatorOptions &options, int features, double tiles) {
+  double bytes = 0;
+  for (const Precision precision : precisions_of(options))
+    if (precision != Precision::fp64)
+      bytes = std::max(bytes, payload_bytes(backend, options, features, precision, tiles));
+  return bytes;
+}
+
+/// Set-up and residuals want room for fp64, whatever the other passes are in.
 double visiting_bytes(const Backend &backend, const OperatorOptions &options, int features, double tiles) {
   return std::max(payload_bytes(backend, options, features, Precision::fp64, tiles),
-                  payload_bytes(backend, options, features, options.precision, tiles));
+                  beside_bytes(backend, options, features, tiles));
 }
 
 /// Points of all other ranks that a rank meets.
@@ -108,6 +117,19 @@ Choice choose_exchange(const Communicator &communicator, const OperatorOptions &
   return {fits ? "resident" : "ring", share_text("the points a rank meets", bytes, fits, "a quarter", room)};
 }
 
+Choice choose_ramp(const Communicator &communicator, const OperatorOptions &options, PointShape shape) {
+  if (options.ramp != "auto") return {options.ramp, "as asked"};
+  const Backend &backend = common_backend(communicator, options.backend);
+  const RankSize size(backend, shape, communicator.size());
+  const double bytes = beside_bytes(backend, options, shape.features, size.tiles);
+  const double points = payload_bytes(backend, options, shape.features, Precision::fp64, size.tiles);
+  const double room =
+      (points_on_device(backend, options) ? device_room(communicator, backend) : memory_room(communicator)).bytes -
+      points;
+  const bool fits = 4 * bytes <= room;
+  return {fits ? "auto" : "none", share_text("points in other precisions", bytes, fits, "a quarter", room)};
+}
+
 std::vector<MemoryPart> operator_memory(const Backend &backend, const OperatorOptions &options, PointShape shape,
                                         int ranks, int columns, const std::string &exchange) {
   const RankSize size(backend, shape, ranks);
@@ -116,15 +138,13 @@ std::vector<MemoryPart> operator_memory(const Backend &backend, const OperatorOp
   // Visiting columns and two partial states in turn, and one state that arrives.
   const double moving = slots * 2 * column_numbers + (slots > 0 ? column_numbers : 0);
   const double payload = payload_bytes(backend, options, shape.features, Precision::fp64, size.tiles);
-  const double beside = options.precision == Precision::fp64
-                            ? 0
-                            : payload_bytes(backend, options, shape.features, options.precision, size.tiles);
+  const double beside = beside_bytes(backend, options, shape.features, size.tiles);
   const double visiting = visiting_bytes(backend, options, shape.features, size.tiles);
   const bool on_device = backend.device != nullptr;
   const bool there = points_on_device(backend, options);
   std::vector<MemoryPart> parts{
       {"points in tiles", payload, there, true},
-      {"points in tiles of the working precision", beside, there, true},
+      {"points in tiles of other precisions", beside, there, true},
       {"points of other ranks",
        exchange == "resident" ? visitors_bytes(backend, options, shape, ranks) : slots * visiting, there, true},
       {"columns and sums", 2 * column_numbers, on_device},

@@ -9,6 +9,10 @@
 // place of those that have no direction of their own: the relation holds for any X' that contains the residuals.
 // Symmetric matrices have diagonal Q^T H Q, and H is kept symmetric.
 //
+// Products may be in a lower precision than the working one where that does not reach the result (precision_ramp.hpp):
+// every column of the basis carries the size of the error of its product, and a Ritz pair counts what it feels of them
+// as part of its residual. Columns of H that an earlier, better product has given stay.
+//
 // Cost of a step: one product with p columns, about 12 n_local m p flops, an eigenproblem of order m.
 //
 // Reference: Stewart, SIAM J. Matrix Anal. Appl. 23 (2001) 601; Zhou, Saad, Numer. Algorithms 47 (2008) 341.
@@ -23,6 +27,9 @@
 #include "flashring/petsc_mat.hpp"
 #include "solve/block_basis.hpp"
 #include "solve/block_krylov_schur.hpp"
+#include "solve/precision_ramp.hpp"
+#include "solve/product_errors.hpp"
+#include "solve/projected_array.hpp"
 
 namespace flashring {
 namespace {
@@ -41,25 +48,6 @@ class Operator {
   Mat mat_ = nullptr;
 };
 
-/// An array of the projected problem for as long as this lives.
-class ProjectedArray {
- public:
-  ProjectedArray(DS ds, DSMatType which) : ds_(ds), which_(which) {
-    check_petsc(DSGetLeadingDimension(ds_, &ld_), "DSGetLeadingDimension");
-    check_petsc(DSGetArray(ds_, which_, &values_), "DSGetArray");
-  }
-  ~ProjectedArray() { DSRestoreArray(ds_, which_, &values_); }
-  ProjectedArray(const ProjectedArray &) = delete;
-  ProjectedArray &operator=(const ProjectedArray &) = delete;
-  PetscScalar &operator()(PetscInt i, PetscInt j) { return values_[i + j * ld_]; }
-
- private:
-  DS ds_;
-  DSMatType which_;
-  PetscInt ld_ = 0;
-  PetscScalar *values_ = nullptr;
-};
-
 struct DestroyBv {
   void operator()(BV bv) const { BVDestroy(&bv); }
 };
@@ -67,21 +55,24 @@ using OwnedBv = std::unique_ptr<std::remove_pointer_t<BV>, DestroyBv>;
 
 class BlockKrylov {
  public:
-  BlockKrylov(EPS eps, const BlockKrylovSchur &solver)
+  BlockKrylov(EPS eps, BlockKrylovSchur &solver)
       : eps_(eps),
         solver_(solver),
         symmetric_(eps->ishermitian == PETSC_TRUE),
         p_(solver.choice.size),
+        widest_(p_),
         limit_(std::min(eps->ncv, eps->n)),
         operator_(eps->st),
         H_(limit_, limit_),
+        ramp_(ramped(eps, solver) ? solver.choice.op : nullptr, static_cast<int>(p_)),
         random_{solver.seed, 0} {
     // A shift moves values and leaves residuals, so these are compared with the values of the matrix itself.
     PetscBool shifted = PETSC_FALSE;
     check_petsc(PetscObjectTypeCompare((PetscObject)eps->st, STSHIFT, &shifted), "PetscObjectTypeCompare");
     back_transform_ = shifted == PETSC_TRUE || eps->conv == EPS_CONV_NORM;
+    if (ramp_.active()) widest_ = std::max(p_, std::min(wanted(), most_block_size));
     BV X = nullptr;
-    check_petsc(BVDuplicateResize(eps->V, p_, &X), "BVDuplicateResize");
+    check_petsc(BVDuplicateResize(eps->V, widest_, &X), "BVDuplicateResize");
     X_.reset(X);
   }
 
@@ -92,17 +83,32 @@ class BlockKrylov {
       expand();
       project();
       judge();
+      if (overrun()) {
+        take_product(newest_, 0);
+        project();
+        judge();
+      }
       const PetscInt found = m_;
       if (eps_->reason != EPS_CONVERGED_ITERATING)
         keep(whole_pairs(std::min(m_, std::max(eps_->nconv, eps_->nev))));
+      else if (at_floor())
+        refresh();
       else if (m_ + width_ > room())
         restart();
       check_petsc(EPSMonitor(eps_, eps_->its, eps_->nconv, eps_->eigr, eps_->eigi, eps_->errest, found), "EPSMonitor");
     }
     check_petsc(DSTruncate(eps_->ds, eps_->nconv, PETSC_TRUE), "DSTruncate");
+    solver_.ramp = ramp_.text();
   }
 
  private:
+  /// Errors of products are known for the matrix itself, and for what a shift makes of it.
+  static bool ramped(EPS eps, const BlockKrylovSchur &solver) {
+    PetscBool shift = PETSC_FALSE;
+    check_petsc(PetscObjectTypeCompare((PetscObject)eps->st, STSHIFT, &shift), "PetscObjectTypeCompare");
+    return shift == PETSC_TRUE && eps->isgeneralized == PETSC_FALSE && solver.choice.op != nullptr;
+  }
+
   /// Throws Interrupted where the matrix would in the next product, with the pairs that have converged in the basis.
   void leave_where_asked() {
     if (solver_.choice.op == nullptr || !solver_.choice.op->stop_requested()) return;
@@ -111,7 +117,7 @@ class BlockKrylov {
   }
 
   /// Columns that the basis may have at this moment: all, or as many beside the locked ones as may be projected.
-  PetscInt room() const { return std::min(limit_, locked_ + std::max(eps_->mpd, 2 * p_)); }
+  PetscInt room() const { return std::min(limit_, locked_ + std::max(eps_->mpd, 2 * std::max(p_, width_))); }
 
   /// The start block: the initial space, which EPSSetUp has put into the basis, and random columns. A space of more
   /// vectors than a block is condensed first to the best that are in it.
@@ -122,6 +128,7 @@ class BlockKrylov {
     for (PetscInt j = given; j < p_; ++j) set_random_column(X_.get(), j, random_);
     width_ = orthonormalize(eps_->V, 0, X_.get(), p_, 0, random_).rows;
     C_ = SmallMatrix(width_, 0);
+    scouting_ = eps_->nev <= p_ && ramp_.scouts();
   }
 
   void condense() {
@@ -156,34 +163,46 @@ class BlockKrylov {
   void add_columns(const SmallMatrix &columns, PetscInt begin) {
     for (PetscInt j = 0; j < columns.columns; ++j)
       for (PetscInt i = 0; i < columns.rows; ++i) {
-        const bool cut = symmetric_ && i < locked_;
-        H_(i, begin + j) = cut ? 0 : columns(i, j);
+        const bool known = symmetric_ && i < begin;
+        if (!known) H_(i, begin + j) = columns(i, j);
         if (symmetric_) H_(begin + j, i) = H_(i, begin + j);
       }
   }
 
-  /// The block joins the basis; its product gives columns of H, the next block and C.
+  /// The block joins the basis, and is multiplied in the precision that its part of the result needs.
   void expand() {
     check_petsc(BVSetActiveColumns(X_.get(), 0, width_), "BVSetActiveColumns");
     check_petsc(BVSetActiveColumns(eps_->V, m_, m_ + width_), "BVSetActiveColumns");
     check_petsc(BVCopy(X_.get(), eps_->V), "BVCopy");
     const PetscInt begin = m_;
     for (PetscInt j = 0; j < begin; ++j)
-      for (PetscInt i = 0; i < width_; ++i) H_(begin + i, j) = C_(i, j);
-    multiply(begin, width_);
+      for (PetscInt i = 0; i < width_; ++i) {
+        H_(begin + i, j) = C_(i, j);
+        if (symmetric_) H_(j, begin + i) = C_(i, j);
+      }
+    const PetscReal noise = scouting_ ? ramp_.choose_lowest() : ramp_.choose(errors_.allowed(eps_->nconv, wanted()));
     m_ += width_;
     rotated_ = false;
-    const SmallMatrix products = inner_products(eps_->V, m_, X_.get(), width_);
+    take_product(begin, noise);
+  }
+
+  /// What the product with the columns of the basis from `begin` on gives: H there, the next block, C.
+  void take_product(PetscInt begin, PetscReal noise) {
+    const PetscInt count = m_ - begin;
+    if (noise == 0) ramp_.choose(0);
+    multiply(begin, count);
+    errors_.set(begin, m_, noise);
+    const SmallMatrix products = inner_products(eps_->V, m_, X_.get(), count);
     add_columns(products, begin);
-    for (PetscInt j = 0; j < width_; ++j) {
+    for (PetscInt j = 0; j < count; ++j) {
       PetscReal squares = 0;
       for (PetscInt i = 0; i < m_; ++i) squares += products(i, j) * products(i, j);
       FLASHRING_CHECK(std::isfinite(squares), "product ", eps_->its,
                       " of the matrix gives numbers that are not finite; look at its entries");
       scale_ = std::max(scale_, std::sqrt(squares));
     }
-    subtract_product(X_.get(), width_, eps_->V, m_, products);
-    const SmallMatrix R = orthonormalize(eps_->V, m_, X_.get(), width_, scale_, random_);
+    subtract_product(X_.get(), count, eps_->V, m_, products);
+    const SmallMatrix R = orthonormalize(eps_->V, m_, X_.get(), count, scale_, random_);
     C_ = SmallMatrix(R.rows, m_);
     newest_ = begin;
     for (PetscInt j = 0; j < R.columns; ++j)
@@ -212,34 +231,42 @@ class BlockKrylov {
   /// `count`, or one less where it would cut through two conjugate values.
   PetscInt whole_pairs(PetscInt count) const { return count > 0 && begins_pair(count - 1) ? count - 1 : count; }
 
-  /// |C Y(:, j : j + count)| / |Y(:, j : j + count)|, two columns being real and imaginary part.
-  PetscReal residual(ProjectedArray &Y, PetscInt j, PetscInt count) const {
-    PetscReal squares = 0;
+  /// Norm of rows [begin, m) of Y(:, j : j + count) after multiplication with C, or of themselves, relative to that of
+  /// all rows; two columns are real and imaginary part.
+  ProductErrors::Pair measure(ProjectedArray &Y, PetscInt j, PetscInt count) const {
+    PetscReal residual = 0;
+    PetscReal newest = 0;
     PetscReal norm = 0;
     for (PetscInt c = j; c < j + count; ++c) {
       for (PetscInt k = 0; k < m_; ++k) norm += Y(k, c) * Y(k, c);
+      for (PetscInt k = newest_; k < m_; ++k) newest += Y(k, c) * Y(k, c);
       for (PetscInt i = 0; i < C_.rows; ++i) {
         PetscScalar sum = 0;
         for (PetscInt k = newest_; k < m_; ++k) sum += C_(i, k) * Y(k, c);
-        squares += sum * sum;
+        residual += sum * sum;
       }
     }
-    return std::sqrt(squares / norm);
+    return {std::sqrt(residual / norm), errors_.felt(Y, j, count) * norm_of_matrix(), 0, std::sqrt(newest / norm)};
   }
+
+  PetscInt wanted() const { return std::min(eps_->nev, eps_->n); }
+  PetscReal norm_of_matrix() const { return std::max(scale_, m_ > 0 ? std::abs(eps_->eigr[0]) : 0); }
 
   /// Error estimates, the number of leading pairs that have converged, and whether that is enough.
   void judge() {
     if (!symmetric_) check_petsc(DSVectors(eps_->ds, DS_MAT_X, nullptr, nullptr), "DSVectors");
+    std::vector<ProductErrors::Pair> pairs(static_cast<std::size_t>(locked_));
     {
       ProjectedArray Y(eps_->ds, symmetric_ ? DS_MAT_Q : DS_MAT_X);
       eps_->nconv = locked_;
       for (PetscInt j = locked_; j < m_;) {
         const PetscInt width = begins_pair(j) ? 2 : 1;
-        judge_value(j, width, residual(Y, j, width));
+        pairs.insert(pairs.end(), static_cast<std::size_t>(width), judge_value(j, width, measure(Y, j, width)));
         if (eps_->nconv == j && eps_->errest[j] < eps_->tol) eps_->nconv += width;
         j += width;
       }
     }
+    errors_.record(std::move(pairs), norm_of_matrix());
     check_petsc(
         (*eps_->stopping)(eps_, eps_->its, eps_->max_it, eps_->nconv, eps_->nev, &eps_->reason, eps_->stoppingctx),
         "stopping test");
@@ -247,7 +274,9 @@ class BlockKrylov {
       eps_->reason = EPS_CONVERGED_TOL;
   }
 
-  void judge_value(PetscInt j, PetscInt width, PetscReal norm) {
+  /// Returns the pair with the limit of its errors, which convergence tests grow in proportion to.
+  ProductErrors::Pair judge_value(PetscInt j, PetscInt width, ProductErrors::Pair pair) {
+    const PetscReal norm = std::hypot(pair.residual, pair.noise);
     for (PetscInt k = j; k < j + width; ++k) {
       PetscScalar re = eps_->eigr[k];
       PetscScalar im = eps_->eigi[k];
@@ -256,6 +285,8 @@ class BlockKrylov {
       // No better than that can it get, and a relative test would never take a value of zero.
       if (norm <= PETSC_MACHINE_EPSILON * scale_) eps_->errest[k] = 0;
     }
+    pair.limit = eps_->errest[j] > 0 ? eps_->tol * norm / eps_->errest[j] : HUGE_VAL;
+    return pair;
   }
 
   /// The first columns of the basis become Schur vectors.
@@ -277,6 +308,7 @@ class BlockKrylov {
       for (PetscInt j = locked; j < count; ++j)
         for (PetscInt k = newest_; k < m_; ++k)
           for (PetscInt i = 0; i < width_; ++i) C(i, j) += C_(i, k) * Q(k, j);
+      errors_.transform(Q, locked, count, m_);
     }
     ProjectedArray S(eps_->ds, DS_MAT_A);
     for (PetscInt j = 0; j < count; ++j)
@@ -297,13 +329,43 @@ class BlockKrylov {
     rotated_ = true;
   }
 
+  /// More products add nothing to this space that their errors do not hide, or one that was found in the lowest
+  /// precision is good enough to start from.
+  bool at_floor() const {
+    if (!ramp_.active()) return false;
+    if (scouting_) return errors_.good_start(eps_->nconv, wanted(), ramp_.lowest_noise());
+    return errors_.at_floor(eps_->nconv, wanted());
+  }
+
+  /// The newest product had more noise than some pair can bear.
+  bool overrun() const {
+    return eps_->reason == EPS_CONVERGED_ITERATING && !scouting_ && errors_.overrun(eps_->nconv, wanted(), newest_);
+  }
+
+  /// A new space from the wanted vectors of this one, a block at least; its first product is in the working precision.
+  void refresh() {
+    const PetscInt locked = whole_pairs(std::min(eps_->nconv, limit_ - 3 * p_));
+    const PetscInt width = std::clamp(wanted() - locked, p_, std::max(p_, std::min(widest_, (limit_ - locked) / 3)));
+    const PetscInt count = whole_pairs(std::min(m_, locked + width)) - locked;
+    keep(locked + count);
+    transform(locked, locked);
+    copy(eps_->V, locked, X_.get(), count);
+    locked_ = m_ = newest_ = locked;
+    width_ = count;
+    C_ = SmallMatrix(width_, m_);
+    errors_.forget();
+    rotated_ = true;
+    scouting_ = false;
+  }
+
   EPS eps_;
-  const BlockKrylovSchur &solver_;
+  BlockKrylovSchur &solver_;
   bool symmetric_;
   PetscInt p_;
-  PetscInt limit_;  // columns of the basis, at most
+  PetscInt widest_;  // block
+  PetscInt limit_;   // columns of the basis, at most
   Operator operator_;
-  OwnedBv X_;                    // (n, p) the next block
+  OwnedBv X_;                    // (n, widest) the next block
   SmallMatrix H_;                // (limit, limit), of which (m, m) counts
   SmallMatrix C_;                // (width, m)
   PetscInt m_ = 0;               // columns of the basis
@@ -313,11 +375,14 @@ class BlockKrylov {
   PetscReal scale_ = 0;          // the matrix has a norm of at least that
   bool rotated_ = false;         // the leading columns of the basis are Schur vectors already
   bool back_transform_ = false;  // values, for the convergence test
+  PrecisionRamp ramp_;
+  ProductErrors errors_;
+  bool scouting_ = false;  // all products are in the lowest precision, for a start
   RandomSource random_;
 };
 
 }  // namespace
 
-void solve_block_krylov(EPS eps, const BlockKrylovSchur &solver) { BlockKrylov(eps, solver).solve(); }
+void solve_block_krylov(EPS eps, BlockKrylovSchur &solver) { BlockKrylov(eps, solver).solve(); }
 
 }  // namespace flashring

@@ -113,7 +113,9 @@ PetscErrorCode view(EPS eps, PetscViewer viewer) {
   if (ascii == PETSC_TRUE && solver->choice.size > 0)
     PetscCall(PetscViewerASCIIPrintf(viewer, "  blocks of %" PetscInt_FMT " vectors (%s)\n", solver->choice.size,
                                      solver->choice.reason.c_str()));
-  else if (ascii == PETSC_TRUE)
+  if (ascii == PETSC_TRUE && !solver->ramp.empty())
+    PetscCall(PetscViewerASCIIPrintf(viewer, "  %s\n", solver->ramp.c_str()));
+  if (ascii == PETSC_TRUE && solver->choice.size == 0)
     PetscCall(PetscViewerASCIIPrintf(viewer, "  block size chosen at set-up, unless given\n"));
   PetscFunctionReturn(PETSC_SUCCESS);
 }

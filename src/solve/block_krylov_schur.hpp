@@ -40,6 +40,7 @@ struct BlockKrylovSchur {
   PetscInt asked = 0;  ///< block size, 0: choose
   BlockChoice choice;  ///< in use since EPSSetUp
   std::uint64_t seed = 1;
+  std::string ramp;  ///< precisions of the last solution in words, empty where there was one
   /// SLEPc's own, of symmetric problems and of others: vectors of the converged pairs.
   PetscErrorCode (*symmetric_vectors)(EPS) = nullptr;
   PetscErrorCode (*schur_vectors)(EPS) = nullptr;
@@ -49,7 +50,7 @@ struct BlockKrylovSchur {
 BlockChoice choose_block(Mat A, PetscInt nev, PetscInt asked);
 
 /// Solves: eps is set up. Throws Error, and Interrupted.
-void solve_block_krylov(EPS eps, const BlockKrylovSchur &solver);
+void solve_block_krylov(EPS eps, BlockKrylovSchur &solver);
 
 }  // namespace flashring
 

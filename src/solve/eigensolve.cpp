@@ -55,7 +55,9 @@ PetscErrorCode monitor(EPS eps, PetscInt /*its*/, PetscInt converged, PetscScala
     watch->found.values.clear();
     for (PetscInt k = 0; k < std::min<PetscInt>(converged, wanted); ++k)
       watch->found.values.push_back(untransformed(eps, values[k]));
-    if (watch->request->progress) watch->request->progress({static_cast<int>(converged), wanted, open_error});
+    const double last_error = estimates >= wanted ? errors[wanted - 1] : std::numeric_limits<double>::quiet_NaN();
+    if (watch->request->progress)
+      watch->request->progress({static_cast<int>(converged), wanted, open_error, last_error, watch->found.tolerance});
   });
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -79,15 +81,44 @@ void set_seed(EPS eps, std::uint64_t seed) {
                 "EPSBlockKrylovSchurSetSeed");
 }
 
+/// The vectors that the request has for a block of the size that was chosen.
+void set_block_start(EPS eps, Mat A, const EigenRequest &request) {
+  set_seed(eps, request.seed);
+  if (!request.start) return;
+  PetscInt block = 0;
+  PetscInt rows = 0;
+  check_petsc(EPSSetUp(eps), "EPSSetUp");
+  check_petsc(EPSBlockKrylovSchurGetBlockSize(eps, &block), "EPSBlockKrylovSchurGetBlockSize");
+  check_petsc(MatGetLocalSize(A, &rows, nullptr), "MatGetLocalSize");
+  const std::vector<double> given = request.start(static_cast<int>(block));
+  // A rank without rows knows the number of vectors from the others.
+  PetscInt count = rows > 0 ? static_cast<PetscInt>(given.size()) / rows : 0;
+  const int code = MPI_Allreduce(MPI_IN_PLACE, &count, 1, MPIU_INT, MPI_MAX, PetscObjectComm((PetscObject)eps));
+  FLASHRING_CHECK(code == MPI_SUCCESS, "MPI_Allreduce failed");
+  std::vector<OwnedVec> owned;
+  std::vector<Vec> start;
+  for (PetscInt c = 0; c < count; ++c) {
+    Vec v = nullptr;
+    PetscScalar *array = nullptr;
+    check_petsc(MatCreateVecs(A, &v, nullptr), "MatCreateVecs");
+    owned.emplace_back(v);
+    start.push_back(v);
+    check_petsc(VecGetArrayWrite(v, &array), "VecGetArrayWrite");
+    std::copy_n(given.begin() + c * rows, rows, array);
+    check_petsc(VecRestoreArrayWrite(v, &array), "VecRestoreArrayWrite");
+  }
+  if (count > 0) check_petsc(EPSSetInitialSpace(eps, count, start.data()), "EPSSetInitialSpace");
+}
+
 /// Krylov solvers read one start vector, block solvers a whole space: what they do not get they draw rank by rank.
-void set_start(EPS eps, Mat A, std::uint64_t seed) {
+void set_start(EPS eps, Mat A, const EigenRequest &request) {
   EPSType type = nullptr;
   PetscInt nev = 0;
   PetscInt ncv = 0;
   check_petsc(EPSGetType(eps, &type), "EPSGetType");
   check_petsc(EPSGetDimensions(eps, &nev, &ncv, nullptr), "EPSGetDimensions");
   const std::string name = type;
-  if (name == EPSBLOCKKRYLOVSCHUR) return set_seed(eps, seed);
+  if (name == EPSBLOCKKRYLOVSCHUR) return set_block_start(eps, A, request);
   const bool single =
       name == EPSKRYLOVSCHUR || name == EPSARNOLDI || name == EPSLANCZOS || name == EPSPOWER || name == EPSARPACK;
   PetscInt rows = 0;
@@ -96,7 +127,7 @@ void set_start(EPS eps, Mat A, std::uint64_t seed) {
   std::vector<OwnedVec> owned;
   std::vector<Vec> start;
   for (PetscInt c = 0; c < count; ++c) {
-    owned.push_back(random_vector(A, seed, static_cast<int>(c)));
+    owned.push_back(random_vector(A, request.seed, static_cast<int>(c)));
     start.push_back(owned.back().get());
   }
   check_petsc(EPSSetInitialSpace(eps, count, start.data()), "EPSSetInitialSpace");
@@ -139,7 +170,6 @@ OwnedEps make_solver(Mat A, const EigenRequest &request, Watch &watch) {
   check_petsc(EPSSetFromOptions(eps), "EPSSetFromOptions");
   choose_by_magnitude_where_needed(eps);
   check_petsc(EPSMonitorSet(eps, monitor, &watch, nullptr), "EPSMonitorSet");
-  set_start(eps, A, request.seed);
   return owned;
 }
 
@@ -256,6 +286,7 @@ EigenPairs eigensolve(Mat A, const EigenRequest &request) {
   found.solver = type;
   check_petsc(EPSGetTolerances(eps.get(), &found.tolerance, nullptr), "EPSGetTolerances");
   if (request.before_first_pass) request.before_first_pass();
+  set_start(eps.get(), A, request);
   try {
     check_petsc(EPSSolve(eps.get()), "EPSSolve");
     take_pairs(eps.get(), A, request, found);

@@ -18,7 +18,7 @@ double part(const std::vector<MemoryPart> &parts, const std::string &name) {
 }
 
 TEST(Plan, PartsAreThoseOfTheArrays) {
-  OperatorOptions options = options_of({{"pair", "gaussian:beta=1"}, {"backend", "ref"}});
+  OperatorOptions options = options_of({{"pair", "gaussian:beta=1"}, {"backend", "ref"}, {"ramp", "none"}});
   const Backend &backend = find_backend("ref");
   const PointShape shape{1000 * backend.tile_rows, 5};
   const double rows = 1000.0 * backend.tile_rows;
@@ -26,13 +26,15 @@ TEST(Plan, PartsAreThoseOfTheArrays) {
   const auto payload = static_cast<double>(backend.payload_bytes(tile));
   const std::vector<MemoryPart> alone = operator_memory(options, shape, 1, 1, "ring");
   EXPECT_EQ(part(alone, "points in tiles"), 1000 * payload);
-  EXPECT_EQ(part(alone, "points in tiles of the working precision"), 0);
+  EXPECT_EQ(part(alone, "points in tiles of other precisions"), 0);
   EXPECT_EQ(part(alone, "points of other ranks"), 0);
   EXPECT_EQ(part(alone, "columns and sums"), 2 * rows * 8);
   EXPECT_EQ(part(alone, "columns and sums on their way"), 0);
-  options.precision = Precision::fp32;  // ref packs every precision in the same way
-  EXPECT_EQ(part(operator_memory(options, shape, 1, 1, "ring"), "points in tiles of the working precision"),
-            1000 * payload);
+  options.ramp = "fp32";  // ref packs every precision in the same way
+  EXPECT_EQ(part(operator_memory(options, shape, 1, 1, "ring"), "points in tiles of other precisions"), 1000 * payload);
+  options.ramp = "none";
+  options.precision = Precision::fp32;
+  EXPECT_EQ(part(operator_memory(options, shape, 1, 1, "ring"), "points in tiles of other precisions"), 1000 * payload);
   // Four ranks: a rank meets two others; the ring holds two blocks at a time whatever the number of ranks.
   EXPECT_EQ(part(operator_memory(options, shape, 4, 1, "resident"), "points of other ranks"), 2 * 250 * payload);
   EXPECT_EQ(part(operator_memory(options, shape, 10, 1, "resident"), "points of other ranks"), 5 * 100 * payload);
@@ -41,7 +43,7 @@ TEST(Plan, PartsAreThoseOfTheArrays) {
 }
 
 TEST(Plan, PointsAreOnTheDeviceOrOnTheHost) {
-  OperatorOptions options = options_of({{"pair", "gaussian:beta=1"}});
+  OperatorOptions options = options_of({{"pair", "gaussian:beta=1"}, {"ramp", "none"}});
   const Backend &backend = fake_device();
   const PointShape shape{4000 * backend.tile_rows, 700};
   const TileShape tile{options.pair, RowKind::sum, 0, Precision::fp64, 700, 1, {}};
@@ -53,6 +55,13 @@ TEST(Plan, PointsAreOnTheDeviceOrOnTheHost) {
   EXPECT_EQ(sum_of(there, true) - sum_of(here, true), points - 2.0 * RingOptions{}.part_bytes);
   EXPECT_EQ(sum_of(here) - sum_of(there), points);
   for (const MemoryPart &p : there) EXPECT_TRUE(!p.points || p.name.rfind("points", 0) == 0) << p.name;
+}
+
+TEST(Plan, RampNeedsRoom) {
+  const OperatorOptions options = options_of({{"pair", "gaussian:beta=1"}, {"backend", "ref"}});
+  EXPECT_EQ(choose_ramp(world(), options, {1000, 3}).value, "auto");
+  EXPECT_EQ(choose_ramp(world(), options, {std::int64_t{1} << 40U, 3}).value, "none");
+  EXPECT_EQ(choose_ramp(world(), options_of({{"ramp", "scout"}}), {std::int64_t{1} << 40U, 3}).value, "scout");
 }
 
 TEST(Plan, MemoryOfPointsIsThatOfTheBackend) {

@@ -161,6 +161,7 @@ std::shared_ptr<KernelOperator> kernel_matrix(const std::string &set, const std:
   options.set("pair", pair);
   options.form = form;
   options.threads = 1;
+  options.ramp = "none";
   const auto op = make_operator(PETSC_COMM_WORLD, options, generate_points(set, world()));
   check_petsc(mat_create(PETSC_COMM_WORLD, op, A), "mat_create");
   return op;
