@@ -103,7 +103,7 @@ using BenchLine = nlohmann::ordered_json;
 /// Counts are whole numbers, so that no reader sees 1.2e9 pairs; beyond 64 bits a real number is left.
 BenchLine whole(double value);
 
-/// What the line says of program, machine and options.
+/// What the line says of version, machine and options.
 void describe_run(BenchLine &line, const Communicator &communicator, const DriverOptions &options,
                   const OperatorOptions &op, const Backend &backend);
 /// What it says of the work, of its limit (0: none is known) and of the time it took.

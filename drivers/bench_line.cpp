@@ -114,8 +114,6 @@ BenchLine whole(double value) {
 
 void describe_run(BenchLine &line, const Communicator &communicator, const DriverOptions &options,
                   const OperatorOptions &op, const Backend &backend) {
-  line["program"] = "flashring-bench";
-  line["mode"] = options.value("mode");
   line["version"] = version();
   line["git"] = git_commit();
   line["build"] = lines_of(build_description());

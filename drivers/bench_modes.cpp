@@ -52,6 +52,8 @@ struct Bench {
                         settings.sides)),
         ceilings(communicator, backend, shape),
         threads(communicator.sum(static_cast<double>(op.threads))) {
+    line["program"] = "flashring-bench";
+    line["mode"] = options.value("mode");
     describe_run(line, communicator, options, op, backend);
     line["n"] = settings.shape.rows;
     line["d"] = settings.shape.features;

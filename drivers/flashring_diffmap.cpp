@@ -26,10 +26,13 @@
 namespace flashring {
 namespace {
 
-constexpr std::array<Option, 7> own_options{{
+constexpr std::array<Option, 9> own_options{{
     {"labels", "", "FILE", "one label per line, or numbers in a .npy or .h5 file: colours of map.png"},
     {"nev", "10", "1 <= nev <= N", "eigenpairs, the constant one counted; without -nev at most N"},
     {"time", "1", "t >= 0", "diffusion time of the embedding lambda_k^t psi_k"},
+    {"landmarks", "kmeans++", "kmeans++|uniform|leverage|none",
+     "points whose eigenvectors blockkrylovschur starts from (Nystrom); none: random vectors"},
+    {"landmark_count", "0", ">= 0", "how many; 0: about 400, none for few points"},
     {"output", "output", "FOLDER", "results.h5, embedding.npy, report.json, spectrum.png, map.png"},
     {"overwrite", "false", "true|false", "replace another run in the output folder"},
     {"dry_run", "false", "true|false", "say what the run takes of memory and time, compute and write nothing"},
@@ -44,6 +47,17 @@ double get_time(const DriverOptions &options) {
   const double time = parse_real("-time", options.value("time"));
   FLASHRING_CHECK(std::isfinite(time) && time >= 0, "-time: ", time, " is not a finite number of at least 0");
   return time;
+}
+
+NystromOptions get_nystrom(const DriverOptions &options) {
+  NystromOptions nystrom;
+  nystrom.landmarks = options.value("landmarks");
+  const std::int64_t count = parse_integer("-landmark_count", options.value("landmark_count"));
+  constexpr std::int64_t most = 100000;  // a dense eigenproblem of that order is beyond one rank's memory and patience
+  FLASHRING_CHECK(count >= 0 && count <= most, "-landmark_count: ", count, " is outside [0, ", most, "]");
+  nystrom.count = static_cast<int>(count);
+  check_nystrom(nystrom);
+  return nystrom;
 }
 
 int get_pairs(const DriverOptions &options, std::int64_t rows) {
@@ -86,11 +100,12 @@ Settings get_settings(const Communicator &communicator, DriverOptions &options) 
   communicator.agree([&] {
     options.read(settings.input, settings.op);
     settings.request.time = get_time(options);
+    settings.request.nystrom = get_nystrom(options);
     options.refuse_unused(false);
   });
   choose_device(communicator, settings.op);
   settings.op.form = Form::symmetric;
-  settings.request.eigen.seed = settings.op.seed;
+  settings.request.eigen.seed = settings.request.nystrom.seed = settings.op.seed;
   settings.request.eigen.tolerance = default_tolerance(settings.op.precision);
   return settings;
 }

@@ -9,14 +9,16 @@
 
 #include "flashring/eigensolve.hpp"
 #include "flashring/kernel_operator.hpp"
+#include "flashring/nystrom.hpp"
 #include "flashring/plan.hpp"
 #include "flashring/results.hpp"
 
 namespace flashring {
 
 struct DiffusionMapRequest {
-  EigenRequest eigen;
-  double time = 1;  ///< diffusion time t >= 0 of the embedding
+  EigenRequest eigen;      ///< where eigen.start is empty, it becomes the Nystrom start
+  NystromOptions nystrom;  ///< what blockkrylovschur starts from
+  double time = 1;         ///< diffusion time t >= 0 of the embedding
 };
 
 struct DiffusionMap {

@@ -22,6 +22,7 @@ struct Counters {
   std::int64_t column_passes = 0;
   std::array<std::int64_t, 3> passes_in{};  ///< of each Precision
   PassReport ring;
+  PassReport landmarks;  ///< of products with landmarks (LandmarkOperator), which are no passes
 };
 
 /// The operators of docs/mathematics.md, "Operators", with a measure m (per-point weights, ones by default):
@@ -49,6 +50,9 @@ class KernelOperator {
   /// The same of where packed points are.
   const std::string &points_memory_reason() const { return points_memory_reason_; }
   std::span<const double> mean() const { return mean_; }
+  /// Of the points that the tiles hold now (flashring/fingerprint.hpp); that of the measure is apart:
+  /// fingerprint(communicator(), partition(), measure()).
+  std::uint64_t fingerprint() const { return fingerprint_; }
 
   /// Y = op(X): x (local_rows, columns) with leading dimension ldx, y likewise. Any number of columns, cut into passes
   /// of at most 64. Collective.
@@ -72,6 +76,10 @@ class KernelOperator {
   double log_shift() const { return log_shift_; }
   /// k(x_i,x_i) * exp(-log_shift()), (local_rows).
   std::vector<double> self_weights() const;
+
+  /// These rows of the points as the formula reads them (mean taken off, scaled), (rows.size(), features) row-major,
+  /// the same on every rank, which all ask for the same rows. Collective.
+  std::vector<double> gather_points(std::span<const GlobalRow> rows);
 
   /// New coordinates (local_rows, features) in the units of the first ones: same shape, mean and set-up renewed; the
   /// bandwidth stays. Takes a second copy of the points while it packs them. After an Error the old points are still
@@ -102,12 +110,15 @@ class KernelOperator {
   double noise(Precision precision);
 
   const Counters &counters() const { return counters_; }
+  /// Seconds of a pass of one column in fp64 as the set-up passes were, on the slowest rank. Collective.
+  double pass_seconds();
   /// Expected seconds of one pass with that many columns. Collective.
   double cost(int columns, Precision precision);
   /// The same in options().precision.
   double cost(int columns) { return cost(columns, options_.precision); }
 
  private:
+  friend class LandmarkOperator;
   void resolve_bandwidth(const PointBlock &points);
   void check_single_range(const PointBlock &points, std::span<const double> mean);
   void resolve_shift(const PointBlock &points);
@@ -125,6 +136,7 @@ class KernelOperator {
   OperatorOptions options_;
   RowPartition partition_;
   int features_;
+  std::uint64_t fingerprint_ = 0;
   std::vector<double> feature_scales_;             // (features), or empty
   std::vector<double> mean_;                       // (features), empty where the pair is not translation invariant
   std::vector<double> squared_norms_;              // (local_rows) of inner_exp, else empty
@@ -133,6 +145,7 @@ class KernelOperator {
   std::vector<double> left_, right_;               // (local_rows), right_ empty where it is left_
   double log_shift_ = 0;
   bool ready_ = false;
+  double set_up_seconds_ = 0;
   Precision precision_;                      // of apply
   double largest_length_ = 0;                // of the scaled points of this rank, from the mean
   std::array<double, 3> noise_{-1, -1, -1};  // of each Precision, below 0: not measured

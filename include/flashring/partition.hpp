@@ -1,6 +1,7 @@
 // RowPartition: which rank holds which rows.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "flashring/types.hpp"
@@ -38,6 +39,8 @@ class RowPartition {
   const std::vector<RowRange> &ranges(int rank) const { return ranges_.at(static_cast<std::size_t>(rank)); }
   /// Global row of a rank's local row. Cost: the number of that rank's ranges.
   GlobalRow global_row(int rank, LocalRow row) const;
+  /// The other way, where that rank holds the row. The same cost.
+  std::optional<LocalRow> local_row(int rank, GlobalRow row) const;
 
  private:
   std::vector<std::vector<RowRange>> ranges_;  // (ranks, ranges of the rank)

@@ -10,7 +10,7 @@ namespace flashring {
 std::array<std::uint64_t, 4> philox4x64(std::array<std::uint64_t, 4> counter, std::array<std::uint64_t, 2> key);
 
 /// What a stream is for; part of the key, so that streams with one seed are independent.
-enum class RandomStream : std::uint64_t { start_vector = 1, points = 2, centres = 3, sample = 4 };
+enum class RandomStream : std::uint64_t { start_vector = 1, points = 2, centres = 3, sample = 4, landmarks = 5 };
 
 /// Uniform in (0,1): (bits + 1/2) / 2^52 from the top 52 bits of word 0 of counter (index, minor, 0, 0), key (seed,
 /// stream).

@@ -26,6 +26,17 @@ struct SumRequest {
   bool on_device = false;  ///< x and y are in the memory of the backend's device
 };
 
+/// y = diag(left) K(own rows, landmarks) diag(right) x: a few points that every rank has take the place of the columns.
+class LandmarkSummation {
+ public:
+  virtual ~LandmarkSummation() = default;
+  /// x is (landmarks, columns) and right (landmarks), the same on every rank; y and left are of the own rows.
+  /// Collective.
+  virtual PassReport apply(const SumRequest &request) = 0;
+  /// The same for the rows of the landmarks: left and y are theirs. Not collective.
+  virtual PassReport apply_among(const SumRequest &request) = 0;
+};
+
 /// How the sum over j is taken; KernelOperator and solvers do not know which it is.
 class Summation {
  public:
@@ -39,6 +50,11 @@ class Summation {
   virtual double bound() const = 0;
   /// New coordinates of the same shape, with new parameters of the pair function.
   virtual void update_points(const PairFunction &pair, PointBlock points, std::span<const double> mean) = 0;
+  /// These rows of the points as the formula reads them (mean taken off, scaled), (rows.size(), features) row-major,
+  /// the same on every rank, which all ask for the same rows. Collective.
+  virtual std::vector<double> gather_points(std::span<const GlobalRow> rows) = 0;
+  /// Products with such points, (landmarks, features); at least one. They keep a reference to this. Collective.
+  virtual std::unique_ptr<LandmarkSummation> landmarks(std::span<const double> points) = 0;
 };
 
 struct TilesOptions {

@@ -42,11 +42,16 @@ class TileBlock {
   /// The same for points that nobody needs any more: their memory goes as tiles come.
   TileBlock(const Backend &backend, const TileShape &shape, PointBlock &&points, std::span<const double> mean,
             PointsMemory memory = PointsMemory::device);
+  /// Points as `unpack` gives them, to be packed as they are: no mean, no scale.
+  static TileBlock repack(const Backend &backend, const TileShape &shape, const PointBlock &points,
+                          PointsMemory memory = PointsMemory::device);
 
   /// The same rows after they moved, packed in shape.precision; columns must be set anew.
   void replace_points(const TileShape &shape, PointBlock &&points, std::span<const double> mean);
   /// Passes are in shape.precision from here on; columns must be set anew. The block was packed in it, or in fp64.
   void set_precision(const TileShape &shape);
+  /// Some rows as the formula reads them (mean taken off, scaled) in fp64, (rows.size(), features) row-major.
+  std::vector<double> unpack(const TileShape &shape, std::span<const LocalRow> rows) const;
 
   const RowPartition &partition() const { return partition_; }
   std::span<const TileInfo> tiles() const { return tiles_; }
@@ -77,9 +82,9 @@ class TileBlock {
 
  private:
   TileBlock(const Backend &backend, const RowPartition &partition, int rank, PointsMemory memory);
-  /// Packs every tile; `done(begin, end)` is told the rows that are, many at a time.
+  /// Packs every tile, features times `scale`; `done(begin, end)` is told the rows that are, many at a time.
   template <class Done>
-  void pack(const TileShape &shape, const PointBlock &points, std::span<const double> mean, Done done);
+  void pack(const TileShape &shape, const PointBlock &points, std::span<const double> mean, double scale, Done done);
   /// An array (tiles, x.count, T) of numbers of rows, with `padding` in the padding.
   void set_rows(const Columns<const double> &x, double padding, AlignedBuffer &array);
   template <class T>

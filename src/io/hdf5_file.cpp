@@ -21,10 +21,13 @@ void probe_room(const std::string &file, int flags, std::int64_t values) {
 
 }  // namespace
 
-Hdf5File::Hdf5File(std::string file, Start start, std::int64_t values) : file_(std::move(file)) {
+Hdf5File::Hdf5File(std::string file, Start start, std::int64_t values, std::int64_t user_block)
+    : file_(std::move(file)) {
   if (start == Start::make) {
     probe_room(file_, O_CREAT | O_TRUNC, values);
-    handle_ = H5Fcreate(file_.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    const Hdf5Handle creation(H5Pcreate(H5P_FILE_CREATE), H5Pclose);
+    H5Pset_userblock(creation.id(), static_cast<hsize_t>(user_block));
+    handle_ = H5Fcreate(file_.c_str(), H5F_ACC_TRUNC, creation.id(), H5P_DEFAULT);
     check(handle_ >= 0, "the file cannot be made");
   } else {
     probe_room(file_, 0, values);

@@ -22,7 +22,8 @@ class Hdf5File {
   enum class Start { make, add };
   /// `values`: bytes that the new arrays will take. First the file is really extended by that size and the room for
   /// metadata filled, then cut back: HDF5 (1.10) that meets a full disk crashes at the end of the program.
-  Hdf5File(std::string file, Start start, std::int64_t values);
+  /// `user_block`: bytes at the beginning of a new file that HDF5 leaves to others, 0 or a power of two from 512.
+  Hdf5File(std::string file, Start start, std::int64_t values, std::int64_t user_block = 0);
   Hdf5File(const Hdf5File &) = delete;
   Hdf5File &operator=(const Hdf5File &) = delete;
   ~Hdf5File();

@@ -136,8 +136,8 @@ std::span<const Option> input_options() {
   static constexpr std::array<Option, 4> declarations{{
       {"points", "", "FILE.npy|.h5[:/dataset]|.csv|.tsv|.txt", "points, shape (N, d)"},
       {"generate", "", "SET:key=value,...",
-       "generated points: circle:n= torus:n=,q= hypercube:d= swiss_roll:n=,m= clusters:n=,d=,k=,spread=,seed= "
-       "normal:n=,d=,seed="},
+       "generated points: circle:n= torus:n=,q= hypercube:d= swiss_roll:n=,m= random_swiss_roll:n=,seed= "
+       "random_torus:n=,seed= clusters:n=,d=,k=,spread=,seed= normal:n=,d=,seed="},
       {"weights", "", "FILE", "one positive number per point: how much it counts; without: 1"},
       {"feature_scales", "", "deviation|NUMBER,...|FILE",
        "factor of every feature; deviation: 1/standard deviation, 1 for a constant feature"},

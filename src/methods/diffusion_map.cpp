@@ -131,7 +131,9 @@ void fix_signs(const KernelOperator &op, std::span<const double> tie, std::vecto
 
 DiffusionMap diffusion_map(Mat A, KernelOperator &op, const DiffusionMapRequest &request) {
   FLASHRING_REQUIRE(op.options().form == Form::symmetric, "a diffusion map needs form symmetric");
-  auto [pairs, measured, again] = solve(A, op, request.eigen);
+  EigenRequest eigen = request.eigen;
+  if (!eigen.start) eigen.start = [&](int columns) { return nystrom_start(op, request.nystrom, columns); };
+  auto [pairs, measured, again] = solve(A, op, eigen);
   op.set_stop({});
   DiffusionMap map;
   map.complete = pairs.complete;

@@ -10,6 +10,7 @@
 #include "base/pages.hpp"
 #include "base/threads.hpp"
 #include "flashring/check.hpp"
+#include "flashring/fingerprint.hpp"
 #include "flashring/plan.hpp"
 
 namespace flashring {
@@ -50,6 +51,7 @@ KernelOperator::KernelOperator(const Communicator &communicator, OperatorOptions
   check_single_range(points, mean_);
   resolve_shift(points);
   resolve_exchange();
+  fingerprint_ = ::flashring::fingerprint(communicator_, points);
   make_summation(std::move(points));
   release_free_memory();  // that of the points, and of reading them
 }
@@ -148,6 +150,7 @@ std::vector<double> KernelOperator::pass_of_one_column(std::span<const double> x
 
 void KernelOperator::set_up() {
   if (ready_) return;
+  const PassReport before = counters_.ring;
   const auto n = static_cast<std::size_t>(local_rows());
   std::vector<double> weighted(n);
   for (std::size_t i = 0; i < n; ++i) weighted[i] = measure_of(i);
@@ -169,6 +172,7 @@ void KernelOperator::set_up() {
   if (markov) right_ = std::move(weighted);
   ++scaling_;
   noise_.fill(-1);
+  set_up_seconds_ = counters_.ring.seconds - before.seconds;
   ready_ = true;
 }
 
@@ -232,6 +236,12 @@ void KernelOperator::diagonal(std::span<double> out) {
     out[i] = self[i] * (scaled ? left_[i] * right_scale()[i] : std::exp(log_shift_));
 }
 
+std::vector<double> KernelOperator::gather_points(std::span<const GlobalRow> rows) {
+  for (const GlobalRow row : rows)
+    FLASHRING_REQUIRE(row.value >= 0 && row.value < partition_.rows(), "row ", row.value, " of ", partition_.rows());
+  return summation_->gather_points(rows);
+}
+
 void KernelOperator::update_points(std::span<const double> rows) {
   PointBlock points;
   communicator_.agree([&] {
@@ -243,7 +253,9 @@ void KernelOperator::update_points(std::span<const double> rows) {
   check_single_range(points, mean);
   mean_ = std::move(mean);
   resolve_shift(points);
+  const std::uint64_t renewed = ::flashring::fingerprint(communicator_, points);
   summation_->update_points(options_.pair, std::move(points), mean_);
+  fingerprint_ = renewed;
   ready_ = false;
 }
 
@@ -259,6 +271,11 @@ void KernelOperator::update_measure(std::span<const double> measure) {
 }
 
 double KernelOperator::cost(int columns, Precision precision) { return summation_->cost(columns, precision); }
+
+double KernelOperator::pass_seconds() {
+  set_up();
+  return communicator_.max(set_up_seconds_ / 2);
+}
 
 double KernelOperator::noise(Precision precision) {
   set_up();

@@ -4,6 +4,7 @@
 
 #include "flashring/check.hpp"
 #include "flashring/devices.hpp"
+#include "flashring/landmark_tiles.hpp"
 #include "flashring/summation.hpp"
 #include "tile/calibrate.hpp"
 
@@ -34,7 +35,8 @@ class TilesSummation final : public Summation {
         backend_(checked_backend(communicator, options)),
         transport_(common_transport(communicator, options, backend_.device)),
         ring_(communicator, *transport_, backend_, options.ring),
-        threads_(std::max(1, options.ring.threads)),
+        ring_options_(options.ring),
+        points_memory_(options.points),
         resident_(options.resident && communicator.size() > 1),
         pair_(pair),
         features_(points.features()) {
@@ -66,7 +68,8 @@ class TilesSummation final : public Summation {
     const auto known = costs_.find(key);
     if (known != costs_.end()) return known->second;
     const double tiles = communicator_.sum(static_cast<double>(block_.tiles().size()));
-    return costs_[key] = seconds_per_pass(communicator_, backend_, shape(precision, columns), threads_, tiles);
+    return costs_[key] = seconds_per_pass(communicator_, backend_, shape(precision, columns),
+                                          std::max(1, ring_options_.threads), tiles);
   }
 
   void update_points(const PairFunction &pair, PointBlock points, std::span<const double> mean) override {
@@ -75,13 +78,17 @@ class TilesSummation final : public Summation {
     current_ = false;
   }
 
+  std::vector<double> gather_points(std::span<const GlobalRow> rows) override;
+  std::unique_ptr<LandmarkSummation> landmarks(std::span<const double> points) override;
+
  private:
+  class Landmarks;
   TileShape shape(Precision precision, int columns) const {
     return {pair_, RowKind::sum, 0, precision, features_, columns, {}};
   }
 
   /// Packing takes N d operations beside the N^2 d of a pass.
-  void set_precision(Precision precision) {
+  void pack_in(Precision precision) {
     current_ = current_ && precision == block_.precision();
     try {
       if (precision != block_.precision()) communicator_.agree([&] { block_.set_precision(shape(precision, 1)); });
@@ -89,6 +96,10 @@ class TilesSummation final : public Summation {
       block_.set_precision(shape(Precision::fp64, 1));  // which needs nothing: ranks stay alike
       throw;
     }
+  }
+
+  void set_precision(Precision precision) {
+    pack_in(precision);
     if (resident_ && !current_) ring_.make_resident(shape(precision, 1), block_);
     current_ = true;
   }
@@ -97,7 +108,8 @@ class TilesSummation final : public Summation {
   const Backend &backend_;
   std::unique_ptr<Transport> transport_;
   Ring ring_;
-  int threads_;
+  RingOptions ring_options_;
+  PointsMemory points_memory_;
   bool resident_;
   bool current_ = false;  // resident payloads are those of the points and the precision
   PairFunction pair_;
@@ -105,6 +117,50 @@ class TilesSummation final : public Summation {
   TileBlock block_;                                    // packed in fp64
   std::map<std::pair<int, Precision>, double> costs_;  // seconds by columns and precision, as measured
 };
+
+class TilesSummation::Landmarks final : public LandmarkSummation {
+ public:
+  Landmarks(TilesSummation &own, std::span<const double> points)
+      : own_(own), tiles_(own.backend_, own.shape(Precision::fp64, 1), points, own.ring_options_, own.points_memory_) {}
+
+  PassReport apply(const SumRequest &request) override {
+    own_.pack_in(request.precision);  // points of other ranks have no part in this
+    PassReport report;
+    own_.communicator_.agree([&] { report = tiles_.apply(own_.block_, request); });
+    return report;
+  }
+  PassReport apply_among(const SumRequest &request) override { return tiles_.apply_among(request); }
+
+ private:
+  TilesSummation &own_;
+  LandmarkTiles tiles_;
+};
+
+std::vector<double> TilesSummation::gather_points(std::span<const GlobalRow> rows) {
+  const auto width = static_cast<std::size_t>(features_);
+  std::vector<double> points;
+  communicator_.agree([&] {
+    points.resize(rows.size() * width);
+    std::vector<LocalRow> mine;
+    std::vector<std::size_t> places;
+    for (std::size_t k = 0; k < rows.size(); ++k)
+      if (const auto local = block_.partition().local_row(communicator_.rank(), rows[k])) {
+        mine.push_back(*local);
+        places.push_back(k);
+      }
+    const std::vector<double> unpacked = block_.unpack(shape(Precision::fp64, 1), mine);
+    for (std::size_t k = 0; k < places.size(); ++k)
+      std::copy_n(unpacked.data() + k * width, width, points.data() + places[k] * width);
+  });
+  communicator_.sum(std::span<double>(points));  // a row is zeros on all ranks but its owner, which changes no bit
+  return points;
+}
+
+std::unique_ptr<LandmarkSummation> TilesSummation::landmarks(std::span<const double> points) {
+  std::unique_ptr<LandmarkSummation> made;
+  communicator_.agree([&] { made = std::make_unique<Landmarks>(*this, points); });
+  return made;
+}
 
 }  // namespace
 

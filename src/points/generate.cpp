@@ -101,6 +101,38 @@ Generated swiss_roll(std::int64_t n, std::int64_t m) {
           }};
 }
 
+/// Angle and height uniform: the usual cloud, denser where the spiral is tight.
+Generated random_swiss_roll(std::int64_t n, std::uint64_t seed) {
+  return {n, 3, [=](std::int64_t row, double *x) {
+            const auto point = static_cast<std::uint64_t>(row);
+            const double t = std::numbers::pi * (1.5 + 3 * random_uniform(seed, RandomStream::points, point, 0));
+            x[0] = t * std::cos(t);
+            x[1] = 21 * random_uniform(seed, RandomStream::points, point, 1);
+            x[2] = t * std::sin(t);
+          }};
+}
+
+/// Angle round the tube of radius 1, whose centre has radius 2, below which lies a share of the area of `share`: the
+/// area of a ring grows with its radius 2 + cos v, so v + sin(v)/2 = 2 pi share, Kepler's equation.
+double angle_round_tube(double share) {
+  const double target = 2 * std::numbers::pi * share;
+  double v = target;
+  for (int step = 0; step < 20; ++step) v -= (v + 0.5 * std::sin(v) - target) / (1 + 0.5 * std::cos(v));  // Newton
+  return v;
+}
+
+/// Uniform by area.
+Generated random_torus(std::int64_t n, std::uint64_t seed) {
+  return {n, 3, [=](std::int64_t row, double *x) {
+            const auto point = static_cast<std::uint64_t>(row);
+            const double u = 2 * std::numbers::pi * random_uniform(seed, RandomStream::points, point, 0);
+            const double v = angle_round_tube(random_uniform(seed, RandomStream::points, point, 1));
+            x[0] = (2 + std::cos(v)) * std::cos(u);
+            x[1] = (2 + std::cos(v)) * std::sin(u);
+            x[2] = std::sin(v);
+          }};
+}
+
 Generated clusters(std::int64_t n, int d, std::int64_t k, double spread, std::uint64_t seed) {
   return {n, d, [=](std::int64_t row, double *x) {
             const auto centre = static_cast<std::uint64_t>(row % k);
@@ -128,11 +160,14 @@ Generated choose_set(const std::string &name, Arguments &a) {
   if (name == "torus") return torus(a.integer("n", 30, 1, most_rows), static_cast<int>(a.integer("q", 2, 1, 64)));
   if (name == "hypercube") return hypercube(static_cast<int>(a.integer("d", 10, 1, 40)));
   if (name == "swiss_roll") return swiss_roll(a.integer("n", 85, 2, 1 << 20), a.integer("m", 20, 2, 1 << 20));
+  if (name == "random_swiss_roll") return random_swiss_roll(n(1), seed());
+  if (name == "random_torus") return random_torus(n(1), seed());
   if (name == "clusters")
     return clusters(n(1), d(1 << 20), a.integer("k", 5, 1, most_rows), a.positive("spread", 0.1), seed());
   if (name == "normal") return normal(n(1), d(1 << 20), seed());
   throw Error("-generate: '" + name + "' is unknown; known are circle:n=, torus:n=,q=, hypercube:d=, " +
-              "swiss_roll:n=,m=, clusters:n=,d=,k=,spread=,seed=, normal:n=,d=,seed=");
+              "swiss_roll:n=,m=, random_swiss_roll:n=,seed=, random_torus:n=,seed=, clusters:n=,d=,k=,spread=,seed=, "
+              "normal:n=,d=,seed=");
 }
 
 Generated parse_set(std::string_view text) {

@@ -5,43 +5,21 @@
 
 #include "flashring/check.hpp"
 #include "flashring/points.hpp"
-#include "flashring/random.hpp"
+#include "points/row_sample.hpp"
 
 namespace flashring {
 namespace {
 
-struct Candidate {
-  double key = 0;
-  std::int64_t row = 0;
-  bool operator<(const Candidate &other) const { return key != other.key ? key < other.key : row < other.row; }
-};
-
 /// This rank's points among the chosen, each as (row as double, features).
 std::vector<double> chosen_points(const Communicator &communicator, const PointBlock &points, std::uint64_t seed,
                                   std::int64_t most) {
-  std::vector<Candidate> mine(static_cast<std::size_t>(points.local_rows()));
-  for (std::size_t i = 0; i < mine.size(); ++i) {
-    const GlobalRow row = points.partition().global_row(points.rank(), LocalRow{static_cast<std::int64_t>(i)});
-    mine[i] = {random_uniform(seed, RandomStream::sample, static_cast<std::uint64_t>(row.value)), row.value};
-  }
-  std::vector<std::size_t> order(mine.size());
-  for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
-  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return mine[a] < mine[b]; });
-  order.resize(std::min<std::size_t>(order.size(), static_cast<std::size_t>(most)));
-
-  std::vector<Candidate> best;
-  for (const std::size_t i : order) best.push_back(mine[i]);
-  const std::vector<std::byte> bytes = communicator.gather(std::as_bytes(std::span<const Candidate>(best)));
-  std::vector<Candidate> all(bytes.size() / sizeof(Candidate));
-  if (!all.empty()) std::memcpy(all.data(), bytes.data(), bytes.size());
-  std::sort(all.begin(), all.end());
-  const Candidate last = all[std::min<std::size_t>(all.size(), static_cast<std::size_t>(most)) - 1];
-
   std::vector<double> chosen;
-  for (const std::size_t i : order) {
-    if (last < mine[i]) break;
-    chosen.push_back(static_cast<double>(mine[i].row));
-    const double *x = points.row(LocalRow{static_cast<std::int64_t>(i)});
+  const std::vector<double> keys = uniform_keys(points.partition(), points.rank(), seed, RandomStream::sample);
+  for (const GlobalRow row : smallest_rows(communicator, points.partition(), keys, most)) {
+    const auto local = points.partition().local_row(points.rank(), row);
+    if (!local) continue;
+    chosen.push_back(static_cast<double>(row.value));
+    const double *x = points.row(*local);
     chosen.insert(chosen.end(), x, x + points.features());
   }
   return chosen;

@@ -61,4 +61,14 @@ GlobalRow RowPartition::global_row(int rank, LocalRow row) const {
       detail::concatenate("local row ", row.value, " is beyond the ", local_rows(rank), " rows of rank ", rank));
 }
 
+std::optional<LocalRow> RowPartition::local_row(int rank, GlobalRow row) const {
+  std::int64_t before = 0;
+  for (const RowRange &range : ranges(rank)) {
+    const std::int64_t at = row.value - range.begin.value;
+    if (at >= 0 && at < range.count) return LocalRow{before + at};
+    before += range.count;
+  }
+  return std::nullopt;
+}
+
 }  // namespace flashring

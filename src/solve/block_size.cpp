@@ -4,6 +4,10 @@
 //
 // The exponent is that of block Lanczos on the spectra of diffusion maps, slow, medium and fast alike: 192, 117, 74,
 // 48, 32, 22, 15 steps for p = 1, 2, 4, ..., 64 where decay is slow (docs/flashring-diffmap.md has others).
+//
+// Measuring what products cost takes 20 ms a size: more than it can save where a product takes little. There the size
+// is one that lost least over 20 sets of points with 3 to 64 features, up to 20,000 of them, on CPUs: on average 7 %
+// over the best of all sizes for each set (docs/flashring-bench-eigen.md).
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -11,20 +15,21 @@
 
 #include "flashring/memory.hpp"
 #include "flashring/petsc_mat.hpp"
+#include "flashring/tile.hpp"
 #include "solve/block_krylov_schur.hpp"
 
 namespace flashring {
 namespace {
 
 constexpr double steps_exponent = 0.62;
-/// Flops a second that tall products and small eigenproblems reach on one core: an estimate, it decides only where
-/// passes cost next to nothing.
-constexpr double dense_rate = 4e9;
+/// Flops a second that tall products and small eigenproblems reach on one core, measured with 4,000 points.
+constexpr double dense_rate = 1.3e10;
 
-/// The size where costs are not known, or not worth measuring: it wins on small sets, and finds repeated eigenvalues.
+/// Sizes where products take little: of columns in fp64, and in lower precisions, where a column more costs more beside
+/// the weights. They find repeated eigenvalues.
 constexpr PetscInt usual_block = 8;
-/// Seconds of a product below which all products take less than measuring what blocks cost.
-constexpr double short_solve = 2e-3;
+constexpr PetscInt usual_low_block = 4;
+constexpr int least_measured = 4;
 
 /// Beside the product: vectors against a basis of 5 to 10 blocks, and all eigenpairs of the projected matrix.
 double dense_seconds(double local_rows, double p, double nev) {
@@ -33,15 +38,16 @@ double dense_seconds(double local_rows, double p, double nev) {
 }
 
 BlockChoice cheapest(const std::shared_ptr<KernelOperator> &op, double rows, PetscInt nev) {
-  const double one = op->cost(1);
+  const double one = op->pass_seconds();
   std::array<char, 96> text{};
-  if (short_solve > one) {
+  if (!measuring_pays(*op)) {
     std::snprintf(text.data(), text.size(), "usual where a product takes little, here %.3g s", one);
-    return {op, std::min(usual_block, 2 * nev), text.data()};
+    const bool low = op->options().precision != Precision::fp64;
+    return {op, std::min(low ? usual_low_block : usual_block, 2 * nev), text.data()};
   }
   BlockChoice best;
   double least = HUGE_VAL;
-  for (int p = 1; p <= most_block_size; p *= 2) {
+  for (int p = least_measured; p <= most_block_size; p *= 2) {
     const double cost = op->cost(p);
     const double seconds = std::pow(p, -steps_exponent) * (cost + dense_seconds(rows, p, static_cast<double>(nev)));
     if (seconds >= least) continue;
@@ -54,6 +60,13 @@ BlockChoice cheapest(const std::shared_ptr<KernelOperator> &op, double rows, Pet
 }
 
 }  // namespace
+
+bool measuring_pays(KernelOperator &op) {
+  constexpr double host = 0.1;
+  constexpr double device = 0.005;  // 32 columns cost there what 8 do
+  const bool on_device = find_backend(op.options().backend).device != nullptr;
+  return op.pass_seconds() > (on_device ? device : host);
+}
 
 BlockChoice choose_block(Mat A, PetscInt nev, PetscInt asked) {
   std::shared_ptr<KernelOperator> op;

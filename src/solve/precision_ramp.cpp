@@ -1,15 +1,20 @@
 #include "solve/precision_ramp.hpp"
 
 #include <array>
+#include <cmath>
 #include <iomanip>
 #include <sstream>
 #include <utility>
+
+#include "solve/block_krylov_schur.hpp"
 
 namespace flashring {
 namespace {
 
 /// A change of precision packs the points anew and is a risk of rounding: it has to save something.
 constexpr double worth_a_change = 0.9;
+/// Of the costs of neighbouring precisions where they are not measured.
+constexpr double unmeasured_ratio = 0.5;
 /// Noise beyond which products say too little of the matrix.
 constexpr double most_noise = 1e-2;
 /// Shares of passes in each of two or three precisions, and what a first space in the lowest one adds to their number:
@@ -25,17 +30,22 @@ constexpr double sure_saving = 0.8;
 
 PrecisionRamp::PrecisionRamp(std::shared_ptr<KernelOperator> op, int block) : op_(std::move(op)) {
   if (op_ == nullptr) return;
-  for (const Precision precision : precisions_of(op_->options())) add(precision, block);
+  const bool automatic = op_->options().ramp == "auto";
+  const bool measured = automatic && precisions_of(op_->options()).size() > 1 && measuring_pays(*op_);
+  for (const Precision precision : precisions_of(op_->options())) {
+    if (measured)
+      add(precision, op_->cost(block, precision));
+    else if (!automatic || precision != Precision::reduced)  // which is not always cheaper than fp32
+      add(precision, std::pow(unmeasured_ratio, static_cast<double>(levels_.size())));
+  }
 }
 
 PrecisionRamp::~PrecisionRamp() {
   if (op_ != nullptr) op_->set_precision(op_->options().precision);
 }
 
-void PrecisionRamp::add(Precision precision, int block) {
-  const bool automatic = op_->options().ramp == "auto";
-  const double cost = automatic ? op_->cost(block, precision) : 0;
-  if (!levels_.empty() && automatic && cost > worth_a_change * levels_.back().cost) return;
+void PrecisionRamp::add(Precision precision, double cost) {
+  if (!levels_.empty() && cost > worth_a_change * levels_.back().cost) return;
   // The working precision is the one that the answer is asked in: its errors are the matrix's own.
   const double noise = levels_.empty() ? 0 : op_->noise(precision);
   if (!(noise <= most_noise)) return;

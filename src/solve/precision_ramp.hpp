@@ -21,7 +21,7 @@ namespace flashring {
 /// operator. The operator has its working precision again when the object goes.
 class PrecisionRamp {
  public:
-  /// Measures the noise of products, and the cost of those with `block` columns where the ramp is automatic.
+  /// Measures the noise of products, and the cost of those with `block` columns where that pays.
   /// Collective.
   PrecisionRamp(std::shared_ptr<KernelOperator> op, int block);
   ~PrecisionRamp();
@@ -45,7 +45,7 @@ class PrecisionRamp {
     double noise, cost;
     std::int64_t passes_before;
   };
-  void add(Precision precision, int block);
+  void add(Precision precision, double cost);
   double use(const Level &level);
 
   std::shared_ptr<KernelOperator> op_;

@@ -71,7 +71,7 @@ TileBlock::TileBlock(const Backend &backend, const RowPartition &partition, int 
 TileBlock::TileBlock(const Backend &backend, const TileShape &shape, const PointBlock &points,
                      std::span<const double> mean, PointsMemory memory)
     : TileBlock(backend, points.partition(), points.rank(), memory) {
-  pack(shape, points, mean, [](LocalRow /*begin*/, LocalRow /*end*/) {});
+  pack(shape, points, mean, feature_scale(shape.pair), [](LocalRow /*begin*/, LocalRow /*end*/) {});
 }
 
 TileBlock::TileBlock(const Backend &backend, const TileShape &shape, PointBlock &&points, std::span<const double> mean,
@@ -80,13 +80,22 @@ TileBlock::TileBlock(const Backend &backend, const TileShape &shape, PointBlock 
   replace_points(shape, std::move(points), mean);
 }
 
+TileBlock TileBlock::repack(const Backend &backend, const TileShape &shape, const PointBlock &points,
+                            PointsMemory memory) {
+  TileBlock block(backend, points.partition(), points.rank(), memory);
+  block.pack(shape, points, {}, 1, [](LocalRow /*begin*/, LocalRow /*end*/) {});
+  return block;
+}
+
 void TileBlock::replace_points(const TileShape &shape, PointBlock &&points, std::span<const double> mean) {
   PointBlock given = std::move(points);
-  pack(shape, given, mean, [&given](LocalRow begin, LocalRow end) { given.release(begin, end); });
+  pack(shape, given, mean, feature_scale(shape.pair),
+       [&given](LocalRow begin, LocalRow end) { given.release(begin, end); });
 }
 
 template <class Done>
-void TileBlock::pack(const TileShape &shape, const PointBlock &points, std::span<const double> mean, Done done) {
+void TileBlock::pack(const TileShape &shape, const PointBlock &points, std::span<const double> mean, double scale,
+                     Done done) {
   FLASHRING_REQUIRE(mean.empty() || static_cast<int>(mean.size()) == points.features(), "mean of ", mean.size());
   FLASHRING_REQUIRE(points.local_rows() == local_rows_, points.local_rows(), " points for tiles of ", local_rows_);
   const std::int64_t many = std::max(1, (1 << 18) / points.features());  // rows: a call to the system for 2 MB
@@ -94,7 +103,6 @@ void TileBlock::pack(const TileShape &shape, const PointBlock &points, std::span
   other_.clear();
   for (AlignedBuffer &block : resident_) block.resize(0);  // they held what was packed before
   const std::size_t bytes = backend_->payload_bytes(shape);
-  const double scale = feature_scale(shape.pair);
   points_.resize(bytes * tiles_.size());
   BufferWriter writer(points_, bytes);
   std::int64_t begin = 0;
@@ -131,6 +139,34 @@ void TileBlock::set_precision(const TileShape &shape) {
   }
   writer.finish();
   precision_ = shape.precision;
+}
+
+std::vector<double> TileBlock::unpack(const TileShape &shape, std::span<const LocalRow> rows) const {
+  TileShape from = shape;
+  from.precision = packed_;
+  const std::size_t bytes = backend_->payload_bytes(from);
+  const auto features = static_cast<std::size_t>(shape.features);
+  std::vector<std::int64_t> first;  // (tiles) local row of a tile's first
+  for_each_tile(tiles_, [&](std::size_t /*t*/, std::int64_t local) { first.push_back(local); });
+  std::vector<std::byte> copy(points_.device() != nullptr ? bytes : 0);
+  std::vector<double> tile(static_cast<std::size_t>(tile_rows()) * features);  // (T, features)
+  std::vector<double> values;
+  values.reserve(rows.size() * features);
+  for (const LocalRow row : rows) {
+    FLASHRING_REQUIRE(row.value >= 0 && row.value < local_rows_, "row ", row.value, " of ", local_rows_);
+    const auto t =
+        static_cast<std::size_t>(std::upper_bound(first.begin(), first.end(), row.value) - first.begin()) - 1;
+    const std::byte *payload = points_.data() + t * bytes;
+    if (points_.device() != nullptr) {
+      points_.device()->download(copy.data(), payload, bytes);
+      wait_for(points_.device());
+      payload = copy.data();
+    }
+    backend_->unpack(from, payload, tiles_[t].rows, tile.data());
+    const auto at = static_cast<std::ptrdiff_t>(row.value - first[t]) * shape.features;
+    values.insert(values.end(), tile.begin() + at, tile.begin() + at + shape.features);
+  }
+  return values;
 }
 
 const TileInfo *TileBlock::tile_list(int rank) const {

@@ -32,6 +32,7 @@ def expect_refused(result, code, *words):
 def check_compare():
     # -I -S: a Python without packages.
     expect_refused(run(sys.executable, "-I", "-S", source / "cluster/bench_compare.py"), 1, "nothing to compare with")
+    expect_refused(run(sys.executable, "-I", "-S", source / "cluster/bench_eigen.py"), 1, "nothing to compare with")
 
 
 def check_sweep(folder):

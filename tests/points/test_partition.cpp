@@ -27,10 +27,16 @@ void expect_covers(const RowPartition &partition, std::int64_t rows) {
     for (const RowRange &range : partition.ranges(r))
       for (std::int64_t i = 0; i < range.count; ++i, ++local) {
         EXPECT_EQ(partition.global_row(r, LocalRow{local}).value, range.begin.value + i);
+        for (int other = 0; other < partition.ranks(); ++other) {
+          const auto found = partition.local_row(other, GlobalRow{range.begin.value + i});
+          EXPECT_EQ(found.has_value(), other == r);
+          EXPECT_EQ(found.value_or(LocalRow{local}).value, local);
+        }
         EXPECT_TRUE(seen.insert(range.begin.value + i).second) << "row twice";
       }
     EXPECT_EQ(partition.local_rows(r), local);
     EXPECT_THROW((void)partition.global_row(r, LocalRow{local}), Error);
+    EXPECT_FALSE(partition.local_row(r, GlobalRow{rows}).has_value());
   }
   EXPECT_EQ(static_cast<std::int64_t>(seen.size()), rows);
   EXPECT_EQ(seen.empty() ? -1 : *seen.rbegin(), rows - 1);

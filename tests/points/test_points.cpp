@@ -78,14 +78,67 @@ TEST(Points, SwissRollIsAGridOfCellsInArcLengthAndHeight) {
   }
 }
 
+/// Largest distance of the sorted sample from the uniform law on (0,1) (Kolmogorov, Smirnov), times the root of its
+/// size: above 2 with a probability of 7e-4.
+double distance_from_uniform(std::vector<double> sample) {
+  std::sort(sample.begin(), sample.end());
+  const auto n = static_cast<double>(sample.size());
+  double largest = 0;
+  for (std::size_t i = 0; i < sample.size(); ++i) {
+    const auto below = static_cast<double>(i);
+    largest = std::max({largest, sample[i] - below / n, (below + 1) / n - sample[i]});
+  }
+  return largest * std::sqrt(n);
+}
+
+TEST(Points, RandomSwissRollIsUniformInAngleAndHeight) {
+  const PointSet points = generated("random_swiss_roll:n=4000,seed=3");
+  ASSERT_EQ(points.features, 3);
+  ASSERT_EQ(points.count(), 4000U);
+  std::vector<double> angles;
+  std::vector<double> heights;
+  for (std::size_t i = 0; i < points.count(); ++i) {
+    const double *x = points.row(i);
+    const double t = std::sqrt(x[0] * x[0] + x[2] * x[2]);
+    EXPECT_NEAR(x[0], t * std::cos(t), 1e-12);  // 4.5 pi x 4 rounding errors of t in the angle
+    EXPECT_NEAR(x[2], t * std::sin(t), 1e-12);
+    angles.push_back((t / std::numbers::pi - 1.5) / 3);
+    heights.push_back(x[1] / 21);
+  }
+  EXPECT_LT(distance_from_uniform(angles), 2);
+  EXPECT_LT(distance_from_uniform(heights), 2);
+}
+
+TEST(Points, RandomTorusIsUniformByArea) {
+  const PointSet points = generated("random_torus:n=4000,seed=3");
+  ASSERT_EQ(points.features, 3);
+  ASSERT_EQ(points.count(), 4000U);
+  std::vector<double> round;
+  std::vector<double> tube;
+  for (std::size_t i = 0; i < points.count(); ++i) {
+    const double *x = points.row(i);
+    const double radius = std::hypot(x[0], x[1]);
+    EXPECT_NEAR(std::hypot(radius - 2, x[2]), 1, 1e-14);
+    const auto turn = [](double angle) { return angle < 0 ? angle + two_pi : angle; };
+    const double v = turn(std::atan2(x[2], radius - 2));
+    round.push_back(turn(std::atan2(x[1], x[0])) / two_pi);
+    tube.push_back((v + 0.5 * std::sin(v)) / two_pi);  // the share of the area below v
+  }
+  EXPECT_LT(distance_from_uniform(round), 2);
+  EXPECT_LT(distance_from_uniform(tube), 2);
+}
+
 TEST(Points, SetsAreTheSameForAnyNumberOfRanks) {
   const auto alone = make_self_communicator();
   for (const char *text : {"circle:n=37", "torus:n=4,q=2", "hypercube:d=5", "swiss_roll:n=9,m=5",
-                           "clusters:n=61,d=4,k=3,spread=0.2,seed=5", "normal:n=61,d=3,seed=8", "normal:n=2,d=3"}) {
+                           "clusters:n=61,d=4,k=3,spread=0.2,seed=5", "random_swiss_roll:n=61,seed=2",
+                           "random_torus:n=61,seed=2", "normal:n=61,d=3,seed=8", "normal:n=2,d=3"}) {
     const PointBlock single = generate_points(text, *alone);
     EXPECT_EQ(generated(text).rows, std::vector<double>(single.rows().begin(), single.rows().end())) << text;
   }
   EXPECT_NE(generated("normal:n=61,d=3,seed=8").rows, generated("normal:n=61,d=3,seed=9").rows);
+  EXPECT_NE(generated("random_swiss_roll:n=61,seed=2").rows, generated("random_swiss_roll:n=61,seed=3").rows);
+  EXPECT_NE(generated("random_torus:n=61,seed=2").rows, generated("random_torus:n=61,seed=3").rows);
 }
 
 TEST(Points, ClustersLieAroundTheirCentres) {
@@ -106,7 +159,8 @@ TEST(Points, UnknownSetsAndArgumentsAreRefused) {
     }
     return {};
   };
-  for (const char *known : {"circle", "torus", "hypercube", "swiss_roll", "clusters", "normal"})
+  for (const char *known :
+       {"circle", "torus", "hypercube", "swiss_roll", "random_swiss_roll", "random_torus", "clusters", "normal"})
     EXPECT_NE(message("ring:n=3").find(known), std::string::npos) << message("ring:n=3");
   EXPECT_NE(message("circle:m=3").find("m"), std::string::npos);
   EXPECT_FALSE(message("circle:m=3").empty());
@@ -114,6 +168,8 @@ TEST(Points, UnknownSetsAndArgumentsAreRefused) {
   EXPECT_FALSE(message("circle:n=-4").empty());
   EXPECT_FALSE(message("clusters:n=10,spread=-1").empty());
   EXPECT_FALSE(message("circle:n=10,n=11").empty());
+  EXPECT_FALSE(message("random_swiss_roll:m=3").empty());
+  EXPECT_FALSE(message("random_torus:n=0").empty());
 }
 
 TEST(Points, ValuesThatAreNotFiniteAreNamed) {

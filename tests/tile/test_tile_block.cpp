@@ -48,6 +48,34 @@ TEST(TileBlock, PrecisionsComeFromTheSamePoints) {
   }
 }
 
+TEST(TileBlock, UnpackedRowsPackToTheSamePoints) {
+  const PointSet points = random_points(1000, 5, 66);
+  const RowPartition rows = RowPartition::contiguous(1000, 1);
+  const TileShape shape = shape_in(Precision::fp64);
+  const double scale = feature_scale(shape.pair);
+  const std::vector<double> mean = random_numbers(5, 67);
+  std::vector<LocalRow> every;
+  for (std::int64_t i = 0; i < 1000; ++i) every.push_back({i});
+  for (const char *name : {"ref", "simd", "device"})
+    for (const PointsMemory memory : {PointsMemory::device, PointsMemory::host}) {
+      SCOPED_TRACE(name);
+      const Backend &backend = backend_named(name);
+      TileBlock block(backend, shape, PointBlock(rows, 0, 5, points.rows), mean, memory);
+      const std::vector<double> unpacked = block.unpack(shape, every);
+      ASSERT_EQ(unpacked.size(), 5000U);
+      for (std::size_t at = 0; at < 5000; ++at)  // a difference and a product, both rounded: the sum is below 2
+        EXPECT_NEAR(unpacked[at], (points.rows[at] - mean[at % 5]) * scale, 4 * 0x1p-53 * scale) << at;
+      TileBlock again = TileBlock::repack(backend, shape, PointBlock(rows, 0, 5, unpacked), memory);
+      EXPECT_EQ(payload_of(again), payload_of(block));
+      const std::vector<double> some = block.unpack(shape, std::vector<LocalRow>{{999}, {0}, {257}});
+      EXPECT_EQ(some,
+                (std::vector<double>{unpacked[4995], unpacked[4996], unpacked[4997], unpacked[4998], unpacked[4999],
+                                     unpacked[0], unpacked[1], unpacked[2], unpacked[3], unpacked[4], unpacked[1285],
+                                     unpacked[1286], unpacked[1287], unpacked[1288], unpacked[1289]}));
+      EXPECT_TRUE(block.unpack(shape, {}).empty());
+    }
+}
+
 TEST(TileBlock, PointsPackedInOnePrecisionStayInIt) {
   const PointBlock points(RowPartition::contiguous(10, 1), 0, 5, random_points(10, 5, 64).rows);
   TileBlock block(find_backend("simd"), shape_in(Precision::fp32), points, {});

@@ -1,0 +1,158 @@
+// Nystrom start: leading eigenvectors of M = diag(r) K diag(r), r = w o (m/d)^(1/2), from L landmarks among its rows.
+//
+// The Markov operator of the landmarks alone is solved, and its eigenfunctions are averaged over all rows:
+//
+//   c = m omega, D' = K c, w' = D'^-alpha, d' = w' o K(w' o c)        over landmarks; omega: rows that each stands for
+//   S = diag(s) K diag(s), s = w' o (c/d')^(1/2);  S u = mu u;  psi = u / (c o d')^(1/2)
+//   f(x) = sum_j k(x, z_j) w'_j c_j psi(z_j) / sum_j k(x, z_j) w'_j c_j,    v = (m o d)^(1/2) o f / |.| at all rows
+//
+//   1. S by tiles, its eigenpairs by LAPACK on rank 0; as many of the largest mu as columns are kept, but none at or
+//      below L eps mu_1, which is the rounding of S's eigenvalues.
+//   2. One product with the landmarks gives numerators and denominator of all rows. The first function is known: psi =
+//   1,
+//      whose numerator is the denominator, and with it the first eigenvector (m o d)^(1/2) is exact.
+//
+// Where the kernel is narrower than the landmarks lie apart f still is an average of values nearby; the classical
+// extension sum_j M_ij u_j / mu falls to zero between landmarks there. With all rows as landmarks both give the
+// eigenvectors.
+//
+// Cost: L N pairs of points for up to 64 columns, 9 L^3 flops on rank 0, N numbers a column. References: Fowlkes,
+// Belongie, Chung, Malik, IEEE Trans. Pattern Anal. Mach. Intell. 26 (2004) 214; Coifman, Lafon, Appl. Comput. Harmon.
+// Anal. 21 (2006) 31.
+#include "flashring/nystrom.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "flashring/check.hpp"
+#include "flashring/landmark_operator.hpp"
+#include "methods/landmark_choice.hpp"
+#include "methods/symmetric_eigen.hpp"
+
+namespace flashring {
+namespace {
+
+/// (m o d)^(1/2), and r of M = diag(r) K diag(r), (local_rows) each.
+struct RowScales {
+  std::vector<double> root_law, scale;
+};
+
+RowScales row_scales(KernelOperator &op) {
+  const std::span<const double> weight = op.weight();
+  const std::span<const double> degree = op.degree();
+  RowScales scales;
+  for (std::size_t i = 0; i < weight.size(); ++i) {
+    const double measure = op.weighted() ? op.measure()[i] : 1;
+    scales.root_law.push_back(std::sqrt(measure * degree[i]));
+    scales.scale.push_back(weight[i] * std::sqrt(measure / degree[i]));
+  }
+  return scales;
+}
+
+/// Where weights of the landmarks among themselves are out of the range of numbers they are left out.
+double finite_or_zero(double value) { return std::isfinite(value) ? value : 0; }
+
+/// K x of a symmetric matrix (m, m).
+std::vector<double> product(const std::vector<double> &K, const std::vector<double> &x) {
+  const std::size_t m = x.size();
+  std::vector<double> y(m, 0.0);
+  for (std::size_t j = 0; j < m; ++j)
+    for (std::size_t i = 0; i < m; ++i) y[i] += K[j * m + i] * x[j];
+  return y;
+}
+
+/// The numerators' coefficients w' c psi, psi = 1 first, (L, k). `mass`: c. Empty where no mu is left.
+std::vector<double> landmark_coefficients(std::vector<double> kernel, const std::vector<double> &mass, double alpha,
+                                          int most) {
+  const std::size_t m = mass.size();
+  const std::vector<double> density = product(kernel, mass);
+  std::vector<double> weight(m);  // w' c
+  for (std::size_t j = 0; j < m; ++j) weight[j] = finite_or_zero(std::pow(density[j], -alpha) * mass[j]);
+  const std::vector<double> sums = product(kernel, weight);
+  std::vector<double> scale(m);  // d' = (w' c / c) sums
+  for (std::size_t j = 0; j < m; ++j) scale[j] = finite_or_zero(std::sqrt(weight[j] / sums[j]));
+  const SymmetricEigen eigen = symmetric_eigen(scaled_among(std::move(kernel), scale), m);
+  const double rounding = static_cast<double>(m) * std::numeric_limits<double>::epsilon();
+  if (!(eigen.values[0] > 0)) return {};
+  std::vector<double> columns = weight;
+  for (std::size_t k = 1; k < std::min(static_cast<std::size_t>(most), m); ++k) {
+    if (!(eigen.values[k] > rounding * eigen.values[0])) break;
+    for (std::size_t j = 0; j < m; ++j) columns.push_back(scale[j] * eigen.vectors[k * m + j]);
+  }
+  return columns;
+}
+
+/// How much of the set every landmark stands for, (L).
+std::vector<double> landmark_mass(const KernelOperator &op, const LandmarkChoice &choice) {
+  std::vector<double> mass = choice.weights;
+  if (!op.weighted()) return mass;
+  const std::vector<double> measure = values_at(op, op.measure(), choice.rows);
+  for (std::size_t j = 0; j < mass.size(); ++j) mass[j] *= measure[j];
+  return mass;
+}
+
+/// Unit length over all ranks; columns of zeros stay.
+void normalize(const Communicator &communicator, std::size_t n, std::size_t count, std::vector<double> &columns) {
+  std::vector<double> squares(count, 0.0);
+  for (std::size_t at = 0; at < n * count; ++at) squares[at / n] += columns[at] * columns[at];
+  communicator.sum(std::span<double>(squares));
+  for (std::size_t at = 0; at < n * count; ++at)
+    columns[at] = squares[at / n] > 0 ? columns[at] / std::sqrt(squares[at / n]) : 0;
+}
+
+/// Step 2, (local_rows, k).
+std::vector<double> extend(LandmarkOperator &landmarks, const KernelOperator &op,
+                           const std::vector<double> &coefficients, std::span<const double> root_law) {
+  const std::size_t count = coefficients.size() / static_cast<std::size_t>(landmarks.count());
+  const auto n = static_cast<std::size_t>(op.local_rows());
+  std::vector<double> sums;  // (local_rows, k)
+  op.communicator().agree([&] { sums.resize(n * count); });
+  landmarks.apply({coefficients.data(), landmarks.count(), sums.data(), op.local_rows(), static_cast<int>(count)});
+  for (std::size_t at = n; at < n * count; ++at) {
+    const double denominator = sums[at % n];
+    // A row that no landmark sees gets nothing but its part of the first vector.
+    sums[at] = denominator > 0 ? root_law[at % n] * (sums[at] / denominator) : 0;
+  }
+  std::copy(root_law.begin(), root_law.end(), sums.begin());
+  normalize(op.communicator(), n, count, sums);
+  return sums;
+}
+
+}  // namespace
+
+std::int64_t nystrom_landmarks(std::int64_t rows, int columns) {
+  // An eigenproblem of order m is 9 m^3 flops, a pass about as many as there are pairs of points: four passes at most,
+  // which slow spectra give back.
+  const double passes = 4 * static_cast<double>(rows) * static_cast<double>(rows);
+  const std::int64_t most = std::min<std::int64_t>(rows / 8, static_cast<std::int64_t>(std::cbrt(passes / 9)));
+  const std::int64_t count = std::min<std::int64_t>(most, std::max(400, 4 * columns));
+  return count < 2 * columns ? 0 : count;
+}
+
+void check_nystrom(const NystromOptions &options) {
+  check_landmark_rule(options.landmarks);
+  FLASHRING_CHECK(options.count >= 0, "number of landmarks: ", options.count,
+                  " is negative; give a positive number, or 0 to have it chosen");
+}
+
+std::vector<double> nystrom_start(KernelOperator &op, const NystromOptions &options, int columns) {
+  FLASHRING_REQUIRE(op.options().form == Form::symmetric, "a Nystrom start needs form symmetric");
+  op.communicator().agree([&] {
+    check_nystrom(options);
+    FLASHRING_CHECK(columns >= 1, "columns of a Nystrom start: ", columns, "; at least 1 is needed");
+  });
+  const std::int64_t count =
+      options.count > 0 ? std::min<std::int64_t>(options.count, op.rows()) : nystrom_landmarks(op.rows(), columns);
+  if (options.landmarks == "none" || count == 0) return {};
+  const RowScales scales = row_scales(op);
+  const LandmarkChoice choice = choose_landmarks(op, {options.landmarks, count, columns, scales.scale, options.seed});
+  LandmarkOperator landmarks(op, op.gather_points(choice.rows));
+  const std::vector<double> mass = landmark_mass(op, choice);
+  const std::vector<double> coefficients = from_first_rank(
+      op.communicator(), [&] { return landmark_coefficients(landmarks.among(), mass, op.options().alpha, columns); });
+  if (coefficients.empty()) return {};
+  return extend(landmarks, op, coefficients, scales.root_law);
+}
+
+}  // namespace flashring

@@ -1,0 +1,431 @@
+// Checkpoints: what is read is what was written, on any partition; the one before stays; whatever is wrong with a file
+// is found before any of it is used; a full disk changes nothing. The layout is read back by the C interface of HDF5.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "io/checkpoint_reader.hpp"
+#include "io/file_size_limit.hpp"
+#include "io/hdf5_reader.hpp"
+#include "io/io_support.hpp"
+#include "support/scatter.hpp"
+#include "support/world.hpp"
+
+namespace flashring::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::int64_t rows_of_sample = 211;
+constexpr int basis_columns = 11;  // one strip of eight, and a part of one
+
+/// What the basis holds at a global row and column: all different, exact in double.
+double basis_value(std::int64_t row, int column, int version) {
+  return version * 1e6 + static_cast<double>(row) + column / 1024.0;
+}
+
+CheckpointState sample_state(int version) {
+  CheckpointState state;
+  state.identity = {{"beta", "0.5"}, {"pair", "gaussian"}, {"points", "fingerprint 0123456789abcdef"}, {"text", ""}};
+  state.integers = {{"passes", version},
+                    {"random_index", std::numeric_limits<std::int64_t>::max()},
+                    {"smallest", std::numeric_limits<std::int64_t>::min()}};
+  state.reals = {{"tolerance", 1e-9}, {"negative_zero", -0.0}, {"tiny", std::numeric_limits<double>::denorm_min()}};
+  state.arrays = {{"ritz_values", {1, 0.5, 1e-300, HUGE_VAL}}, {"nothing", {}}};
+  return state;
+}
+
+std::vector<double> local_basis(const RowPartition &partition, int rank, int columns, std::int64_t ld, int version) {
+  std::vector<double> values(static_cast<std::size_t>(ld * columns), -1.0);
+  for (std::int64_t i = 0; i < partition.local_rows(rank); ++i)
+    for (int c = 0; c < columns; ++c)
+      values[static_cast<std::size_t>(c * ld + i)] =
+          basis_value(partition.global_row(rank, LocalRow{i}).value, c, version);
+  return values;
+}
+
+/// A basis with a leading dimension of its own, one column of zeros and NaN, and an array without columns.
+void write_sample(const Communicator &communicator, const RowPartition &partition, const std::string &file,
+                  int version) {
+  const std::int64_t rows = partition.local_rows(communicator.rank());
+  const std::int64_t ld = rows + 3;
+  const std::vector<double> basis = local_basis(partition, communicator.rank(), basis_columns, ld, version);
+  std::vector<double> odd(static_cast<std::size_t>(rows), -0.0);
+  for (std::int64_t i = 0; i < rows; i += 2) odd[static_cast<std::size_t>(i)] = std::nan("");
+  write_checkpoint(
+      communicator, partition, file, sample_state(version),
+      {{"basis", basis_columns, basis.data(), ld}, {"odd", 1, odd.data(), rows}, {"none", 0, nullptr, rows}});
+}
+
+void write_sample(const std::string &file, int version, std::int64_t rows = rows_of_sample) {
+  write_sample(world(), RowPartition::contiguous(rows, world().size()), file, version);
+}
+
+void expect_state(const CheckpointState &state, int version) {
+  const CheckpointState expected = sample_state(version);
+  EXPECT_EQ(state.identity, expected.identity);
+  EXPECT_EQ(state.integers, expected.integers);
+  EXPECT_EQ(state.reals, expected.reals);
+  EXPECT_EQ(std::signbit(state.reals.at("negative_zero")), true);
+  EXPECT_EQ(state.arrays, expected.arrays);
+}
+
+void expect_sample(const CheckpointReader &reader, const RowPartition &partition, int rank, int version) {
+  expect_state(reader.state(), version);
+  EXPECT_EQ(reader.rows(), partition.rows());
+  EXPECT_EQ(reader.columns("basis"), basis_columns);
+  EXPECT_EQ(reader.columns("odd"), 1);
+  EXPECT_EQ(reader.columns("none"), 0);
+  EXPECT_EQ(reader.columns("ritz_values"), -1);
+  const std::int64_t ld = partition.local_rows(rank) + 5;
+  std::vector<double> basis(static_cast<std::size_t>(ld * basis_columns), -1.0);
+  reader.read_array("basis", partition, basis.data(), ld);
+  EXPECT_EQ(basis, local_basis(partition, rank, basis_columns, ld, version));  // what is not a row is left alone
+  std::vector<double> odd(static_cast<std::size_t>(ld));
+  reader.read_array("odd", partition, odd.data(), ld);
+  for (std::int64_t i = 0; i < partition.local_rows(rank); ++i)
+    EXPECT_TRUE(std::isnan(odd[static_cast<std::size_t>(i)]) || std::signbit(odd[static_cast<std::size_t>(i)]));
+  reader.read_array("none", partition, nullptr, ld);
+}
+
+void expect_file(const std::string &file, int version, std::int64_t rows = rows_of_sample) {
+  const CheckpointReader reader(world(), file);
+  EXPECT_EQ(reader.file(), file);
+  EXPECT_EQ(reader.finding(), "");
+  expect_sample(reader, RowPartition::contiguous(rows, world().size()), world().rank(), version);
+}
+
+std::string refusal_of(const Communicator &communicator, const std::string &file) {
+  return error_of([&] { CheckpointReader(communicator, file); });
+}
+
+TEST(Checkpoint, ComesBackOnEveryPartition) {
+  for (const std::int64_t rows : {std::int64_t{1}, std::int64_t{2}, rows_of_sample})
+    for (const auto &[from, writers] : partitions(rows, world().size())) {
+      const std::string file = scratch_folder("checkpoint_partitions") + "/run.h5";
+      write_sample(world(), writers, file, 1);
+      for (const auto &[to, readers] : partitions(rows, world().size())) {
+        SCOPED_TRACE(std::to_string(rows) + " rows, from " + from + " to " + to);
+        expect_sample(CheckpointReader(world(), file), readers, world().rank(), 1);
+      }
+      world().sum(1.0);
+      EXPECT_EQ(names_in(fs::path(file).parent_path()), std::vector<std::string>{"run.h5"});
+    }
+}
+
+TEST(Checkpoint, GoesFromOneRankToAllAndBack) {
+  const auto self = make_self_communicator();
+  const RowPartition alone = RowPartition::contiguous(rows_of_sample, 1);
+  const std::string folder = scratch_folder("checkpoint_ranks");
+  if (world().rank() == 0) write_sample(*self, alone, folder + "/one.h5", 4);
+  world().sum(1.0);
+  expect_file(folder + "/one.h5", 4);
+  write_sample(folder + "/all.h5", 5);
+  if (world().rank() == 0) expect_sample(CheckpointReader(*self, folder + "/all.h5"), alone, 0, 5);
+}
+
+// 2,500 rows of 1,000 columns pass the 8 MiB buffer.
+TEST(Checkpoint, PassesTheBuffer) {
+  const RowPartition writers = RowPartition::contiguous(2500, world().size());
+  const RowPartition readers = RowPartition::zigzag(2500, world().size());
+  const std::string file = scratch_folder("checkpoint_long") + "/run.h5";
+  const std::int64_t written = writers.local_rows(world().rank());
+  const std::vector<double> basis = local_basis(writers, world().rank(), 1000, written, 2);
+  write_checkpoint(world(), writers, file, {}, {{"basis", 1000, basis.data(), written}});
+  const std::int64_t read = readers.local_rows(world().rank());
+  std::vector<double> back(static_cast<std::size_t>(read * 1000));
+  CheckpointReader(world(), file).read_array("basis", readers, back.data(), read);
+  EXPECT_TRUE(back == local_basis(readers, world().rank(), 1000, read, 2));
+}
+
+TEST(Checkpoint, IsAPlainHdf5File) {
+  const std::string file = scratch_folder("checkpoint_layout") + "/run.h5";
+  write_sample(world(), RowPartition::zigzag(rows_of_sample, world().size()), file, 3);
+  if (world().rank() != 0) return;
+  const Dataset basis = read_dataset(file, "/basis");
+  EXPECT_TRUE(basis.little_endian_double);
+  EXPECT_EQ(basis.extents, (std::vector<hsize_t>{rows_of_sample, basis_columns}));
+  for (std::int64_t i = 0; i < rows_of_sample; ++i)
+    for (int c = 0; c < basis_columns; ++c)
+      ASSERT_EQ(basis.values[static_cast<std::size_t>(i * basis_columns + c)], basis_value(i, c, 3));
+  EXPECT_EQ(read_dataset(file, "/ritz_values").values, sample_state(3).arrays.at("ritz_values"));
+  EXPECT_EQ(read_text_attribute(file, "/", "pair"), "gaussian");
+  EXPECT_EQ(read_number_attribute(file, "passes"), 3);
+  EXPECT_EQ(read_number_attribute(file, "tolerance"), 1e-9);
+  EXPECT_EQ(read_file(file).substr(0, 37), "flashring checkpoint, format 1\nrows 2");
+}
+
+TEST(Checkpoint, SealHoldsLargeSizes) {
+  CheckpointSeal seal;
+  seal.rows = std::int64_t{1} << 40U;
+  seal.bytes = std::numeric_limits<std::int64_t>::max();
+  seal.rest = ~std::uint64_t{0};
+  seal.regions = {{"basis", 350, std::int64_t{1} << 45U, 0x8000000000000000U}};
+  EXPECT_EQ(std::ssize(seal_text(seal)), seal_bytes);
+  EXPECT_NE(seal_text(seal).find("\nrows 1099511627776\nbytes 9223372036854775807\nrest ffffffffffffffff\n"
+                                 "array basis 350 35184372088832 8000000000000000\nseal "),
+            std::string::npos);
+  seal.regions.assign(100, seal.regions[0]);
+  expect_error(error_of([&] { seal_text(seal); }), {"100 arrays over rows are more than", "put several into one"});
+}
+
+/// Regions in any order, with bytes before, between and behind them.
+TEST(Checkpoint, TheRestIsAllBytesOfNoRegion) {
+  const std::string file = scratch_folder("checkpoint_rest") + "/bytes";
+  if (world().rank() != 0) return;
+  CheckpointSeal seal;
+  seal.rows = 4;
+  seal.bytes = seal_bytes + 200000;
+  seal.regions = {{"b", 3, seal_bytes + 150001, 0}, {"nothing", 0, 0, 0}, {"a", 2, seal_bytes + 13, 0}};
+  std::ofstream(file, std::ios::binary) << std::string(static_cast<std::size_t>(seal.bytes), 'x');
+  const FileHandle handle(file, O_RDWR | O_CLOEXEC);
+  const std::uint64_t rest = sum_of_rest(handle, seal);
+  const auto changes = [&](std::int64_t at) {
+    const std::string x = "x";
+    const std::string y = "y";
+    handle.write(std::as_bytes(std::span(y)), at);
+    const bool changed = sum_of_rest(handle, seal) != rest;
+    handle.write(std::as_bytes(std::span(x)), at);
+    return changed;
+  };
+  const std::int64_t a = seal_bytes + 13;
+  const std::int64_t b = seal_bytes + 150001;
+  for (const std::int64_t at : {seal_bytes, a - 1, a + 64, a + 70000, b - 1, b + 96, seal.bytes - 1})
+    EXPECT_TRUE(changes(at)) << "byte " << at;
+  for (const std::int64_t at : {std::int64_t{0}, seal_bytes - 1, a, a + 63, b, b + 95})
+    EXPECT_FALSE(changes(at)) << "byte " << at;
+}
+
+TEST(Checkpoint, TheOneBeforeIsKept) {
+  const std::string folder = scratch_folder("checkpoint_previous");
+  const std::string file = folder + "/run.h5";
+  for (int version = 1; version <= 4; ++version) {
+    write_sample(file, version);
+    expect_file(file, version);
+    if (version > 1) expect_file(file + ".previous", version - 1);
+  }
+  world().sum(1.0);
+  EXPECT_EQ(names_in(folder), (std::vector<std::string>{"run.h5", "run.h5.previous"}));
+}
+
+/// Every state that the end of the program can leave.
+TEST(Checkpoint, WhatAKilledRunLeavesIsEnough) {
+  const std::string folder = scratch_folder("checkpoint_killed");
+  const std::string file = folder + "/run.h5";
+  write_file(file + ".unfinished", std::string(5000000, 'x'));  // ended while it wrote its first
+  expect_error(refusal_of(world(), file), {"rank 0: " + file + ": cannot be opened (No such file"});
+  write_sample(file, 1);
+  write_sample(file, 2);
+  write_file(file + ".unfinished", std::string(100, '\0'));  // while it wrote its third
+  expect_file(file, 2);
+  if (world().rank() == 0) fs::rename(file, file + ".previous");  // between the two renames
+  world().sum(1.0);
+  const CheckpointReader reader(world(), file);
+  EXPECT_EQ(reader.file(), file + ".previous");
+  expect_error(reader.finding(), {file + ": cannot be opened", file + ".previous, the checkpoint before it, is taken"});
+  expect_sample(reader, RowPartition::zigzag(rows_of_sample, world().size()), world().rank(), 2);
+  write_sample(file, 3);
+  expect_file(file, 3);
+  expect_file(file + ".previous", 2);
+  world().sum(1.0);
+  EXPECT_EQ(names_in(folder), (std::vector<std::string>{"run.h5", "run.h5.previous"}));
+}
+
+TEST(Checkpoint, ADamagedOneDoesNotReplaceTheOneBefore) {
+  const std::string file = scratch_folder("checkpoint_damaged") + "/run.h5";
+  write_sample(file, 1);
+  write_sample(file, 2);
+  if (world().rank() == 0) fs::resize_file(file, fs::file_size(file) - 1);
+  world().sum(1.0);
+  const CheckpointReader reader(world(), file);
+  expect_error(reader.finding(), {"it was cut off", "is taken instead"});
+  expect_sample(reader, RowPartition::contiguous(rows_of_sample, world().size()), world().rank(), 1);
+  write_sample(file, 3);
+  expect_file(file, 3);
+  expect_file(file + ".previous", 1);
+}
+
+/// One bit of every third byte, read by one rank alone so that thousands of files take no time.
+TEST(Checkpoint, EveryFlippedBitIsFound) {
+  const std::string file = scratch_folder("checkpoint_flips") + "/run.h5";
+  write_sample(file, 1);
+  if (world().rank() != 0) return;
+  const auto self = make_self_communicator();
+  const std::string whole = read_file(file);
+  const FileHandle handle(file, O_WRONLY | O_CLOEXEC);
+  for (std::size_t at = 0; at < whole.size(); at += 3) {
+    const auto byte = static_cast<std::byte>(whole[at]);
+    const std::byte flipped = byte ^ (std::byte{1} << (at * 5 + at / 8) % 8);
+    handle.write(std::span(&flipped, 1), static_cast<std::int64_t>(at));
+    ASSERT_NE(refusal_of(*self, file), "no error") << "byte " << at;
+    handle.write(std::span(&byte, 1), static_cast<std::int64_t>(at));
+  }
+  EXPECT_EQ(refusal_of(*self, file), "no error");
+}
+
+TEST(Checkpoint, EveryOtherLengthIsFound) {
+  const std::string file = scratch_folder("checkpoint_cuts") + "/run.h5";
+  write_sample(file, 1);
+  if (world().rank() != 0) return;
+  const auto self = make_self_communicator();
+  const std::uintmax_t size = fs::file_size(file);
+  std::ofstream(file, std::ios::binary | std::ios::app) << '\n';
+  EXPECT_NE(refusal_of(*self, file).find("it was cut off or changed"), std::string::npos);
+  for (std::uintmax_t length = size - 1; length > 0; length -= std::min<std::uintmax_t>(length, length < 50 ? 1 : 41)) {
+    fs::resize_file(file, length);
+    ASSERT_NE(refusal_of(*self, file), "no error") << length << " bytes";
+  }
+}
+
+/// In the rows of any rank: the same words on every rank.
+TEST(Checkpoint, DamagedRowsAreSaidByAllRanks) {
+  const std::string file = scratch_folder("checkpoint_rows") + "/run.h5";
+  for (const std::int64_t row : {std::int64_t{0}, rows_of_sample / 2, rows_of_sample - 1}) {
+    write_sample(file, 1);
+    const double value = basis_value(row, 2, 1);
+    std::string pattern(sizeof(value), '\0');
+    std::memcpy(pattern.data(), &value, sizeof(value));
+    std::string bytes = read_file(file);
+    const std::size_t at = bytes.find(pattern);
+    ASSERT_NE(at, std::string::npos);
+    bytes[at] = static_cast<char>(bytes[at] ^ 1);
+    world().sum(1.0);  // all ranks have read
+    write_file(file, bytes);
+    write_file(file + ".previous", "");
+    expect_error(refusal_of(world(), file),
+                 {file + ": is damaged: array basis does not agree with its checksum", "take an earlier checkpoint",
+                  "; nor can " + file + ".previous be taken: rank 0: ", "is empty"});
+  }
+}
+
+/// The file is checked when it is opened; what changes afterwards is found as well.
+TEST(Checkpoint, RowsAreCheckedAgainAsTheyAreRead) {
+  const std::string file = scratch_folder("checkpoint_later") + "/run.h5";
+  const RowPartition partition = RowPartition::contiguous(rows_of_sample, world().size());
+  write_sample(file, 1);
+  const CheckpointReader reader(world(), file);
+  std::string bytes = read_file(file);
+  bytes.back() = static_cast<char>(bytes.back() ^ 4);
+  world().sum(1.0);
+  write_file(file, bytes);
+  std::vector<double> values(static_cast<std::size_t>(rows_of_sample * basis_columns));
+  expect_error(error_of([&] {
+                 for (const char *name : {"basis", "odd"})
+                   reader.read_array(name, partition, values.data(), rows_of_sample);
+               }),
+               {"does not agree with its checksum"});
+}
+
+TEST(Checkpoint, OtherFilesAreRefusedByName) {
+  const std::string folder = scratch_folder("checkpoint_foreign");
+  const std::string file = folder + "/file";
+  const auto refused = [&](const std::string &bytes, const std::string &words) {
+    write_file(file, bytes);
+    expect_error(refusal_of(world(), file), {"rank 0: " + file + ": " + words});
+  };
+  refused("", "is empty");
+  refused("1,2,3\n4,5,6\n", "is not a checkpoint (it does not begin with");
+  refused("\x89HDF\r\n\x1a\n" + std::string(5000, '\0'), "is an HDF5 file, but not a checkpoint");
+  refused(std::string(100000, '\0'), "is not complete (it begins with zeros)");
+  refused("flashring checkpoint, format 2\nwhatever",
+          "is a checkpoint of format 2, and formats up to 1 are known here");
+  refused("flashring checkpoint, format 1\nrows 5\n", "is damaged: its first 4096 bytes");
+  refused("flashring checkpoint, format x\n", "is damaged: its first 4096 bytes");
+  expect_error(refusal_of(world(), folder), {folder + ": is a folder, not a file"});
+  expect_error(refusal_of(world(), folder + "/none"), {folder + "/none: cannot be opened (No such file"});
+}
+
+TEST(Checkpoint, UnknownArraysAndOtherSizesAreRefused) {
+  const std::string file = scratch_folder("checkpoint_other") + "/run.h5";
+  write_sample(file, 1);
+  const CheckpointReader reader(world(), file);
+  const RowPartition partition = RowPartition::contiguous(rows_of_sample, world().size());
+  const RowPartition longer = RowPartition::contiguous(rows_of_sample + 1, world().size());
+  std::vector<double> values(static_cast<std::size_t>(rows_of_sample + 1) * basis_columns);
+  const auto read = [&](const char *name, const RowPartition &rows) {
+    return error_of([&] { reader.read_array(name, rows, values.data(), rows_of_sample + 1); });
+  };
+  expect_error(read("vectors", partition), {file + ": holds no array vectors"});
+  expect_error(read("basis", longer), {file + ": is of 211 rows, not of 212"});
+}
+
+TEST(Checkpoint, DoesNotReplaceOtherFiles) {
+  const std::string folder = scratch_folder("checkpoint_mine");
+  const std::string file = folder + "/points.npy";
+  for (const std::string &mine : {file, file + ".previous"}) {
+    write_file(mine, "my points");
+    expect_error(error_of([&] { check_checkpoint_place(world(), file); }),
+                 {"rank 0: " + mine + ": is there already and is no checkpoint", "move it away"});
+    expect_error(error_of([&] { write_sample(file, 1); }), {mine + ": is there already and is no checkpoint"});
+    EXPECT_EQ(read_file(mine), "my points");
+    EXPECT_EQ(names_in(folder), std::vector<std::string>{fs::path(mine).filename().string()});
+    world().sum(1.0);
+    if (world().rank() == 0) fs::remove(mine);
+  }
+}
+
+TEST(Checkpoint, ThePlaceIsTriedBefore) {
+  const std::string folder = scratch_folder("checkpoint_place");
+  check_checkpoint_place(world(), folder + "/run.h5");
+  world().sum(1.0);
+  EXPECT_TRUE(names_in(folder).empty());
+  expect_error(error_of([&] { check_checkpoint_place(world(), ""); }), {"the name is empty"});
+  expect_error(error_of([&] { check_checkpoint_place(world(), folder); }), {folder + ": is a folder, not a file"});
+  const std::string missing = folder + "/no/run.h5";
+  expect_error(error_of([&] { check_checkpoint_place(world(), missing); }),
+               {missing + ".unfinished: cannot be opened (No such file", "check the folder"});
+  expect_error(error_of([&] { write_sample(missing, 1); }),
+               {missing + ".unfinished: cannot be opened", "no checkpoint"});
+  // /proc refuses new files to everybody, root too.
+  if (!fs::exists("/proc/self")) return;
+  expect_error(error_of([&] { check_checkpoint_place(world(), "/proc/run.h5"); }), {"/proc/run.h5.unfinished"});
+  expect_error(error_of([&] { write_sample("/proc/run.h5", 1); }), {"/proc/run.h5", "make room"});
+}
+
+/// Whichever rank meets it, and whether metadata fit or not.
+TEST(Checkpoint, AFullDiskChangesNothing) {
+  const std::string folder = scratch_folder("checkpoint_full");
+  const std::string file = folder + "/run.h5";
+  write_sample(file, 1);
+  write_sample(file, 2);
+  const int last = world().size() - 1;
+  for (const bool everywhere : {true, false})
+    for (const rlim_t bytes : {rlim_t{5000}, rlim_t{100000}}) {
+      std::string message;
+      {
+        const FileSizeLimit limit(everywhere || world().rank() == last ? bytes : RLIM_INFINITY);
+        message = error_of([&] { write_sample(file, 3, 50000); });
+      }
+      expect_error(message,
+                   {"rank " + std::to_string(everywhere ? 0 : last) + ": " + file + ".unfinished: cannot be",
+                    "(File too large)", "free space", "no checkpoint was written, earlier ones are as before"});
+      EXPECT_EQ(names_in(folder), (std::vector<std::string>{"run.h5", "run.h5.previous"}));
+      expect_file(file, 2);
+      expect_file(file + ".previous", 1);
+      world().sum(1.0);
+    }
+  write_sample(file, 3, 50000);
+  expect_file(file, 3, 50000);
+}
+
+TEST(Checkpoint, NamesDifferencesOfIdentity) {
+  using Words = CheckpointState::Words;
+  const Words here = {{"points", "B"}, {"pair", "gaussian"}, {"alpha", "0.5"}, {"nev", "10"}};
+  EXPECT_EQ(identity_differences("run.h5", here, here), "");
+  EXPECT_EQ(identity_differences("run.h5", {here.rbegin(), here.rend()}, here), "");
+  Words stored = here;
+  stored[0].second = "A";
+  EXPECT_EQ(identity_differences("run.h5", stored, here), "points: A in run.h5, B here");
+  stored.erase(stored.begin() + 1);
+  stored.emplace_back("time", "2");
+  EXPECT_EQ(identity_differences("run.h5", stored, here),
+            "points: A in run.h5, B here; pair: nothing in run.h5, gaussian here; time: 2 in run.h5, nothing here");
+  EXPECT_EQ(identity_differences("run.h5", {}, here),
+            "points: nothing in run.h5, B here; pair: nothing in run.h5, gaussian here; alpha: nothing in run.h5, 0.5 "
+            "here; and 1 more");
+}
+
+}  // namespace
+}  // namespace flashring::test
