@@ -26,13 +26,17 @@
 namespace flashring {
 namespace {
 
-constexpr std::array<Option, 9> own_options{{
+constexpr std::array<Option, 12> own_options{{
     {"labels", "", "FILE", "one label per line, or numbers in a .npy or .h5 file: colours of map.png"},
     {"nev", "10", "1 <= nev <= N", "eigenpairs, the constant one counted; without -nev at most N"},
     {"time", "1", "t >= 0", "diffusion time of the embedding lambda_k^t psi_k"},
     {"landmarks", "kmeans++", "kmeans++|uniform|leverage|none",
      "points whose eigenvectors blockkrylovschur starts from (Nystrom); none: random vectors"},
     {"landmark_count", "0", ">= 0", "how many; 0: about 400, none for few points"},
+    {"checkpoint", "", "FILE", "where blockkrylovschur keeps its state; the last two are kept, FILE and FILE.previous"},
+    {"checkpoint_every", "600", ">= 0, in seconds",
+     "time between two of them; signals that end the run write one, too"},
+    {"restart", "", "FILE", "go on from such a file, on any number of ranks"},
     {"output", "output", "FOLDER", "results.h5, embedding.npy, report.json, spectrum.png, map.png"},
     {"overwrite", "false", "true|false", "replace another run in the output folder"},
     {"dry_run", "false", "true|false", "say what the run takes of memory and time, compute and write nothing"},
@@ -58,6 +62,14 @@ NystromOptions get_nystrom(const DriverOptions &options) {
   nystrom.count = static_cast<int>(count);
   check_nystrom(nystrom);
   return nystrom;
+}
+
+void get_checkpoints(const DriverOptions &options, EigenRequest &request) {
+  request.checkpoint = options.value("checkpoint");
+  request.restart = options.value("restart");
+  request.checkpoint_every = parse_real("-checkpoint_every", options.value("checkpoint_every"));
+  FLASHRING_CHECK(std::isfinite(request.checkpoint_every) && request.checkpoint_every >= 0,
+                  "-checkpoint_every: ", request.checkpoint_every, " is no time in seconds, 0 or more");
 }
 
 int get_pairs(const DriverOptions &options, std::int64_t rows) {
@@ -101,6 +113,7 @@ Settings get_settings(const Communicator &communicator, DriverOptions &options) 
     options.read(settings.input, settings.op);
     settings.request.time = get_time(options);
     settings.request.nystrom = get_nystrom(options);
+    get_checkpoints(options, settings.request.eigen);
     options.refuse_unused(false);
   });
   choose_device(communicator, settings.op);
@@ -126,7 +139,7 @@ DiffusionMap solve(const Communicator &communicator, const DriverOptions &option
   request.eigen.progress = [&](const EigenProgress &progress) { line.show(progress); };
   request.eigen.before_first_pass = [&] {
     communicator.agree([&] { options.refuse_unused(true); });
-    op.degree();  // the two set-up passes
+    if (request.eigen.restart.empty()) op.degree();  // the two set-up passes; a checkpoint has what they give
     setup_done = seconds_now();
   };
   return diffusion_map(A, op, request);

@@ -29,6 +29,10 @@ struct EigenRequest {
   std::string prefix;       ///< of SLEPc's options: -[prefix]eps_tol
   std::function<void(const EigenProgress &)> progress;  ///< may be empty
   std::function<void()> before_first_pass;              ///< called after all options were read, may throw
+  /// Files of blockkrylovschur (include/flashring/block_krylov_schur.h): where its state goes every so many seconds and
+  /// at an interruption, and what it goes on from; empty: neither. Error for other solvers.
+  std::string checkpoint, restart;
+  double checkpoint_every = 600;
   /// Approximate eigenvectors for blockkrylovschur to start from, best ones first: (local_rows, k) column-major, k at
   /// most the number it is called with, or none. Called once, collectively, after before_first_pass. May be empty.
   std::function<std::vector<double>(int)> start;
@@ -49,7 +53,8 @@ struct EigenPairs {
       std::numeric_limits<double>::quiet_NaN();  ///< estimate of the eigenvalue after the last one; NaN when not known
   double tolerance = 0;                          ///< relative residual asked for, -eps_tol included
   int iterations = 0;
-  std::string solver;  ///< EPS type used
+  std::vector<std::string> findings;  ///< in words: checkpoints that could not be written, a damaged one passed over
+  std::string solver;                 ///< EPS type used
 };
 
 /// Solves A v = lambda v for symmetric A. Default krylovschur; options -eps_*, -st_*, -bv_*, -ds_* are read.

@@ -69,6 +69,9 @@ class KernelOperator {
   std::span<const double> density();
   std::span<const double> weight();
   std::span<const double> degree();
+  /// Takes density and degree, (local_rows) each, that an operator of the same points, measure and options had: the
+  /// set-up passes are not made.
+  void restore_set_up(std::vector<double> density, std::vector<double> degree);
   /// The measure, (local_rows), or empty where none was given: ones.
   std::span<const double> measure() const { return measure_; }
   bool weighted() const { return weighted_; }
@@ -127,6 +130,7 @@ class KernelOperator {
   void check_range(std::span<const double> values, double least, const char *name, const std::string &remedy) const;
   double measure_of(std::size_t row) const { return weighted_ ? measure_[row] : 1; }
   void set_up();
+  void set_scales();
   void apply_scaled(const SumRequest &request);
   void apply_form(SumRequest request, bool transpose);
   std::vector<double> pass_of_one_column(std::span<const double> x);

@@ -87,6 +87,7 @@ EigenPairs solve_again(Mat A, KernelOperator &op, EigenRequest request, EigenPai
   const auto rows = static_cast<std::size_t>(op.local_rows());
   op.end_ramp();
   request.before_first_pass = {};
+  request.restart.clear();
   request.start = [&found, rows](int columns) {
     found.vectors.resize(std::min(found.vectors.size(), static_cast<std::size_t>(columns) * rows));
     return std::move(found.vectors);
@@ -161,6 +162,7 @@ DiffusionMap diffusion_map(Mat A, KernelOperator &op, const DiffusionMapRequest 
   results.right = std::move(pairs.vectors);
   back_transform(op, tie, results);
   results.diagnoses = diagnose(op, results, pairs.next_value);
+  results.diagnoses.insert(results.diagnoses.end(), pairs.findings.begin(), pairs.findings.end());
   if (again)
     results.diagnoses.emplace_back(
         "precision: residuals of passes in lower precisions missed -eps_tol, so the solver went on in the working "

@@ -165,15 +165,33 @@ void KernelOperator::set_up() {
   degree_ = pass_of_one_column(weighted);
   for (std::size_t i = 0; i < n; ++i) degree_[i] *= weight_[i];
   communicator_.agree([&] { check_range(degree_, 0, "degree", rescale); });
+  set_up_seconds_ = counters_.ring.seconds - before.seconds;
+  set_scales();
+}
+
+/// All that follows from density, weight and degree.
+void KernelOperator::set_scales() {
+  const std::size_t n = degree_.size();
   const bool markov = options_.form == Form::markov;
   left_.resize(n);
-  for (std::size_t i = 0; i < n; ++i)
+  right_.resize(markov ? n : 0);
+  for (std::size_t i = 0; i < n; ++i) {
     left_[i] = markov ? weight_[i] / degree_[i] : weight_[i] * std::sqrt(measure_of(i) / degree_[i]);
-  if (markov) right_ = std::move(weighted);
+    if (markov) right_[i] = measure_of(i) * weight_[i];
+  }
   ++scaling_;
   noise_.fill(-1);
-  set_up_seconds_ = counters_.ring.seconds - before.seconds;
   ready_ = true;
+}
+
+void KernelOperator::restore_set_up(std::vector<double> density, std::vector<double> degree) {
+  FLASHRING_REQUIRE(static_cast<std::int64_t>(density.size()) == local_rows() && degree.size() == density.size(),
+                    density.size(), " densities and ", degree.size(), " degrees for ", local_rows(), " rows");
+  density_ = std::move(density);
+  degree_ = std::move(degree);
+  weight_.resize(density_.size());
+  for (std::size_t i = 0; i < density_.size(); ++i) weight_[i] = std::pow(density_[i], -options_.alpha);
+  set_scales();
 }
 
 std::span<const double> KernelOperator::density() {

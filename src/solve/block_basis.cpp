@@ -142,6 +142,13 @@ void set_random_column(BV block, PetscInt column, RandomSource &random) {
   check_petsc(BVRestoreColumn(block, column, &v), "BVRestoreColumn");
 }
 
+void copy_columns(BV from, PetscInt begin, BV to, PetscInt place, PetscInt count) {
+  if (count == 0) return;
+  check_petsc(BVSetActiveColumns(from, begin, begin + count), "BVSetActiveColumns");
+  check_petsc(BVSetActiveColumns(to, place, place + count), "BVSetActiveColumns");
+  check_petsc(BVCopy(from, to), "BVCopy");
+}
+
 SmallMatrix inner_products(BV V, PetscInt m, BV X, PetscInt b) {
   SmallMatrix H(m, b);
   if (m == 0 || b == 0) return H;

@@ -34,6 +34,9 @@ struct RandomSource {
 /// The next such vector in a column of a block.
 void set_random_column(BV block, PetscInt column, RandomSource &random);
 
+/// to(:, place : place + count) = from(:, begin : begin + count).
+void copy_columns(BV from, PetscInt begin, BV to, PetscInt place, PetscInt count);
+
 /// V(:, 0:m)^T X(:, 0:b), (m, b).
 SmallMatrix inner_products(BV V, PetscInt m, BV X, PetscInt b);
 /// X(:, 0:b) -= V(:, 0:m) H.

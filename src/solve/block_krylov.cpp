@@ -20,38 +20,20 @@
 
 #include <algorithm>
 #include <cmath>
-#include <memory>
 #include <utility>
 
 #include "flashring/check.hpp"
 #include "flashring/petsc_mat.hpp"
 #include "solve/block_basis.hpp"
+#include "solve/block_checkpoint.hpp"
 #include "solve/block_krylov_schur.hpp"
+#include "solve/owned.hpp"
 #include "solve/precision_ramp.hpp"
 #include "solve/product_errors.hpp"
 #include "solve/projected_array.hpp"
 
 namespace flashring {
 namespace {
-
-/// STGetOperator for as long as this lives.
-class Operator {
- public:
-  explicit Operator(ST st) : st_(st) { check_petsc(STGetOperator(st_, &mat_), "STGetOperator"); }
-  ~Operator() { STRestoreOperator(st_, &mat_); }
-  Operator(const Operator &) = delete;
-  Operator &operator=(const Operator &) = delete;
-  Mat get() const { return mat_; }
-
- private:
-  ST st_;
-  Mat mat_ = nullptr;
-};
-
-struct DestroyBv {
-  void operator()(BV bv) const { BVDestroy(&bv); }
-};
-using OwnedBv = std::unique_ptr<std::remove_pointer_t<BV>, DestroyBv>;
 
 class BlockKrylov {
  public:
@@ -63,9 +45,10 @@ class BlockKrylov {
         widest_(p_),
         limit_(std::min(eps->ncv, eps->n)),
         operator_(eps->st),
-        H_(limit_, limit_),
         ramp_(ramped(eps, solver) ? solver.choice.op : nullptr, static_cast<int>(p_)),
-        random_{solver.seed, 0} {
+        checkpoint_(eps, solver) {
+    now_.projected = SmallMatrix(limit_, limit_);
+    now_.random.seed = solver.seed;
     // A shift moves values and leaves residuals, so these are compared with the values of the matrix itself.
     PetscBool shifted = PETSC_FALSE;
     check_petsc(PetscObjectTypeCompare((PetscObject)eps->st, STSHIFT, &shifted), "PetscObjectTypeCompare");
@@ -77,28 +60,34 @@ class BlockKrylov {
   }
 
   void solve() {
-    start();
+    if (solver_.checkpoint.reader != nullptr)
+      resume();
+    else
+      start();
     while (eps_->reason == EPS_CONVERGED_ITERATING) {
       leave_where_asked();
+      if (checkpoint_.due()) save();
       expand();
       project();
       judge();
       if (overrun()) {
-        take_product(newest_, 0);
+        take_product(now_.newest, 0);
         project();
         judge();
       }
-      const PetscInt found = m_;
+      const PetscInt found = now_.m;
       if (eps_->reason != EPS_CONVERGED_ITERATING)
-        keep(whole_pairs(std::min(m_, std::max(eps_->nconv, eps_->nev))));
+        keep(whole_pairs(std::min(now_.m, std::max(eps_->nconv, eps_->nev))));
       else if (at_floor())
         refresh();
-      else if (m_ + width_ > room())
+      else if (now_.m + now_.width > room())
         restart();
       check_petsc(EPSMonitor(eps_, eps_->its, eps_->nconv, eps_->eigr, eps_->eigi, eps_->errest, found), "EPSMonitor");
     }
     check_petsc(DSTruncate(eps_->ds, eps_->nconv, PETSC_TRUE), "DSTruncate");
     solver_.ramp = ramp_.text();
+    solver_.checkpoint.reader.reset();
+    solver_.checkpoint.restart.clear();
   }
 
  private:
@@ -112,23 +101,58 @@ class BlockKrylov {
   /// Throws Interrupted where the matrix would in the next product, with the pairs that have converged in the basis.
   void leave_where_asked() {
     if (solver_.choice.op == nullptr || !solver_.choice.op->stop_requested()) return;
-    if (!rotated_ && eps_->nconv > locked_) keep(eps_->nconv);
+    save();
+    if (!now_.rotated && eps_->nconv > now_.locked) keep(eps_->nconv);
     throw Interrupted("interrupted by the user");
   }
 
+  void save() {
+    now_.steps = eps_->its;
+    now_.noise = errors_.noise();
+    now_.errors.assign(eps_->errest, eps_->errest + now_.locked);
+    checkpoint_.write(now_, eps_->V, X_.get());
+  }
+
+  /// As save left it.
+  void resume() {
+    now_ = load_block_state(solver_.checkpoint.reader->state(), limit_);
+    FLASHRING_CHECK(now_.width <= widest_, "-restart: a block of ", now_.width, " columns does not fit ", widest_,
+                    " of this solver; give -ramp and -eps_nev as they were");
+    if (now_.m > 0) read_columns(eps_, solver_, "basis", eps_->V);
+    if (solver_.choice.op == nullptr) check_matrix();
+    read_columns(eps_, solver_, "block", X_.get());
+    errors_.restore(now_.noise);
+    eps_->its = now_.steps;
+    eps_->nconv = now_.locked;
+    std::copy(now_.errors.begin(), now_.errors.end(), eps_->errest);
+    for (PetscInt j = 0; j < now_.locked; ++j) eps_->eigr[j] = now_.projected(j, j);
+  }
+
+  /// A product with the first vector is what it was: another matrix may have as many rows.
+  void check_matrix() {
+    if (now_.m == 0) return;
+    multiply(0, 1);
+    const SmallMatrix products = inner_products(eps_->V, now_.m, X_.get(), 1);
+    PetscReal off = 0;
+    for (PetscInt i = 0; i < now_.m; ++i) off = std::max(off, std::abs(products(i, 0) - now_.projected(i, 0)));
+    constexpr PetscReal rounding = 1e-6;  // locked vectors have converged to a tolerance only
+    FLASHRING_CHECK(off <= std::max(rounding, eps_->tol) * now_.scale,
+                    "-restart: the matrix is another one than that of the checkpoint");
+  }
+
   /// Columns that the basis may have at this moment: all, or as many beside the locked ones as may be projected.
-  PetscInt room() const { return std::min(limit_, locked_ + std::max(eps_->mpd, 2 * std::max(p_, width_))); }
+  PetscInt room() const { return std::min(limit_, now_.locked + std::max(eps_->mpd, 2 * std::max(p_, now_.width))); }
 
   /// The start block: the initial space, which EPSSetUp has put into the basis, and random columns. A space of more
   /// vectors than a block is condensed first to the best that are in it.
   void start() {
     if (eps_->nini > p_) condense();
     const PetscInt given = std::min(eps_->nini, p_);
-    copy(eps_->V, 0, X_.get(), given);
-    for (PetscInt j = given; j < p_; ++j) set_random_column(X_.get(), j, random_);
-    width_ = orthonormalize(eps_->V, 0, X_.get(), p_, 0, random_).rows;
-    C_ = SmallMatrix(width_, 0);
-    scouting_ = eps_->nev <= p_ && ramp_.scouts();
+    copy_columns(eps_->V, 0, X_.get(), 0, given);
+    for (PetscInt j = given; j < p_; ++j) set_random_column(X_.get(), j, now_.random);
+    now_.width = orthonormalize(eps_->V, 0, X_.get(), p_, 0, now_.random).rows;
+    now_.coupling = SmallMatrix(now_.width, 0);
+    now_.scouting = eps_->nev <= p_ && ramp_.scouts();
   }
 
   void condense() {
@@ -138,18 +162,11 @@ class BlockKrylov {
       multiply(begin, count);
       add_columns(inner_products(eps_->V, all, X_.get(), count), begin);
     }
-    m_ = all;
+    now_.m = all;
     project();
-    keep(std::min(m_, p_));
-    H_ = SmallMatrix(limit_, limit_);
-    m_ = 0;
-  }
-
-  static void copy(BV from, PetscInt begin, BV to, PetscInt count) {
-    if (count == 0) return;
-    check_petsc(BVSetActiveColumns(from, begin, begin + count), "BVSetActiveColumns");
-    check_petsc(BVSetActiveColumns(to, 0, count), "BVSetActiveColumns");
-    check_petsc(BVCopy(from, to), "BVCopy");
+    keep(std::min(now_.m, p_));
+    now_.projected = SmallMatrix(limit_, limit_);
+    now_.m = 0;
   }
 
   /// X = A V(:, begin : begin + count): a step.
@@ -164,69 +181,69 @@ class BlockKrylov {
     for (PetscInt j = 0; j < columns.columns; ++j)
       for (PetscInt i = 0; i < columns.rows; ++i) {
         const bool known = symmetric_ && i < begin;
-        if (!known) H_(i, begin + j) = columns(i, j);
-        if (symmetric_) H_(begin + j, i) = H_(i, begin + j);
+        if (!known) now_.projected(i, begin + j) = columns(i, j);
+        if (symmetric_) now_.projected(begin + j, i) = now_.projected(i, begin + j);
       }
   }
 
   /// The block joins the basis, and is multiplied in the precision that its part of the result needs.
   void expand() {
-    check_petsc(BVSetActiveColumns(X_.get(), 0, width_), "BVSetActiveColumns");
-    check_petsc(BVSetActiveColumns(eps_->V, m_, m_ + width_), "BVSetActiveColumns");
-    check_petsc(BVCopy(X_.get(), eps_->V), "BVCopy");
-    const PetscInt begin = m_;
+    copy_columns(X_.get(), 0, eps_->V, now_.m, now_.width);
+    const PetscInt begin = now_.m;
     for (PetscInt j = 0; j < begin; ++j)
-      for (PetscInt i = 0; i < width_; ++i) {
-        H_(begin + i, j) = C_(i, j);
-        if (symmetric_) H_(j, begin + i) = C_(i, j);
+      for (PetscInt i = 0; i < now_.width; ++i) {
+        now_.projected(begin + i, j) = now_.coupling(i, j);
+        if (symmetric_) now_.projected(j, begin + i) = now_.coupling(i, j);
       }
-    const PetscReal noise = scouting_ ? ramp_.choose_lowest() : ramp_.choose(errors_.allowed(eps_->nconv, wanted()));
-    m_ += width_;
-    rotated_ = false;
+    const PetscReal noise =
+        now_.scouting ? ramp_.choose_lowest() : ramp_.choose(errors_.allowed(eps_->nconv, wanted()));
+    now_.m += now_.width;
+    now_.rotated = false;
     take_product(begin, noise);
   }
 
   /// What the product with the columns of the basis from `begin` on gives: H there, the next block, C.
   void take_product(PetscInt begin, PetscReal noise) {
-    const PetscInt count = m_ - begin;
+    const PetscInt count = now_.m - begin;
     if (noise == 0) ramp_.choose(0);
     multiply(begin, count);
-    errors_.set(begin, m_, noise);
-    const SmallMatrix products = inner_products(eps_->V, m_, X_.get(), count);
+    errors_.set(begin, now_.m, noise);
+    const SmallMatrix products = inner_products(eps_->V, now_.m, X_.get(), count);
     add_columns(products, begin);
     for (PetscInt j = 0; j < count; ++j) {
       PetscReal squares = 0;
-      for (PetscInt i = 0; i < m_; ++i) squares += products(i, j) * products(i, j);
+      for (PetscInt i = 0; i < now_.m; ++i) squares += products(i, j) * products(i, j);
       FLASHRING_CHECK(std::isfinite(squares), "product ", eps_->its,
                       " of the matrix gives numbers that are not finite; look at its entries");
-      scale_ = std::max(scale_, std::sqrt(squares));
+      now_.scale = std::max(now_.scale, std::sqrt(squares));
     }
-    subtract_product(X_.get(), count, eps_->V, m_, products);
-    const SmallMatrix R = orthonormalize(eps_->V, m_, X_.get(), count, scale_, random_);
-    C_ = SmallMatrix(R.rows, m_);
-    newest_ = begin;
+    subtract_product(X_.get(), count, eps_->V, now_.m, products);
+    const SmallMatrix R = orthonormalize(eps_->V, now_.m, X_.get(), count, now_.scale, now_.random);
+    now_.coupling = SmallMatrix(R.rows, now_.m);
+    now_.newest = begin;
     for (PetscInt j = 0; j < R.columns; ++j)
-      for (PetscInt i = 0; i < R.rows; ++i) C_(i, begin + j) = R(i, j);
-    width_ = R.rows;
+      for (PetscInt i = 0; i < R.rows; ++i) now_.coupling(i, begin + j) = R(i, j);
+    now_.width = R.rows;
   }
 
   /// Ritz values in the order that was asked for, behind the locked ones, and Schur vectors in the DS.
   void project() {
     DS ds = eps_->ds;
-    check_petsc(DSSetDimensions(ds, m_, locked_, 0), "DSSetDimensions");
+    check_petsc(DSSetDimensions(ds, now_.m, now_.locked, 0), "DSSetDimensions");
     {
       ProjectedArray A(ds, DS_MAT_A);
-      for (PetscInt j = 0; j < m_; ++j)
-        for (PetscInt i = 0; i < m_; ++i) A(i, j) = symmetric_ ? 0.5 * (H_(i, j) + H_(j, i)) : H_(i, j);
+      for (PetscInt j = 0; j < now_.m; ++j)
+        for (PetscInt i = 0; i < now_.m; ++i)
+          A(i, j) = symmetric_ ? 0.5 * (now_.projected(i, j) + now_.projected(j, i)) : now_.projected(i, j);
     }
     check_petsc(DSSetState(ds, DS_STATE_RAW), "DSSetState");
     check_petsc(DSSolve(ds, eps_->eigr, eps_->eigi), "DSSolve");
     check_petsc(DSSort(ds, eps_->eigr, eps_->eigi, nullptr, nullptr, nullptr), "DSSort");
     check_petsc(DSSynchronize(ds, eps_->eigr, eps_->eigi), "DSSynchronize");
-    if (symmetric_) std::fill_n(eps_->eigi, m_, 0.0);
+    if (symmetric_) std::fill_n(eps_->eigi, now_.m, 0.0);
   }
 
-  bool begins_pair(PetscInt j) const { return j + 1 < m_ && eps_->eigi[j] > 0; }
+  bool begins_pair(PetscInt j) const { return j + 1 < now_.m && eps_->eigi[j] > 0; }
 
   /// `count`, or one less where it would cut through two conjugate values.
   PetscInt whole_pairs(PetscInt count) const { return count > 0 && begins_pair(count - 1) ? count - 1 : count; }
@@ -238,11 +255,11 @@ class BlockKrylov {
     PetscReal newest = 0;
     PetscReal norm = 0;
     for (PetscInt c = j; c < j + count; ++c) {
-      for (PetscInt k = 0; k < m_; ++k) norm += Y(k, c) * Y(k, c);
-      for (PetscInt k = newest_; k < m_; ++k) newest += Y(k, c) * Y(k, c);
-      for (PetscInt i = 0; i < C_.rows; ++i) {
+      for (PetscInt k = 0; k < now_.m; ++k) norm += Y(k, c) * Y(k, c);
+      for (PetscInt k = now_.newest; k < now_.m; ++k) newest += Y(k, c) * Y(k, c);
+      for (PetscInt i = 0; i < now_.coupling.rows; ++i) {
         PetscScalar sum = 0;
-        for (PetscInt k = newest_; k < m_; ++k) sum += C_(i, k) * Y(k, c);
+        for (PetscInt k = now_.newest; k < now_.m; ++k) sum += now_.coupling(i, k) * Y(k, c);
         residual += sum * sum;
       }
     }
@@ -250,16 +267,16 @@ class BlockKrylov {
   }
 
   PetscInt wanted() const { return std::min(eps_->nev, eps_->n); }
-  PetscReal norm_of_matrix() const { return std::max(scale_, m_ > 0 ? std::abs(eps_->eigr[0]) : 0); }
+  PetscReal norm_of_matrix() const { return std::max(now_.scale, now_.m > 0 ? std::abs(eps_->eigr[0]) : 0); }
 
   /// Error estimates, the number of leading pairs that have converged, and whether that is enough.
   void judge() {
     if (!symmetric_) check_petsc(DSVectors(eps_->ds, DS_MAT_X, nullptr, nullptr), "DSVectors");
-    std::vector<ProductErrors::Pair> pairs(static_cast<std::size_t>(locked_));
+    std::vector<ProductErrors::Pair> pairs(static_cast<std::size_t>(now_.locked));
     {
       ProjectedArray Y(eps_->ds, symmetric_ ? DS_MAT_Q : DS_MAT_X);
-      eps_->nconv = locked_;
-      for (PetscInt j = locked_; j < m_;) {
+      eps_->nconv = now_.locked;
+      for (PetscInt j = now_.locked; j < now_.m;) {
         const PetscInt width = begins_pair(j) ? 2 : 1;
         pairs.insert(pairs.end(), static_cast<std::size_t>(width), judge_value(j, width, measure(Y, j, width)));
         if (eps_->nconv == j && eps_->errest[j] < eps_->tol) eps_->nconv += width;
@@ -270,7 +287,7 @@ class BlockKrylov {
     check_petsc(
         (*eps_->stopping)(eps_, eps_->its, eps_->max_it, eps_->nconv, eps_->nev, &eps_->reason, eps_->stoppingctx),
         "stopping test");
-    if (width_ == 0 && eps_->reason == EPS_CONVERGED_ITERATING)  // the basis is the whole space
+    if (now_.width == 0 && eps_->reason == EPS_CONVERGED_ITERATING)  // the basis is the whole space
       eps_->reason = EPS_CONVERGED_TOL;
   }
 
@@ -283,7 +300,7 @@ class BlockKrylov {
       if (back_transform_) check_petsc(STBackTransform(eps_->st, 1, &re, &im), "STBackTransform");
       check_petsc((*eps_->converged)(eps_, re, im, norm, &eps_->errest[k], eps_->convergedctx), "convergence test");
       // No better than that can it get, and a relative test would never take a value of zero.
-      if (norm <= PETSC_MACHINE_EPSILON * scale_) eps_->errest[k] = 0;
+      if (norm <= PETSC_MACHINE_EPSILON * now_.scale) eps_->errest[k] = 0;
     }
     pair.limit = eps_->errest[j] > 0 ? eps_->tol * norm / eps_->errest[j] : HUGE_VAL;
     return pair;
@@ -293,69 +310,71 @@ class BlockKrylov {
   void keep(PetscInt count) {
     Mat Q = nullptr;
     check_petsc(DSGetMat(eps_->ds, DS_MAT_Q, &Q), "DSGetMat");
-    check_petsc(BVSetActiveColumns(eps_->V, 0, m_), "BVSetActiveColumns");
-    const PetscErrorCode code = BVMultInPlace(eps_->V, Q, locked_, count);
+    check_petsc(BVSetActiveColumns(eps_->V, 0, now_.m), "BVSetActiveColumns");
+    const PetscErrorCode code = BVMultInPlace(eps_->V, Q, now_.locked, count);
     check_petsc(DSRestoreMat(eps_->ds, DS_MAT_Q, &Q), "DSRestoreMat");
     check_petsc(code, "BVMultInPlace");
   }
 
   /// H and C of the first columns of the Schur vectors, C without those that are locked from here on.
   void transform(PetscInt locked, PetscInt count) {
-    H_ = SmallMatrix(limit_, limit_);
-    SmallMatrix C(width_, count);
+    now_.projected = SmallMatrix(limit_, limit_);
+    SmallMatrix C(now_.width, count);
     {
       ProjectedArray Q(eps_->ds, DS_MAT_Q);
       for (PetscInt j = locked; j < count; ++j)
-        for (PetscInt k = newest_; k < m_; ++k)
-          for (PetscInt i = 0; i < width_; ++i) C(i, j) += C_(i, k) * Q(k, j);
-      errors_.transform(Q, locked, count, m_);
+        for (PetscInt k = now_.newest; k < now_.m; ++k)
+          for (PetscInt i = 0; i < now_.width; ++i) C(i, j) += now_.coupling(i, k) * Q(k, j);
+      errors_.transform(Q, locked, count, now_.m);
     }
     ProjectedArray S(eps_->ds, DS_MAT_A);
     for (PetscInt j = 0; j < count; ++j)
-      for (PetscInt i = 0; i < count; ++i) H_(i, j) = !symmetric_ ? S(i, j) : i == j ? eps_->eigr[j] : 0;
-    C_ = std::move(C);
+      for (PetscInt i = 0; i < count; ++i) now_.projected(i, j) = !symmetric_ ? S(i, j) : i == j ? eps_->eigr[j] : 0;
+    now_.coupling = std::move(C);
   }
 
   /// Half of what is not locked stays, all wanted pairs and a block if there is room; a block joins it in any case.
   void restart() {
-    const PetscInt locked = whole_pairs(std::min(eps_->nconv, limit_ - width_));
-    const PetscInt half = locked + (m_ - locked) / 2;
-    const PetscInt most = std::max(locked, std::min(m_, room() - width_));
+    const PetscInt locked = whole_pairs(std::min(eps_->nconv, limit_ - now_.width));
+    const PetscInt half = locked + (now_.m - locked) / 2;
+    const PetscInt most = std::max(locked, std::min(now_.m, room() - now_.width));
     const PetscInt count = whole_pairs(std::min(most, std::max(half, eps_->nev + p_)));
     keep(count);
     transform(locked, count);
-    locked_ = locked;
-    m_ = count;
-    rotated_ = true;
+    now_.locked = locked;
+    now_.m = count;
+    now_.newest = 0;
+    now_.rotated = true;
   }
 
   /// More products add nothing to this space that their errors do not hide, or one that was found in the lowest
   /// precision is good enough to start from.
   bool at_floor() const {
     if (!ramp_.active()) return false;
-    if (scouting_) return errors_.good_start(eps_->nconv, wanted(), ramp_.lowest_noise());
+    if (now_.scouting) return errors_.good_start(eps_->nconv, wanted(), ramp_.lowest_noise());
     return errors_.at_floor(eps_->nconv, wanted());
   }
 
   /// The newest product had more noise than some pair can bear.
   bool overrun() const {
-    return eps_->reason == EPS_CONVERGED_ITERATING && !scouting_ && errors_.overrun(eps_->nconv, wanted(), newest_);
+    return eps_->reason == EPS_CONVERGED_ITERATING && !now_.scouting &&
+           errors_.overrun(eps_->nconv, wanted(), now_.newest);
   }
 
   /// A new space from the wanted vectors of this one, a block at least; its first product is in the working precision.
   void refresh() {
-    const PetscInt locked = whole_pairs(std::min(eps_->nconv, limit_ - 3 * p_));
+    const PetscInt locked = std::max(now_.locked, whole_pairs(std::min(eps_->nconv, limit_ - 3 * p_)));
     const PetscInt width = std::clamp(wanted() - locked, p_, std::max(p_, std::min(widest_, (limit_ - locked) / 3)));
-    const PetscInt count = whole_pairs(std::min(m_, locked + width)) - locked;
+    const PetscInt count = whole_pairs(std::min(now_.m, locked + width)) - locked;
     keep(locked + count);
     transform(locked, locked);
-    copy(eps_->V, locked, X_.get(), count);
-    locked_ = m_ = newest_ = locked;
-    width_ = count;
-    C_ = SmallMatrix(width_, m_);
+    copy_columns(eps_->V, locked, X_.get(), 0, count);
+    now_.locked = now_.m = now_.newest = locked;
+    now_.width = count;
+    now_.coupling = SmallMatrix(now_.width, now_.m);
     errors_.forget();
-    rotated_ = true;
-    scouting_ = false;
+    now_.rotated = true;
+    now_.scouting = false;
   }
 
   EPS eps_;
@@ -364,21 +383,13 @@ class BlockKrylov {
   PetscInt p_;
   PetscInt widest_;  // block
   PetscInt limit_;   // columns of the basis, at most
-  Operator operator_;
-  OwnedBv X_;                    // (n, widest) the next block
-  SmallMatrix H_;                // (limit, limit), of which (m, m) counts
-  SmallMatrix C_;                // (width, m)
-  PetscInt m_ = 0;               // columns of the basis
-  PetscInt width_ = 0;           // of the next block
-  PetscInt newest_ = 0;          // columns of C before are zero in every step
-  PetscInt locked_ = 0;          // leading pairs that stay as they are
-  PetscReal scale_ = 0;          // the matrix has a norm of at least that
-  bool rotated_ = false;         // the leading columns of the basis are Schur vectors already
+  StOperator operator_;
+  OwnedBv X_;  // (n, widest) the next block
+  BlockState now_;
   bool back_transform_ = false;  // values, for the convergence test
   PrecisionRamp ramp_;
   ProductErrors errors_;
-  bool scouting_ = false;  // all products are in the lowest precision, for a start
-  RandomSource random_;
+  BlockCheckpoint checkpoint_;
 };
 
 }  // namespace

@@ -5,9 +5,11 @@
 #include <slepc/private/epsimpl.h>
 
 #include <algorithm>
+#include <array>
 
 #include "flashring/block_krylov_schur.h"
 #include "petsc/mat_context.hpp"
+#include "solve/block_checkpoint.hpp"
 
 namespace flashring {
 namespace {
@@ -19,7 +21,14 @@ PetscErrorCode settle_block(EPS eps) {
   Mat A = nullptr;
   PetscFunctionBegin;
   PetscCall(EPSGetOperators(eps, &A, nullptr));
-  FLASHRING_GUARD(PetscObjectComm((PetscObject)eps), solver->choice = choose_block(A, eps->nev, solver->asked));
+  FLASHRING_GUARD(PetscObjectComm((PetscObject)eps), {
+    PetscInt asked = solver->asked;
+    solver->choice.op = kernel_operator_of(A);
+    solver->findings.clear();
+    prepare_checkpoints(eps, *solver);
+    if (solver->checkpoint.reader != nullptr) asked = open_checkpoint(eps, *solver);
+    solver->choice = choose_block(A, eps->nev, asked);
+  });
   PetscInt &size = solver->choice.size;
   size = std::min(size, eps->n);
   if (solver->asked == 0 && eps->ncv >= 1)  // a basis of given size holds the pairs and a block
@@ -87,6 +96,27 @@ PetscErrorCode solve(EPS eps) {
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+PetscErrorCode checkpoint_options(EPS eps, FlashringOptionItems PetscOptionsObject) {
+  std::array<char, PETSC_MAX_PATH_LEN> file{};
+  PetscReal seconds = data_of(eps)->checkpoint.every;
+  PetscBool given = PETSC_FALSE;
+  PetscBool timed = PETSC_FALSE;
+  PetscFunctionBegin;
+  PetscCall(PetscOptionsString("-eps_blockkrylovschur_checkpoint", "File that takes the state of the solver",
+                               "EPSBlockKrylovSchurSetCheckpoint", data_of(eps)->checkpoint.file.c_str(), file.data(),
+                               file.size(), &given));
+  const std::string name = given == PETSC_TRUE ? file.data() : data_of(eps)->checkpoint.file;
+  PetscCall(PetscOptionsReal("-eps_blockkrylovschur_checkpoint_every", "Seconds between two of them",
+                             "EPSBlockKrylovSchurSetCheckpoint", seconds, &seconds, &timed));
+  if (given == PETSC_TRUE || timed == PETSC_TRUE)
+    PetscCall(EPSBlockKrylovSchurSetCheckpoint(eps, name.c_str(), seconds));
+  PetscCall(PetscOptionsString("-eps_blockkrylovschur_restart", "Such a file to go on from",
+                               "EPSBlockKrylovSchurSetRestart", data_of(eps)->checkpoint.restart.c_str(), file.data(),
+                               file.size(), &given));
+  if (given == PETSC_TRUE) PetscCall(EPSBlockKrylovSchurSetRestart(eps, file.data()));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 PetscErrorCode set_from_options(EPS eps, FlashringOptionItems PetscOptionsObject) {
   BlockKrylovSchur *solver = data_of(eps);
   PetscInt size = solver->asked;
@@ -98,6 +128,7 @@ PetscErrorCode set_from_options(EPS eps, FlashringOptionItems PetscOptionsObject
                             "Vectors multiplied at a time, 0: of least expected seconds",
                             "EPSBlockKrylovSchurSetBlockSize", size, &size, &given));
   if (given == PETSC_TRUE) PetscCall(EPSBlockKrylovSchurSetBlockSize(eps, size));
+  PetscCall(checkpoint_options(eps, PetscOptionsObject));
   PetscCall(PetscOptionsInt("-eps_blockkrylovschur_seed", "Key of random start vectors", "EPSBlockKrylovSchurSetSeed",
                             seed, &seed, &given));
   if (given == PETSC_TRUE) PetscCall(EPSBlockKrylovSchurSetSeed(eps, seed));
@@ -165,6 +196,26 @@ PetscErrorCode EPSBlockKrylovSchurSetSeed(EPS eps, PetscInt seed) {
   PetscCheck(seed >= 0, PetscObjectComm((PetscObject)eps), PETSC_ERR_ARG_OUTOFRANGE,
              "seed %" PetscInt_FMT " is negative", seed);
   flashring::data_of(eps)->seed = static_cast<std::uint64_t>(seed);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode EPSBlockKrylovSchurSetCheckpoint(EPS eps, const char file[], PetscReal seconds) {
+  PetscFunctionBegin;
+  PetscCall(flashring::check_type(eps));
+  PetscCheck(seconds >= 0, PetscObjectComm((PetscObject)eps), PETSC_ERR_ARG_OUTOFRANGE,
+             "%g seconds between checkpoints are no time", (double)seconds);
+  flashring::data_of(eps)->checkpoint.file = file == nullptr ? "" : file;
+  flashring::data_of(eps)->checkpoint.every = seconds;
+  eps->state = EPS_STATE_INITIAL;
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode EPSBlockKrylovSchurSetRestart(EPS eps, const char file[]) {
+  PetscFunctionBegin;
+  PetscCall(flashring::check_type(eps));
+  flashring::data_of(eps)->checkpoint.restart = file == nullptr ? "" : file;
+  flashring::data_of(eps)->checkpoint.reader.reset();
+  eps->state = EPS_STATE_INITIAL;
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

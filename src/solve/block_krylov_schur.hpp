@@ -7,8 +7,10 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "flashring/kernel_operator.hpp"
+#include "io/checkpoint_reader.hpp"
 
 namespace flashring {
 
@@ -30,6 +32,15 @@ constexpr PetscInt basis_columns(PetscInt block, PetscInt pairs, PetscInt ncv, P
   return std::min(usual, std::max(pairs + block, most - 2 * block));
 }
 
+/// Where the state of the solver is kept, and what it goes on from.
+struct CheckpointOptions {
+  std::string file;                            ///< empty: none is written
+  double every = 600;                          ///< seconds
+  std::string restart;                         ///< a checkpoint to go on from, or empty
+  std::shared_ptr<CheckpointReader> reader;    ///< of `restart`, from set-up to the end of the solution
+  std::shared_ptr<Communicator> communicator;  ///< of matrices without a kernel operator
+};
+
 /// What is settled before a basis is made.
 struct BlockChoice {
   std::shared_ptr<KernelOperator> op;     ///< of a matrix of type flashring, else null
@@ -43,7 +54,9 @@ struct BlockKrylovSchur {
   PetscInt asked = 0;  ///< block size, 0: choose
   BlockChoice choice;  ///< in use since EPSSetUp
   std::uint64_t seed = 1;
-  std::string ramp;  ///< precisions of the last solution in words, empty where there was one
+  CheckpointOptions checkpoint;
+  std::vector<std::string> findings;  ///< of the last solution, in words: files that could not be written
+  std::string ramp;                   ///< precisions of the last solution in words, empty where there was one
   /// SLEPc's own, of symmetric problems and of others: vectors of the converged pairs.
   PetscErrorCode (*symmetric_vectors)(EPS) = nullptr;
   PetscErrorCode (*schur_vectors)(EPS) = nullptr;
@@ -52,6 +65,9 @@ struct BlockKrylovSchur {
 /// Whether passes are so long that measuring what they cost, some 20 ms each time, saves more than it takes.
 /// Collective.
 bool measuring_pays(KernelOperator &op);
+
+/// Of a matrix of type flashring, else null.
+std::shared_ptr<KernelOperator> kernel_operator_of(Mat A);
 
 /// The block size of least expected seconds for nev pairs, or `asked` where that is not 0. Collective.
 BlockChoice choose_block(Mat A, PetscInt nev, PetscInt asked);

@@ -68,11 +68,16 @@ bool measuring_pays(KernelOperator &op) {
   return op.pass_seconds() > (on_device ? device : host);
 }
 
-BlockChoice choose_block(Mat A, PetscInt nev, PetscInt asked) {
+std::shared_ptr<KernelOperator> kernel_operator_of(Mat A) {
   std::shared_ptr<KernelOperator> op;
   PetscBool ours = PETSC_FALSE;
   check_petsc(PetscObjectTypeCompare((PetscObject)A, MATFLASHRING, &ours), "PetscObjectTypeCompare");
   if (ours == PETSC_TRUE) check_petsc(mat_get_operator(A, &op), "mat_get_operator");
+  return op;
+}
+
+BlockChoice choose_block(Mat A, PetscInt nev, PetscInt asked) {
+  const std::shared_ptr<KernelOperator> op = kernel_operator_of(A);
   if (op == nullptr && asked == 0)
     return {nullptr, std::min(nev, usual_block), "of a matrix whose products have no known cost"};
   BlockChoice choice{op, asked, "as asked"};

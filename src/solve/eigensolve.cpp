@@ -1,7 +1,7 @@
 // SLEPc's EPS on a symmetric matrix, start vectors that do not depend on the number of ranks.
 #include "flashring/eigensolve.hpp"
 
-#include <slepceps.h>
+#include <slepc/private/epsimpl.h>
 
 #include <algorithm>
 #include <cmath>
@@ -13,7 +13,9 @@
 #include "flashring/check.hpp"
 #include "flashring/petsc_mat.hpp"
 #include "petsc/mat_context.hpp"
+#include "solve/basis_columns.hpp"
 #include "solve/block_basis.hpp"
+#include "solve/block_krylov_schur.hpp"
 
 namespace flashring {
 namespace {
@@ -81,10 +83,32 @@ void set_seed(EPS eps, std::uint64_t seed) {
                 "EPSBlockKrylovSchurSetSeed");
 }
 
+void set_checkpoints(EPS eps, const EigenRequest &request) {
+  if (request.checkpoint.empty() && request.restart.empty()) return;
+  EPSType type = nullptr;
+  check_petsc(EPSGetType(eps, &type), "EPSGetType");
+  if (std::string_view(type) != EPSBLOCKKRYLOVSCHUR)
+    throw Error(detail::concatenate("-checkpoint and -restart need -eps_type ", EPSBLOCKKRYLOVSCHUR, ", not ", type),
+                true);
+  if (!request.checkpoint.empty())
+    check_petsc(EPSBlockKrylovSchurSetCheckpoint(eps, request.checkpoint.c_str(), request.checkpoint_every),
+                "EPSBlockKrylovSchurSetCheckpoint");
+  if (!request.restart.empty())
+    check_petsc(EPSBlockKrylovSchurSetRestart(eps, request.restart.c_str()), "EPSBlockKrylovSchurSetRestart");
+}
+
+/// What the block solver has to say beside its pairs.
+std::vector<std::string> findings_of(EPS eps) {
+  EPSType type = nullptr;
+  check_petsc(EPSGetType(eps, &type), "EPSGetType");
+  if (std::string_view(type) != EPSBLOCKKRYLOVSCHUR) return {};
+  return static_cast<const BlockKrylovSchur *>(eps->data)->findings;
+}
+
 /// The vectors that the request has for a block of the size that was chosen.
 void set_block_start(EPS eps, Mat A, const EigenRequest &request) {
   set_seed(eps, request.seed);
-  if (!request.start) return;
+  if (!request.start || !request.restart.empty()) return;
   PetscInt block = 0;
   PetscInt rows = 0;
   check_petsc(EPSSetUp(eps), "EPSSetUp");
@@ -169,30 +193,20 @@ OwnedEps make_solver(Mat A, const EigenRequest &request, Watch &watch) {
   check_petsc(PCSetType(pc, PCNONE), "PCSetType");
   check_petsc(EPSSetFromOptions(eps), "EPSSetFromOptions");
   choose_by_magnitude_where_needed(eps);
+  set_checkpoints(eps, request);
   check_petsc(EPSMonitorSet(eps, monitor, &watch, nullptr), "EPSMonitorSet");
   return owned;
 }
 
-/// Columns of a basis as they lie in memory.
-struct BasisColumns {
-  explicit BasisColumns(EPS eps) {
-    PetscInt constraints = 0;
-    PetscInt ld = 0;
-    check_petsc(EPSGetBV(eps, &basis), "EPSGetBV");
-    check_petsc(BVGetNumConstraints(basis, &constraints), "BVGetNumConstraints");
-    check_petsc(BVGetSizes(basis, &rows, nullptr, &count), "BVGetSizes");
-    check_petsc(FLASHRING_BASIS_STRIDE(basis, rows, &ld), "BVGetLeadingDimension");
-    stride = ld;
-    first = stride * constraints;
-  }
+BV basis_of(EPS eps) {
   BV basis = nullptr;
-  PetscInt rows = 0, count = 0;
-  std::ptrdiff_t stride = 0, first = 0;  // numbers from column to column, and before the first
-};
+  check_petsc(EPSGetBV(eps, &basis), "EPSGetBV");
+  return basis;
+}
 
 /// Gives columns [begin, end) of a basis back to the system, where it is one array: nobody reads them any more.
 void release_columns(EPS eps, PetscInt begin, PetscInt end) {
-  const BasisColumns columns(eps);
+  const BasisColumns columns(basis_of(eps));
   BVType type = nullptr;
   PetscScalar *array = nullptr;
   check_petsc(BVGetType(columns.basis, &type), "BVGetType");
@@ -207,7 +221,7 @@ void release_columns(EPS eps, PetscInt begin, PetscInt end) {
 /// then, since the product that did not end still holds two; the array is not. The basis cannot be destroyed, but its
 /// pages go.
 void take_interrupted(EPS eps, EigenPairs &found) {
-  const BasisColumns columns(eps);
+  const BasisColumns columns(basis_of(eps));
   const auto count = static_cast<PetscInt>(found.values.size());
   const PetscScalar *array = nullptr;
   release_columns(eps, count, columns.count);
@@ -245,7 +259,7 @@ void take_pairs(EPS eps, Mat A, const EigenRequest &request, EigenPairs &found) 
     PetscScalar value = 0;
     check_petsc(EPSGetEigenpair(eps, k, &value, nullptr, v, nullptr), "EPSGetEigenpair");
     // All vectors are there now, and their copies shall take no more memory.
-    if (k == 0) release_columns(eps, converged, BasisColumns(eps).count);
+    if (k == 0) release_columns(eps, converged, BasisColumns(basis_of(eps)).count);
     check_petsc(VecNormalize(v, nullptr), "VecNormalize");
     found.values.push_back(value);
     append_column(v, found.vectors);
@@ -297,6 +311,7 @@ EigenPairs eigensolve(Mat A, const EigenRequest &request) {
     found.status = "interrupted by the user";
     take_interrupted(eps.get(), found);
   }
+  found.findings = findings_of(eps.get());
   PetscInt iterations = 0;
   check_petsc(EPSGetIterationNumber(eps.get(), &iterations), "EPSGetIterationNumber");
   found.iterations = static_cast<int>(iterations);

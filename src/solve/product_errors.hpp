@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include "solve/projected_array.hpp"
@@ -20,6 +21,8 @@ class ProductErrors {
     noise_.resize(static_cast<std::size_t>(begin));
     noise_.resize(static_cast<std::size_t>(end), noise);
   }
+  const std::vector<PetscReal> &noise() const { return noise_; }
+  void restore(std::vector<PetscReal> noise) { noise_ = std::move(noise); }
   /// The basis becomes its Schur vectors from `locked` on, `count` of them; `columns` went in.
   void transform(ProjectedArray &Q, PetscInt locked, PetscInt count, PetscInt columns);
   /// Ritz values and their errors belong to another space now.

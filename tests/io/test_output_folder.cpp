@@ -150,11 +150,11 @@ TEST(OutputFolder, ReportHasItsKeysInOrder) {
   const auto json = nlohmann::ordered_json::parse(read_file(fs::path(folder) / "report.json"));
   std::string keys;
   for (const auto &item : json.items()) keys += item.key() + " ";
-  EXPECT_EQ(
-      keys,
-      "version git status options ranks threads backend target precision exchange pair N d calls "
-      "passes column_passes pairs_per_second evaluated_pairs_per_second ring_wait_fraction device_copy_bytes seconds "
-      "peak_bytes_per_rank eigenvalues residuals residual_over_gap diagnoses ");
+  EXPECT_EQ(keys,
+            "version git status options ranks threads backend target precision exchange pair N d calls "
+            "passes passes_in column_passes pairs_per_second evaluated_pairs_per_second ring_wait_fraction "
+            "device_copy_bytes seconds "
+            "peak_bytes_per_rank eigenvalues residuals residual_over_gap diagnoses ");
   EXPECT_EQ(json["options"]["points"], "my points.npy");
   EXPECT_EQ(json["N"], 7);
   EXPECT_EQ(json["passes"], 12);

@@ -1,0 +1,175 @@
+#include "solve/block_checkpoint.hpp"
+
+#include <slepc/private/epsimpl.h>
+
+#include <array>
+#include <cstdio>
+
+#include "flashring/check.hpp"
+#include "flashring/communicator_mpi.hpp"
+#include "flashring/fingerprint.hpp"
+#include "petsc/mat_context.hpp"
+#include "solve/basis_columns.hpp"
+#include "solve/block_krylov_schur.hpp"
+
+namespace flashring {
+namespace {
+
+std::string exact(double value) {
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%.17g", value);
+  return text.data();
+}
+
+std::string in_words(const PairFunction &pair) {
+  std::string text = traits(pair.kind).name;
+  for (const double parameter : pair.parameters) text += " " + exact(parameter);
+  return text;
+}
+
+const Communicator &communicator_of(EPS eps, BlockKrylovSchur &solver) {
+  if (solver.choice.op != nullptr) return solver.choice.op->communicator();
+  if (solver.checkpoint.communicator == nullptr)
+    solver.checkpoint.communicator = make_mpi_communicator(PetscObjectComm((PetscObject)eps));
+  return *solver.checkpoint.communicator;
+}
+
+/// Rows as vectors have them.
+RowPartition partition_of(EPS eps, BlockKrylovSchur &solver) {
+  if (solver.choice.op != nullptr) return solver.choice.op->partition();
+  const Communicator &communicator = communicator_of(eps, solver);
+  std::vector<std::int64_t> counts(static_cast<std::size_t>(communicator.size()), 0);
+  counts[static_cast<std::size_t>(communicator.rank())] = eps->nloc;
+  communicator.sum(std::span<std::int64_t>(counts));
+  return RowPartition::from_counts(counts);
+}
+
+/// What the eigenpairs depend on, and what the basis needs. Collective.
+CheckpointState::Words identity(EPS eps, const BlockKrylovSchur &solver) {
+  Mat A = nullptr;
+  PetscScalar shift = 0;
+  check_petsc(EPSGetOperators(eps, &A, nullptr), "EPSGetOperators");
+  check_petsc(STGetShift(eps->st, &shift), "STGetShift");
+  CheckpointState::Words words{{"solver", "blockkrylovschur"},
+                               {"rows", std::to_string(eps->n)},
+                               {"problem type", std::to_string(eps->problem_type)},
+                               {"which eigenvalues", std::to_string(eps->which)},
+                               {"target", exact(eps->target)},
+                               {"shift", exact(shift)},
+                               {"matrix type", ((PetscObject)A)->type_name}};
+  const std::shared_ptr<KernelOperator> &op = solver.choice.op;
+  if (op == nullptr) return words;
+  MatContext *context = nullptr;
+  check_petsc(mat_context(A, &context), "mat_context");
+  words.insert(words.end(), {{"points", to_hex(op->fingerprint())},
+                             {"pair", in_words(op->options().pair)},
+                             {"alpha", exact(op->options().alpha)},
+                             {"form", to_string(op->options().form)},
+                             {"precision", to_string(op->options().precision)},
+                             {"scale of the matrix", exact(context->scale)},
+                             {"shift of the matrix", exact(context->shift)}});
+  words.emplace_back("measure", op->weighted() ? to_hex(fingerprint(op->communicator(), op->partition(), op->measure()))
+                                               : std::string("ones"));
+  return words;
+}
+
+/// The array of a BV for as long as this lives.
+class ReadArray {
+ public:
+  explicit ReadArray(BV of) : columns_(of) { check_petsc(BVGetArrayRead(of, &array_), "BVGetArrayRead"); }
+  ~ReadArray() { BVRestoreArrayRead(columns_.basis, &array_); }
+  ReadArray(const ReadArray &) = delete;
+  ReadArray &operator=(const ReadArray &) = delete;
+  CheckpointArray named(const std::string &name, PetscInt count) const {
+    return {name, static_cast<int>(count), array_ + columns_.first, columns_.stride};
+  }
+
+ private:
+  BasisColumns columns_;
+  const PetscScalar *array_ = nullptr;
+};
+
+}  // namespace
+
+BlockCheckpoint::BlockCheckpoint(EPS eps, BlockKrylovSchur &solver) : eps_(eps), solver_(solver) {}
+
+bool BlockCheckpoint::due() const {
+  const CheckpointOptions &options = solver_.checkpoint;
+  if (options.file.empty()) return false;
+  const Communicator &communicator = communicator_of(eps_, solver_);
+  const double seconds = std::chrono::duration<double>(Clock::now() - last_).count();
+  return communicator.max(communicator.rank() == 0 && seconds >= options.every ? 1.0 : 0.0) != 0;
+}
+
+void BlockCheckpoint::write(const BlockState &state, BV V, BV X) {
+  if (solver_.checkpoint.file.empty() || state.width == 0) return;
+  CheckpointState checkpoint;
+  checkpoint.identity = identity(eps_, solver_);
+  store(state, checkpoint);
+  checkpoint.integers["block size"] = solver_.choice.size;
+  checkpoint.integers["basis size"] = eps_->ncv;
+  const ReadArray basis(V);
+  const ReadArray block(X);
+  std::vector<CheckpointArray> arrays{block.named("block", state.width)};
+  if (state.m > 0) arrays.push_back(basis.named("basis", state.m));
+  const std::shared_ptr<KernelOperator> &op = solver_.choice.op;
+  if (op != nullptr && op->options().form != Form::kernel) {
+    arrays.push_back({"density", 1, op->density().data(), op->local_rows()});
+    arrays.push_back({"degree", 1, op->degree().data(), op->local_rows()});
+  }
+  try {
+    write_checkpoint(communicator_of(eps_, solver_), partition_of(eps_, solver_), solver_.checkpoint.file, checkpoint,
+                     arrays);
+  } catch (const Error &error) {
+    solver_.findings.push_back(
+        detail::concatenate("checkpoint after ", state.steps, " products: ", error.what(), "; the run goes on"));
+  }
+  last_ = Clock::now();
+}
+
+void prepare_checkpoints(EPS eps, BlockKrylovSchur &solver) {
+  CheckpointOptions &options = solver.checkpoint;
+  if (!options.file.empty()) check_checkpoint_place(communicator_of(eps, solver), options.file);
+  if (options.restart.empty() || options.reader != nullptr) return;
+  options.reader = std::make_shared<CheckpointReader>(communicator_of(eps, solver), options.restart);
+}
+
+PetscInt open_checkpoint(EPS eps, BlockKrylovSchur &solver) {
+  const Communicator &communicator = communicator_of(eps, solver);
+  const CheckpointReader &reader = *solver.checkpoint.reader;
+  if (!reader.finding().empty()) solver.findings.push_back(reader.finding());
+  const CheckpointState::Words here = identity(eps, solver);
+  communicator.agree([&] {
+    const std::string differences = identity_differences(reader.file(), reader.state().identity, here);
+    FLASHRING_CHECK(differences.empty(), "-restart: another problem: ", differences);
+    const auto &integers = reader.state().integers;
+    FLASHRING_CHECK(integers.count("block size") == 1 && integers.count("basis size") == 1, "-restart: ", reader.file(),
+                    " has no sizes of blocks and basis; it is not one of blockkrylovschur");
+    const auto block = static_cast<PetscInt>(integers.at("block size"));
+    FLASHRING_CHECK(solver.asked == 0 || solver.asked == block, "-restart: ", reader.file(), " has blocks of ", block,
+                    ", and -eps_blockkrylovschur_blocksize asks for ", solver.asked);
+    const auto basis = static_cast<PetscInt>(integers.at("basis size"));
+    FLASHRING_CHECK(eps->ncv < 1 || eps->ncv >= basis, "-restart: ", reader.file(), " has a basis of ", basis,
+                    " columns, and -eps_ncv asks for ", eps->ncv);
+    if (eps->ncv < 1) eps->ncv = basis;
+  });
+  const auto block = static_cast<PetscInt>(reader.state().integers.at("block size"));
+  const std::shared_ptr<KernelOperator> &op = solver.choice.op;
+  if (op == nullptr || reader.columns("degree") != 1 || reader.columns("density") != 1) return block;
+  std::vector<double> density(static_cast<std::size_t>(op->local_rows()));
+  std::vector<double> degree(density.size());
+  reader.read_array("density", op->partition(), density.data(), op->local_rows());
+  reader.read_array("degree", op->partition(), degree.data(), op->local_rows());
+  op->restore_set_up(std::move(density), std::move(degree));
+  return block;
+}
+
+void read_columns(EPS eps, BlockKrylovSchur &solver, const std::string &name, BV to) {
+  const BasisColumns columns(to);
+  PetscScalar *array = nullptr;
+  check_petsc(BVGetArray(to, &array), "BVGetArray");
+  solver.checkpoint.reader->read_array(name, partition_of(eps, solver), array + columns.first, columns.stride);
+  check_petsc(BVRestoreArray(to, &array), "BVRestoreArray");
+}
+
+}  // namespace flashring

@@ -1,0 +1,36 @@
+// BlockState: all of a block Krylov decomposition but its vectors, and how it is kept.
+//
+//   A V = V H + X C          V: basis of m columns, X: next block of width columns, H: (m, m), C: (width, m)
+#pragma once
+
+#include <vector>
+
+#include "io/checkpoint_file.hpp"
+#include "solve/block_basis.hpp"
+
+namespace flashring {
+
+struct BlockState {
+  SmallMatrix projected;          // (limit, limit): H in (m, m)
+  SmallMatrix coupling;           // (width, m): C
+  PetscInt m = 0;                 ///< columns of the basis
+  PetscInt width = 0;             ///< of the next block
+  PetscInt newest = 0;            ///< columns of C before are zero in every step
+  PetscInt locked = 0;            ///< leading pairs that stay as they are
+  PetscInt steps = 0;             ///< products so far
+  PetscReal scale = 0;            ///< the matrix has a norm of at least that
+  bool rotated = false;           ///< the leading columns of the basis are Schur vectors already
+  bool scouting = false;          ///< all products are in the lowest precision, for a start
+  RandomSource random;            ///< of columns that have no direction of their own
+  std::vector<PetscReal> noise;   // (m) of the products with every column, relative to |A|
+  std::vector<PetscReal> errors;  // (locked) error estimates
+};
+
+/// Adds numbers and small arrays of the state.
+void store(const BlockState &state, CheckpointState &checkpoint);
+
+/// The state that was stored. `limit`: columns of the basis that there is room for. Throws Error where a number is
+/// missing or they do not fit each other.
+BlockState load_block_state(const CheckpointState &checkpoint, PetscInt limit);
+
+}  // namespace flashring
