@@ -38,6 +38,12 @@ struct Watch {
   EigenPairs found;
 };
 
+std::string type_of(EPS eps) {
+  EPSType type = nullptr;
+  check_petsc(EPSGetType(eps, &type), "EPSGetType");
+  return type;
+}
+
 double untransformed(EPS eps, PetscScalar value) {
   ST st = nullptr;
   PetscScalar none = 0;
@@ -85,11 +91,10 @@ void set_seed(EPS eps, std::uint64_t seed) {
 
 void set_checkpoints(EPS eps, const EigenRequest &request) {
   if (request.checkpoint.empty() && request.restart.empty()) return;
-  EPSType type = nullptr;
-  check_petsc(EPSGetType(eps, &type), "EPSGetType");
-  if (std::string_view(type) != EPSBLOCKKRYLOVSCHUR)
-    throw Error(detail::concatenate("-checkpoint and -restart need -eps_type ", EPSBLOCKKRYLOVSCHUR, ", not ", type),
-                true);
+  if (type_of(eps) != EPSBLOCKKRYLOVSCHUR)
+    throw Error(
+        detail::concatenate("-checkpoint and -restart need -eps_type ", EPSBLOCKKRYLOVSCHUR, ", not ", type_of(eps)),
+        true);
   if (!request.checkpoint.empty())
     check_petsc(EPSBlockKrylovSchurSetCheckpoint(eps, request.checkpoint.c_str(), request.checkpoint_every),
                 "EPSBlockKrylovSchurSetCheckpoint");
@@ -99,9 +104,7 @@ void set_checkpoints(EPS eps, const EigenRequest &request) {
 
 /// What the block solver has to say beside its pairs.
 std::vector<std::string> findings_of(EPS eps) {
-  EPSType type = nullptr;
-  check_petsc(EPSGetType(eps, &type), "EPSGetType");
-  if (std::string_view(type) != EPSBLOCKKRYLOVSCHUR) return {};
+  if (type_of(eps) != EPSBLOCKKRYLOVSCHUR) return {};
   return static_cast<const BlockKrylovSchur *>(eps->data)->findings;
 }
 
@@ -116,7 +119,7 @@ void set_block_start(EPS eps, Mat A, const EigenRequest &request) {
   check_petsc(MatGetLocalSize(A, &rows, nullptr), "MatGetLocalSize");
   const std::vector<double> given = request.start(static_cast<int>(block));
   // A rank without rows knows the number of vectors from the others.
-  PetscInt count = rows > 0 ? static_cast<PetscInt>(given.size()) / rows : 0;
+  PetscInt count = rows > 0 ? static_cast<PetscInt>(std::ssize(given) / rows) : 0;
   const int code = MPI_Allreduce(MPI_IN_PLACE, &count, 1, MPIU_INT, MPI_MAX, PetscObjectComm((PetscObject)eps));
   FLASHRING_CHECK(code == MPI_SUCCESS, "MPI_Allreduce failed");
   std::vector<OwnedVec> owned;
@@ -128,7 +131,7 @@ void set_block_start(EPS eps, Mat A, const EigenRequest &request) {
     owned.emplace_back(v);
     start.push_back(v);
     check_petsc(VecGetArrayWrite(v, &array), "VecGetArrayWrite");
-    std::copy_n(given.begin() + c * rows, rows, array);
+    std::copy_n(given.begin() + std::ptrdiff_t{c} * rows, rows, array);
     check_petsc(VecRestoreArrayWrite(v, &array), "VecRestoreArrayWrite");
   }
   if (count > 0) check_petsc(EPSSetInitialSpace(eps, count, start.data()), "EPSSetInitialSpace");
@@ -136,12 +139,10 @@ void set_block_start(EPS eps, Mat A, const EigenRequest &request) {
 
 /// Krylov solvers read one start vector, block solvers a whole space: what they do not get they draw rank by rank.
 void set_start(EPS eps, Mat A, const EigenRequest &request) {
-  EPSType type = nullptr;
   PetscInt nev = 0;
   PetscInt ncv = 0;
-  check_petsc(EPSGetType(eps, &type), "EPSGetType");
   check_petsc(EPSGetDimensions(eps, &nev, &ncv, nullptr), "EPSGetDimensions");
-  const std::string name = type;
+  const std::string name = type_of(eps);
   if (name == EPSBLOCKKRYLOVSCHUR) return set_block_start(eps, A, request);
   const bool single =
       name == EPSKRYLOVSCHUR || name == EPSARNOLDI || name == EPSLANCZOS || name == EPSPOWER || name == EPSARPACK;
@@ -160,11 +161,9 @@ void set_start(EPS eps, Mat A, const EigenRequest &request) {
 /// Power and subspace iteration know magnitudes only. The kernels are positive semidefinite, so the largest magnitudes
 /// are the largest values there.
 void choose_by_magnitude_where_needed(EPS eps) {
-  EPSType type = nullptr;
   EPSWhich which = EPS_LARGEST_REAL;
-  check_petsc(EPSGetType(eps, &type), "EPSGetType");
   check_petsc(EPSGetWhichEigenpairs(eps, &which), "EPSGetWhichEigenpairs");
-  const std::string name = type;
+  const std::string name = type_of(eps);
   if (which == EPS_LARGEST_REAL && (name == EPSSUBSPACE || name == EPSPOWER))
     check_petsc(EPSSetWhichEigenpairs(eps, EPS_LARGEST_MAGNITUDE), "EPSSetWhichEigenpairs");
 }
@@ -295,9 +294,7 @@ EigenPairs eigensolve(Mat A, const EigenRequest &request) {
   Watch watch{&request, {}};
   EigenPairs &found = watch.found;
   const OwnedEps eps = make_solver(A, request, watch);
-  EPSType type = nullptr;
-  check_petsc(EPSGetType(eps.get(), &type), "EPSGetType");
-  found.solver = type;
+  found.solver = type_of(eps.get());
   check_petsc(EPSGetTolerances(eps.get(), &found.tolerance, nullptr), "EPSGetTolerances");
   if (request.before_first_pass) request.before_first_pass();
   set_start(eps.get(), A, request);
