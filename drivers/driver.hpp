@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "flashring/communicator.hpp"
+#include "flashring/diffusion_map.hpp"
 #include "flashring/eigensolve.hpp"
 #include "flashring/input.hpp"
 #include "flashring/kernel_operator.hpp"
@@ -91,8 +92,18 @@ class ProgressLine {
 /// Each rank takes a GPU of its own where the backend runs on GPUs. Collective.
 void choose_device(const Communicator &communicator, const OperatorOptions &op);
 
-/// What -dry_run prints: memory of every phase, and the time of `time`'s passes for typical numbers of them.
-std::string plan_text(const RunPlan &plan, const PassTime &time, int pairs, const char *precision);
+/// Seconds of the passes of a diffusion map.
+struct PlanSeconds {
+  double solving = 0;    ///< the solver's columns in the working precision
+  double set_up = 0;     ///< one column in fp64
+  double residuals = 0;  ///< residual_block(pairs) columns in fp64
+};
+/// From some milliseconds of tiles each. Collective.
+PlanSeconds measure_plan(const Communicator &communicator, const OperatorOptions &options, const DiffusionMapPlan &plan,
+                         int pairs);
+
+/// What -dry_run prints: memory of every phase, and the time for typical numbers of passes.
+std::string plan_text(const DiffusionMapPlan &plan, const PlanSeconds &seconds, int pairs, const char *precision);
 
 /// What a run's report says of options, ranks, backend, work and memory; results and seconds are the caller's.
 /// Collective.

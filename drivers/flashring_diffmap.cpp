@@ -5,8 +5,8 @@
 //   mpirun -n 2 flashring-diffmap -points configs/digits.npy -beta 0.0033 -output output/digits
 //   flashring-diffmap -generate circle:n=1000 -beta 10 -nev 6 -output output/circle
 //
-// Expected time: passes times N^2 over the pairs per second of the machine (a core with AVX-512 in fp32, d = 3: about
-// 8e9); krylovschur takes 30 to 220 passes for ten pairs.
+// Expected time: passes times N^2 over the pairs per second of the machine (a core with AVX-512 in fp32, d = 3, one
+// column: about 8e9); blocks of 8 vectors take 7 to 50 passes for ten pairs. -dry_run tells both.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -124,9 +124,9 @@ Settings get_settings(const Communicator &communicator, DriverOptions &options) 
 }
 
 /// What the run takes of memory and time, printed.
-int dry_run(const Communicator &communicator, const Settings &settings, const RunPlan &plan) {
+int dry_run(const Communicator &communicator, const Settings &settings, const DiffusionMapPlan &plan) {
   const int pairs = settings.request.eigen.pairs;
-  const PassTime time = measure_pass(communicator, settings.op, plan.shape, residual_block(pairs));
+  const PlanSeconds time = measure_plan(communicator, settings.op, plan, pairs);
   if (communicator.rank() == 0)
     std::fputs(plan_text(plan, time, pairs, to_string(settings.op.precision)).c_str(), stdout);
   return exit_converged;
@@ -197,8 +197,10 @@ int run(const Communicator &communicator, DriverOptions &options) {
   Settings settings = get_settings(communicator, options);
   settings.shape = input_shape(settings.input, communicator);
   communicator.agree([&] { settings.request.eigen.pairs = get_pairs(options, settings.shape.rows); });
-  const RunPlan plan = plan_diffusion_map(communicator, settings.op, settings.shape, settings.request.eigen.pairs);
-  if (options.flag("dry_run")) return dry_run(communicator, settings, plan);
+  const bool dry = options.flag("dry_run");
+  const DiffusionMapPlan plan =
+      plan_diffusion_map(communicator, settings.op, settings.shape, settings.request.eigen.pairs, dry);
+  if (dry) return dry_run(communicator, settings, plan);
   communicator.agree([&] { plan.check_room(); });
   settings.op.exchange = plan.exchange.value;  // what was found to fit is what runs
   settings.op.points_memory = plan.points_memory.value;

@@ -1,20 +1,31 @@
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdarg>
 #include <cstdio>
 
 #include "driver.hpp"
+#include "flashring/block_krylov_schur.h"
 #include "flashring/diffusion_map.hpp"
 
 namespace flashring {
 namespace {
 
-/// Passes of krylovschur per pair asked for, measured for ten pairs to a residual of 1e-8.
+/// Passes per pair asked for, of krylovschur and of blocks of one vector from the Nystrom start, measured for ten pairs
+/// to a residual of 1e-8.
 struct Spectrum {
   const char *name;
-  double passes_per_pair;
+  double krylovschur, block;
 };
-constexpr std::array<Spectrum, 3> spectra{{{"fast", 3.4}, {"medium", 7}, {"slow", 21.7}}};
+constexpr std::array<Spectrum, 3> spectra{{{"fast", 3.4, 2.6}, {"medium", 7, 5.9}, {"slow", 21.7, 18.5}}};
+
+/// Those of a whole run, at most N columns. Blocks of p vectors take p^-0.62 as many (src/solve/block_size.cpp).
+double expected_passes(const DiffusionMapPlan &plan, const Spectrum &spectrum, int pairs) {
+  const auto n = static_cast<double>(plan.shape.rows);
+  if (plan.solver != EPSBLOCKKRYLOVSCHUR) return std::min(n, std::max(pairs + 15.0, spectrum.krylovschur * pairs));
+  const double passes = std::max(2.0, spectrum.block * pairs * std::pow(plan.columns, -0.62));
+  return std::ceil(std::min(n / plan.columns, passes));
+}
 
 [[gnu::format(printf, 2, 3)]] void append(std::string &text, const char *format, ...) {
   std::array<char, 512> line{};
@@ -39,7 +50,16 @@ void append_phase(std::string &text, const PlanPhase &phase, double started) {
 
 }  // namespace
 
-std::string plan_text(const RunPlan &plan, const PassTime &time, int pairs, const char *precision) {
+PlanSeconds measure_plan(const Communicator &communicator, const OperatorOptions &options, const DiffusionMapPlan &plan,
+                         int pairs) {
+  const auto seconds = [&](Precision precision, int columns) {
+    return measure_pass(communicator, options, plan.shape, precision, columns);
+  };
+  return {seconds(options.precision, plan.columns), seconds(Precision::fp64, 1),
+          seconds(Precision::fp64, residual_block(pairs))};
+}
+
+std::string plan_text(const DiffusionMapPlan &plan, const PlanSeconds &seconds, int pairs, const char *precision) {
   std::string text;
   const auto n = static_cast<double>(plan.shape.rows);
   append(text, "dry run: nothing is computed, nothing is written\n%lld points, %d features; %d ranks of %d threads\n",
@@ -58,13 +78,13 @@ std::string plan_text(const RunPlan &plan, const PassTime &time, int pairs, cons
            plan.peak(true) > plan.device_room.bytes ? ": too little, the run would be refused" : "");
   append(text, "pairs per pass: %.3g, of which %.3g are evaluated (symmetry)\n", n * n, n * (n + 1) / 2);
   const int blocks = residual_passes(pairs);
-  append(text, "seconds per pass: %.3g in %s; set-up 2 passes of %.3g in fp64; residuals %d of %.3g\n", time.working,
-         precision, time.fp64, blocks, time.block);
-  const double fixed = 2 * time.fp64 + blocks * time.block;
+  append(text, "seconds per pass: %.3g in %s with %d columns; set-up 2 passes of %.3g in fp64; residuals %d of %.3g\n",
+         seconds.solving, precision, plan.columns, seconds.set_up, blocks, seconds.residuals);
+  const double fixed = 2 * seconds.set_up + blocks * seconds.residuals;
   for (const Spectrum &spectrum : spectra) {
-    const double passes = std::min(n, std::max(pairs + 15.0, spectrum.passes_per_pair * pairs));
-    append(text, "expected total: %.3g s with %.0f passes of krylovschur (%s spectrum)\n",
-           fixed + passes * time.working, passes, spectrum.name);
+    const double passes = expected_passes(plan, spectrum, pairs);
+    append(text, "expected total: %.3g s with %.0f passes of %s (%s spectrum)\n", fixed + passes * seconds.solving,
+           passes, plan.solver == EPSBLOCKKRYLOVSCHUR ? EPSBLOCKKRYLOVSCHUR : EPSKRYLOVSCHUR, spectrum.name);
   }
   return text;
 }

@@ -35,17 +35,24 @@ struct DiffusionMap {
 /// asked for the end before one pair had converged.
 DiffusionMap diffusion_map(Mat A, KernelOperator &op, const DiffusionMapRequest &request);
 
-/// What such a map will take of memory, for the size of basis that SLEPc's options ask of krylovschur. Phases: reading,
-/// solving, measuring. Collective. Throws Error.
-RunPlan plan_diffusion_map(const Communicator &communicator, const OperatorOptions &options, PointShape shape,
-                           int pairs);
+struct DiffusionMapPlan : RunPlan {
+  std::string solver;  ///< EPS type
+  int columns = 1;     ///< of its passes
+};
+
+/// What such a map will take of memory with the solver, block and size of basis that SLEPc's options ask for. Phases:
+/// reading, solving, measuring. A block that is not given is the usual one, which the solver falls back on where memory
+/// is short; with `measured` it is the one that the solver would choose, where that takes some 20 ms for each size.
+/// Collective. Throws Error.
+DiffusionMapPlan plan_diffusion_map(const Communicator &communicator, const OperatorOptions &options, PointShape shape,
+                                    int pairs, bool measured = false);
 
 /// Sign rule: the entry of largest magnitude of every column is positive; among entries within `tie` (relative) of it
 /// the one of lowest global row decides. columns: (local_rows, K), tie: (K). Collective.
 void fix_signs(const KernelOperator &op, std::span<const double> tie, std::vector<double> &columns);
 
 /// Columns of a pass that measures residuals, at most: few, so that this takes no more memory than solving did.
-inline constexpr int residual_columns = 8;
+inline constexpr int residual_columns = 16;
 /// Passes for the residuals of so many pairs, and the columns of each of them but the last.
 constexpr int residual_passes(int pairs) { return (pairs + residual_columns - 1) / residual_columns; }
 constexpr int residual_block(int pairs) {

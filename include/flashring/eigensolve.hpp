@@ -57,7 +57,7 @@ struct EigenPairs {
   std::string solver;                 ///< EPS type used
 };
 
-/// Solves A v = lambda v for symmetric A. Default krylovschur; options -eps_*, -st_*, -bv_*, -ds_* are read.
+/// Solves A v = lambda v for symmetric A. Default blockkrylovschur; options -eps_*, -st_*, -bv_*, -ds_* are read.
 /// Collective. Throws Error, and Interrupted when not one pair has converged by then.
 EigenPairs eigensolve(Mat A, const EigenRequest &request);
 

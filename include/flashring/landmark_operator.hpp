@@ -10,9 +10,9 @@
 
 namespace flashring {
 
-/// K(rows, landmarks) exp(-log_shift), the plain kernel of the operator without its normalisation, on the rows of every
-/// rank. Nothing of that size is stored. What it does is counted in counters().landmarks of the operator, which must
-/// outlive it; new points there leave the landmarks where they are.
+/// K(rows, landmarks) exp(-log_shift) and its transpose, the plain kernel of the operator without its normalisation, on
+/// the rows of every rank. Nothing of that size is stored. What it does is counted in counters().landmarks of the
+/// operator, which must outlive it; new points there leave the landmarks where they are.
 class LandmarkOperator {
  public:
   /// `points`: (landmarks, op.features()) row-major in the units of op.gather_points, the same on every rank, at least
@@ -25,10 +25,15 @@ class LandmarkOperator {
   /// (local_rows, columns) and left (local_rows). Any number of columns, 64 at a time. Asks the operator's stop
   /// function as a pass does: throws Interrupted. Collective.
   void apply(SumRequest request);
+  /// y = diag(left) K(landmarks, rows) diag(right) x: x (local_rows, columns) and right (local_rows); y (count,
+  /// columns) and left (count), the same on every rank. Else like apply.
+  void apply_transpose(SumRequest request);
   /// K(landmarks, landmarks) exp(-log_shift) in fp64, (count, count), symmetric. Not collective.
   std::vector<double> among();
 
  private:
+  void apply_in_turn(SumRequest request, PassReport (LandmarkSummation::*product)(const SumRequest &));
+
   KernelOperator &op_;
   std::int64_t count_;
   std::unique_ptr<LandmarkSummation> summation_;

@@ -12,7 +12,7 @@ namespace flashring {
 
 class Sweep;
 
-/// Products K(own rows, landmarks) X of one rank: nothing is sent, and nothing of the size of that matrix is stored.
+/// Products with K(own rows, landmarks) of one rank: nothing is sent, and nothing of the size of that matrix is stored.
 /// Nothing here is collective; who calls it on many ranks lets them agree on what went wrong.
 class LandmarkTiles {
  public:
@@ -30,12 +30,16 @@ class LandmarkTiles {
   /// packed in the precision of the request and loses its states. The bits depend neither on threads nor on how rows
   /// are spread over ranks. Throws Error.
   PassReport apply(TileBlock &own, const SumRequest &request);
-  /// The same with the landmarks as own rows.
+  /// y = diag(left) K(landmarks, own) diag(right) x: x (own rows, columns) and right of `own`, y (landmarks, columns)
+  /// and left of the landmarks. A sum over these own rows alone.
+  PassReport apply_transpose(TileBlock &own, const SumRequest &request);
+  /// y = diag(left) K(landmarks, landmarks) diag(right) x.
   PassReport apply_among(const SumRequest &request);
 
  private:
   TileShape shape(const SumRequest &request) const;
-  double sweep(const TileShape &shape, TileBlock &own, const SumRequest &request);
+  PassReport run(TileBlock &receiving, TileBlock &visiting, const SumRequest &request);
+  double sweep(const TileShape &shape, TileBlock &receiving, TileBlock &visiting, const SumRequest &request);
 
   const Backend &backend_;
   TileShape shape_;

@@ -58,14 +58,9 @@ void check_device_room(const Communicator &communicator, const OperatorOptions &
 /// Memory before the points are in tiles: they and what the median bandwidth takes, where it is asked for.
 std::vector<MemoryPart> input_memory(const OperatorOptions &options, PointShape shape, int ranks);
 
-/// Seconds of one pass, from some milliseconds of the very tiles.
-struct PassTime {
-  double working = 0;  ///< one column in the working precision
-  double fp64 = 0;     ///< one column, set-up
-  double block = 0;    ///< several columns in fp64, residuals
-};
-/// `columns`: of the block, 1 to max_columns. Collective.
-PassTime measure_pass(const Communicator &communicator, const OperatorOptions &options, PointShape shape, int columns);
+/// Seconds of one pass of `columns`, 1 to max_columns, from some milliseconds of the very tiles. Collective.
+double measure_pass(const Communicator &communicator, const OperatorOptions &options, PointShape shape,
+                    Precision precision, int columns);
 
 /// A stretch of the run with the memory that it holds.
 struct PlanPhase {

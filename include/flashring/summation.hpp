@@ -33,7 +33,10 @@ class LandmarkSummation {
   /// x is (landmarks, columns) and right (landmarks), the same on every rank; y and left are of the own rows.
   /// Collective.
   virtual PassReport apply(const SumRequest &request) = 0;
-  /// The same for the rows of the landmarks: left and y are theirs. Not collective.
+  /// y = diag(left) K(landmarks, all rows) diag(right) x: x and right are of the own rows; y (landmarks, columns) and
+  /// left are the same on every rank. Collective.
+  virtual PassReport apply_transpose(const SumRequest &request) = 0;
+  /// y = diag(left) K(landmarks, landmarks) diag(right) x. Not collective.
   virtual PassReport apply_among(const SumRequest &request) = 0;
 };
 

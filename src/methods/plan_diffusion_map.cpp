@@ -17,50 +17,68 @@
 namespace flashring {
 namespace {
 
-/// Block of blockkrylovschur where that is asked for: as given, or the largest that it may choose; else 0.
-std::int64_t block_size() {
+PetscInt integer_option(const char *name, PetscInt otherwise) {
+  check_petsc(PetscOptionsGetInt(nullptr, nullptr, name, &otherwise, nullptr), "options");
+  return otherwise;
+}
+
+std::string solver_type() {
   std::array<char, 64> type{};
-  PetscInt block = 0;
-  check_petsc(PetscOptionsGetString(nullptr, nullptr, "-eps_type", type.data(), type.size(), nullptr), "options");
-  check_petsc(PetscOptionsGetInt(nullptr, nullptr, "-eps_blockkrylovschur_blocksize", &block, nullptr), "options");
-  if (std::string_view(type.data()) != EPSBLOCKKRYLOVSCHUR) return 0;
-  return block > 0 ? block : most_block_size;
-}
-
-/// Basis vectors that blockkrylovschur holds, two blocks beside: -eps_ncv, what follows from -eps_mpd, or its default
-/// within the memory that it allows itself.
-std::int64_t block_basis_size(std::int64_t rows, int pairs, std::int64_t block, double most) {
-  PetscInt ncv = 0;
-  PetscInt mpd = 0;
-  check_petsc(PetscOptionsGetInt(nullptr, nullptr, "-eps_ncv", &ncv, nullptr), "options");
-  check_petsc(PetscOptionsGetInt(nullptr, nullptr, "-eps_mpd", &mpd, nullptr), "options");
-  const PetscInt columns = basis_columns(static_cast<PetscInt>(block), pairs, ncv, mpd, static_cast<PetscInt>(most));
-  return std::min<std::int64_t>(rows, columns) + 2 * block;
-}
-
-/// Basis vectors that krylovschur holds: -eps_ncv, or SLEPc's default.
-std::int64_t basis_size(std::int64_t rows, int pairs) {
-  PetscInt ncv = 0;
-  PetscInt mpd = 500;
   PetscBool given = PETSC_FALSE;
-  check_petsc(PetscOptionsGetInt(nullptr, nullptr, "-eps_ncv", &ncv, &given), "options");
-  if (given == PETSC_TRUE) return ncv;
-  check_petsc(PetscOptionsGetInt(nullptr, nullptr, "-eps_mpd", &mpd, &given), "options");
+  check_petsc(PetscOptionsGetString(nullptr, nullptr, "-eps_type", type.data(), type.size(), &given), "options");
+  return given == PETSC_TRUE ? type.data() : EPSBLOCKKRYLOVSCHUR;
+}
+
+/// Basis vectors of SLEPc's Krylov solvers: -eps_ncv, or the default.
+std::int64_t basis_size(std::int64_t rows, int pairs) {
+  const std::int64_t ncv = integer_option("-eps_ncv", 0);
+  if (ncv > 0) return ncv;
+  const std::int64_t mpd = integer_option("-eps_mpd", 0);
   const std::int64_t count = pairs;
-  return std::min(rows, given == PETSC_TRUE || pairs >= 500 ? count + mpd : std::max(2 * count, count + 15));
+  if (mpd > 0) return std::min(rows, count + mpd);
+  return std::min(rows, pairs >= 500 ? count + 500 : std::max(2 * count, count + 15));
+}
+
+/// What blockkrylovschur will multiply and hold.
+struct BlockPlan {
+  PetscInt columns = 0;    ///< of a block
+  std::int64_t basis = 0;  ///< vectors, those beside the basis counted
+};
+
+BlockPlan plan_block(const Communicator &communicator, const OperatorOptions &options, const RunPlan &plan, double rows,
+                     int pairs, bool measured) {
+  const PetscInt most = columns_in(basis_bytes(options.memory, plan.room.bytes), rows);
+  const PetscInt ncv = integer_option("-eps_ncv", 0);
+  const auto n = static_cast<PetscInt>(plan.shape.rows);
+  PetscInt block = integer_option("-eps_blockkrylovschur_blocksize", 0);
+  if (block <= 0) {
+    const auto seconds = [&](Precision precision, int columns) {
+      return measure_pass(communicator, options, plan.shape, precision, columns);
+    };
+    const double one = measured ? seconds(Precision::fp64, 1) : 0;
+    const ProductCosts costs{one, options.precision, plan.uses_device,
+                             [&](int columns) { return seconds(options.precision, columns); }};
+    block = fit_block(cheapest_block(costs, rows, pairs).columns, pairs, most);
+    if (ncv >= 1) block = std::clamp<PetscInt>(ncv - pairs, 1, block);
+  }
+  block = std::min(block, n);
+  const PetscInt basis = basis_columns(block, pairs, ncv, integer_option("-eps_mpd", 0), most);
+  return {block, std::min(n, basis) + 2 * std::int64_t{block}};
 }
 
 }  // namespace
 
-RunPlan plan_diffusion_map(const Communicator &communicator, const OperatorOptions &options, PointShape shape,
-                           int pairs) {
+DiffusionMapPlan plan_diffusion_map(const Communicator &communicator, const OperatorOptions &options, PointShape shape,
+                                    int pairs, bool measured) {
   communicator.agree([&] {
     FLASHRING_CHECK(shape.rows <= PETSC_MAX_INT, "-points: ", shape.rows, " points do not fit the ",
                     8 * sizeof(PetscInt), "-bit indices of this PETSc; use one with 64-bit indices");
   });
+  const std::string solver = solver_type();
+  const bool in_blocks = solver == EPSBLOCKKRYLOVSCHUR;
   OperatorOptions resolved = options;
-  resolved.ramp = block_size() > 0 ? choose_ramp(communicator, options, shape).value : "none";
-  RunPlan plan = start_plan(communicator, resolved, shape);
+  resolved.ramp = in_blocks ? choose_ramp(communicator, options, shape).value : "none";
+  DiffusionMapPlan plan{start_plan(communicator, resolved, shape), solver, 1};
   const int ranks = plan.ranks;
   const std::int64_t rows = (shape.rows + ranks - 1) / ranks;  // of the rank that has most
   const double vector = 8 * static_cast<double>(rows);
@@ -69,14 +87,15 @@ RunPlan plan_diffusion_map(const Communicator &communicator, const OperatorOptio
   OperatorOptions in_fp64 = resolved;
   in_fp64.precision = Precision::fp64;
   in_fp64.ramp = "none";
-  const std::int64_t carried = std::max<std::int64_t>(1, block_size());
-  const double budget = basis_bytes(options.memory, plan.room.bytes);
-  const auto basis = static_cast<double>(
-      block_size() > 0 ? block_basis_size(shape.rows, pairs, carried, std::min(1e9, budget / std::max(vector, 8.0)))
-                       : basis_size(shape.rows, pairs));
+  BlockPlan solved{1, 0};
+  if (in_blocks)
+    solved = plan_block(communicator, resolved, plan, static_cast<double>(rows), pairs, measured);
+  else
+    solved.basis = basis_size(shape.rows, pairs);
+  plan.columns = static_cast<int>(solved.columns);
   // One vector beyond the basis, a start vector and one to work with.
-  PlanPhase solving{"solving", operator_memory(resolved, shape, ranks, static_cast<int>(carried), plan.exchange.value)};
-  solving.memory.push_back({"basis of the solver", (basis + 3) * vector});
+  PlanPhase solving{"solving", operator_memory(resolved, shape, ranks, plan.columns, plan.exchange.value)};
+  solving.memory.push_back({"basis of the solver", (static_cast<double>(solved.basis) + 3) * vector});
   PlanPhase measuring{"measuring residuals", operator_memory(in_fp64, shape, ranks, block, plan.exchange.value)};
   measuring.memory.push_back({"eigenvectors", pairs * vector});
   // The products or, later, pi, degree, weight and one to diagnose with.

@@ -6,12 +6,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "base/pages.hpp"
 #include "base/threads.hpp"
 #include "flashring/check.hpp"
 #include "flashring/fingerprint.hpp"
 #include "flashring/plan.hpp"
+#include "operator/noise_sample.hpp"
 
 namespace flashring {
 namespace {
@@ -272,6 +274,7 @@ void KernelOperator::update_points(std::span<const double> rows) {
   mean_ = std::move(mean);
   resolve_shift(points);
   const std::uint64_t renewed = ::flashring::fingerprint(communicator_, points);
+  sample_.reset();
   summation_->update_points(options_.pair, std::move(points), mean_);
   fingerprint_ = renewed;
   ready_ = false;
@@ -295,34 +298,37 @@ double KernelOperator::pass_seconds() {
   return communicator_.max(set_up_seconds_ / 2);
 }
 
+/// Whether weights in that precision neither overflow nor vanish.
+bool KernelOperator::fits(Precision precision) const {
+  const double least = density_.empty() ? HUGE_VAL : *std::min_element(density_.begin(), density_.end());
+  const bool in_range = least >= least_single_density && largest_length_ <= most_single_length;
+  return precision == Precision::fp64 || communicator_.max(in_range ? 0.0 : 1.0) == 0;
+}
+
+std::vector<ProductNoise> KernelOperator::noise(Precision precision, const double *x, std::int64_t ldx, int columns) {
+  set_up();
+  if (!fits(precision)) return std::vector<ProductNoise>(static_cast<std::size_t>(columns), {0, HUGE_VAL, 0});
+  if (sample_ == nullptr) sample_ = std::make_unique<NoiseSample>(*this);
+  SumRequest request{x, ldx, nullptr, 0, columns, precision};
+  const bool scaled = options_.form != Form::kernel;
+  if (scaled) {
+    request.left = left_;
+    request.right = right_scale();
+  }
+  return sample_->measure(request, scaled);
+}
+
 double KernelOperator::noise(Precision precision) {
   set_up();
   double &known = noise_[static_cast<std::size_t>(precision)];
   if (known >= 0) return known;
-  const double least = density_.empty() ? HUGE_VAL : *std::min_element(density_.begin(), density_.end());
-  const bool in_range = least >= least_single_density && largest_length_ <= most_single_length;
-  if (precision != Precision::fp64 && communicator_.max(in_range ? 0.0 : 1.0) != 0) return known = HUGE_VAL;
   const auto n = static_cast<std::size_t>(local_rows());
   std::vector<double> x(n, 1.0);  // markov: rows of P sum to 1
   for (std::size_t i = 0; i < n; ++i)
     if (options_.form != Form::markov)
       x[i] = options_.form == Form::kernel ? measure_of(i) : std::sqrt(measure_of(i) * degree_[i]);
-  std::vector<double> y(n);
-  SumRequest request{x.data(), local_rows(), y.data(), local_rows(), 1, precision};
-  if (options_.form != Form::kernel) {
-    request.left = left_;
-    request.right = right_scale();
-    request.scaling = scaling_;
-  }
-  apply_scaled(request);
-  const std::vector<double> &product = options_.form == Form::kernel ? density_ : x;
-  std::array<double, 2> squares{};
-  for (std::size_t i = 0; i < n; ++i) {
-    squares[0] += (y[i] - product[i]) * (y[i] - product[i]);
-    squares[1] += product[i] * product[i];
-  }
-  communicator_.sum(std::span<double>(squares));
-  return known = std::sqrt(squares[0] / squares[1]);
+  const ProductNoise found = noise(precision, x.data(), local_rows(), 1).front();
+  return known = found.error / std::max(found.product, std::numeric_limits<double>::min());
 }
 
 }  // namespace flashring

@@ -11,11 +11,18 @@ LandmarkOperator::LandmarkOperator(KernelOperator &op, std::span<const double> p
       count_(static_cast<std::int64_t>(points.size()) / op.features()),
       summation_(op.summation_->landmarks(points)) {}
 
-void LandmarkOperator::apply(SumRequest request) {
+void LandmarkOperator::apply(SumRequest request) { apply_in_turn(request, &LandmarkSummation::apply); }
+
+void LandmarkOperator::apply_transpose(SumRequest request) {
+  apply_in_turn(request, &LandmarkSummation::apply_transpose);
+}
+
+/// Blocks of columns that a pass can carry.
+void LandmarkOperator::apply_in_turn(SumRequest request, PassReport (LandmarkSummation::*product)(const SumRequest &)) {
   for (int all = request.columns; all > 0; all -= max_columns) {
     if (op_.stop_requested()) throw Interrupted("interrupted by the user");
     request.columns = std::min(max_columns, all);
-    op_.counters_.landmarks += summation_->apply(request);
+    op_.counters_.landmarks += (*summation_.*product)(request);
     request.x += max_columns * request.ldx;
     request.y += max_columns * request.ldy;
   }

@@ -2,8 +2,9 @@
 //
 //   y_ic = left_i sum_j k(x_i, z_j) right_j x_jc,  i an own row, j one of m landmarks
 //
-// One sweep over the rectangle (own tiles, landmark tiles), the own side receiving. Cost: m N/P pairs of points for up
-// to 64 columns, against N^2/(2P) of a symmetric pass; no messages; m (d + c) numbers beside the own block.
+// One sweep over the rectangle (own tiles, landmark tiles), the own side receiving, or the landmarks. Cost: m N/P pairs
+// of points for up to 64 columns, against N^2/(2P) of a symmetric pass; no messages; m (d + c) numbers beside the own
+// block.
 #include "flashring/landmark_tiles.hpp"
 
 #include <algorithm>
@@ -48,32 +49,36 @@ TileShape LandmarkTiles::shape(const SumRequest &request) const {
   return shape;
 }
 
-double LandmarkTiles::sweep(const TileShape &shape, TileBlock &own, const SumRequest &request) {
-  const std::size_t tiles = own.tiles().size();
+double LandmarkTiles::sweep(const TileShape &shape, TileBlock &receiving, TileBlock &visiting,
+                            const SumRequest &request) {
+  const std::size_t tiles = receiving.tiles().size();
   if (tiles == 0) return 0;
-  own.state().resize(tiles * state_bytes(backend_, shape));
-  reset_states(backend_, shape, tiles, own.state().data());
-  const PairList pairs(PairPattern::rectangle, Sides::own, {}, copy_of(own.tiles()), copy_of(landmarks_.tiles()),
-                       tiles_of_group(backend_.payload_bytes(shape)));
-  const bool host_points = own.payload().device() != backend_.device;
-  const double done = sweep_->run({shape, own.side(true), landmarks_.side(false), pairs, host_points}, [] {});
-  own.finish(RowKind::sum, request.columns,
-             {request.y, request.ldy, request.columns, request.left, request.scaling, request.on_device});
+  receiving.state().resize(tiles * state_bytes(backend_, shape));
+  reset_states(backend_, shape, tiles, receiving.state().data());
+  double done = 0;
+  if (!visiting.tiles().empty()) {
+    const PairList pairs(PairPattern::rectangle, Sides::own, {}, copy_of(receiving.tiles()), copy_of(visiting.tiles()),
+                         tiles_of_group(backend_.payload_bytes(shape)));
+    const bool host_points = receiving.payload().device() != backend_.device;
+    done = sweep_->run({shape, receiving.side(true), visiting.side(false), pairs, host_points}, [] {});
+  }
+  receiving.finish(RowKind::sum, request.columns,
+                   {request.y, request.ldy, request.columns, request.left, request.scaling, request.on_device});
   return done;
 }
 
-PassReport LandmarkTiles::apply(TileBlock &own, const SumRequest &request) {
+PassReport LandmarkTiles::run(TileBlock &receiving, TileBlock &visiting, const SumRequest &request) {
   FLASHRING_REQUIRE(request.columns >= 1 && request.columns <= max_columns, request.columns, " columns");
-  FLASHRING_REQUIRE(own.precision() == request.precision || &own == &landmarks_, "own tiles of another precision");
   const double before = now();
-  const auto copied = [&] { return own.bytes_copied() + landmarks_.bytes_copied() + sweep_->bytes_copied(); };
+  const auto copied = [&] { return receiving.bytes_copied() + visiting.bytes_copied() + sweep_->bytes_copied(); };
   const std::size_t copied_before = copied();
   PassReport report;
   const TileShape all = shape(request);
   try {
     landmarks_.set_precision(all);
-    landmarks_.set_columns({request.x, request.ldx, request.columns, request.right, 0, request.on_device});
-    report.pairs = sweep(all, own, request);
+    FLASHRING_REQUIRE(receiving.precision() == visiting.precision(), "own tiles of another precision");
+    visiting.set_columns({request.x, request.ldx, request.columns, request.right, 0, request.on_device});
+    report.pairs = sweep(all, receiving, visiting, request);
   } catch (...) {
     if (backend_.device != nullptr) backend_.device->finish();  // what is queued still uses these arrays
     throw;
@@ -83,6 +88,12 @@ PassReport LandmarkTiles::apply(TileBlock &own, const SumRequest &request) {
   return report;
 }
 
-PassReport LandmarkTiles::apply_among(const SumRequest &request) { return apply(landmarks_, request); }
+PassReport LandmarkTiles::apply(TileBlock &own, const SumRequest &request) { return run(own, landmarks_, request); }
+
+PassReport LandmarkTiles::apply_transpose(TileBlock &own, const SumRequest &request) {
+  return run(landmarks_, own, request);
+}
+
+PassReport LandmarkTiles::apply_among(const SumRequest &request) { return run(landmarks_, landmarks_, request); }
 
 }  // namespace flashring

@@ -177,18 +177,12 @@ std::vector<MemoryPart> input_memory(const OperatorOptions &options, PointShape 
   return parts;
 }
 
-PassTime measure_pass(const Communicator &communicator, const OperatorOptions &options, PointShape shape, int columns) {
-  const int threads = choose_threads(options.threads, communicator);
+double measure_pass(const Communicator &communicator, const OperatorOptions &options, PointShape shape,
+                    Precision precision, int columns) {
   const Backend &backend = common_backend(communicator, options.backend);
   const double tiles = RankSize(backend, shape, communicator.size()).tiles * communicator.size();
-  const auto seconds = [&](Precision precision, int c) {
-    return seconds_per_pass(communicator, backend, tile_shape(options, shape.features, precision, c), threads, tiles);
-  };
-  PassTime time;
-  time.fp64 = seconds(Precision::fp64, 1);
-  time.working = options.precision == Precision::fp64 ? time.fp64 : seconds(options.precision, 1);
-  time.block = columns == 1 ? time.fp64 : seconds(Precision::fp64, columns);
-  return time;
+  return seconds_per_pass(communicator, backend, tile_shape(options, shape.features, precision, columns),
+                          choose_threads(options.threads, communicator), tiles);
 }
 
 double RunPlan::peak(bool on_device) const {

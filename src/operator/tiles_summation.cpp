@@ -129,6 +129,14 @@ class TilesSummation::Landmarks final : public LandmarkSummation {
     own_.communicator_.agree([&] { report = tiles_.apply(own_.block_, request); });
     return report;
   }
+  PassReport apply_transpose(const SumRequest &request) override {
+    own_.pack_in(request.precision);
+    PassReport report;
+    own_.communicator_.agree([&] { report = tiles_.apply_transpose(own_.block_, request); });
+    for (int c = 0; c < request.columns; ++c)
+      own_.communicator_.sum(std::span<double>(request.y + c * request.ldy, static_cast<std::size_t>(tiles_.count())));
+    return report;
+  }
   PassReport apply_among(const SumRequest &request) override { return tiles_.apply_among(request); }
 
  private:

@@ -158,6 +158,13 @@ SmallMatrix inner_products(BV V, PetscInt m, BV X, PetscInt b) {
   return H;
 }
 
+std::vector<PetscReal> squared_columns(const SmallMatrix &H) {
+  std::vector<PetscReal> squares(static_cast<std::size_t>(H.columns), 0.0);
+  for (PetscInt j = 0; j < H.columns; ++j)
+    for (PetscInt i = 0; i < H.rows; ++i) squares[static_cast<std::size_t>(j)] += H(i, j) * H(i, j);
+  return squares;
+}
+
 void subtract_product(BV X, PetscInt b, BV V, PetscInt m, const SmallMatrix &H) {
   if (m == 0 || b == 0) return;
   SmallMatrix copy = H;

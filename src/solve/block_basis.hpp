@@ -39,6 +39,8 @@ void copy_columns(BV from, PetscInt begin, BV to, PetscInt place, PetscInt count
 
 /// V(:, 0:m)^T X(:, 0:b), (m, b).
 SmallMatrix inner_products(BV V, PetscInt m, BV X, PetscInt b);
+/// Squares of the 2-norms of the columns.
+std::vector<PetscReal> squared_columns(const SmallMatrix &H);
 /// X(:, 0:b) -= V(:, 0:m) H.
 void subtract_product(BV X, PetscInt b, BV V, PetscInt m, const SmallMatrix &H);
 

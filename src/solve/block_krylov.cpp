@@ -24,6 +24,7 @@
 
 #include "flashring/check.hpp"
 #include "flashring/petsc_mat.hpp"
+#include "solve/basis_columns.hpp"
 #include "solve/block_basis.hpp"
 #include "solve/block_checkpoint.hpp"
 #include "solve/block_krylov_schur.hpp"
@@ -31,6 +32,7 @@
 #include "solve/precision_ramp.hpp"
 #include "solve/product_errors.hpp"
 #include "solve/projected_array.hpp"
+#include "solve/ritz_pairs.hpp"
 
 namespace flashring {
 namespace {
@@ -45,14 +47,11 @@ class BlockKrylov {
         widest_(p_),
         limit_(std::min(eps->ncv, eps->n)),
         operator_(eps->st),
+        test_(eps),
         ramp_(ramped(eps, solver) ? solver.choice.op : nullptr, static_cast<int>(p_)),
         checkpoint_(eps, solver) {
     now_.projected = SmallMatrix(limit_, limit_);
     now_.random.seed = solver.seed;
-    // A shift moves values and leaves residuals, so these are compared with the values of the matrix itself.
-    PetscBool shifted = PETSC_FALSE;
-    check_petsc(PetscObjectTypeCompare((PetscObject)eps->st, STSHIFT, &shifted), "PetscObjectTypeCompare");
-    back_transform_ = shifted == PETSC_TRUE || eps->conv == EPS_CONV_NORM;
     if (ramp_.active()) widest_ = std::max(p_, std::min(wanted(), most_block_size));
     BV X = nullptr;
     check_petsc(BVDuplicateResize(eps->V, widest_, &X), "BVDuplicateResize");
@@ -68,11 +67,12 @@ class BlockKrylov {
       leave_where_asked();
       if (checkpoint_.due()) save();
       expand();
-      project();
+      solve_projected(eps_, now_);
       judge();
       if (overrun()) {
-        take_product(now_.newest, 0);
-        project();
+        ramp_.choose(0, 1);
+        take_product(now_.newest);
+        solve_projected(eps_, now_);
         judge();
       }
       const PetscInt found = now_.m;
@@ -150,9 +150,19 @@ class BlockKrylov {
     const PetscInt given = std::min(eps_->nini, p_);
     copy_columns(eps_->V, 0, X_.get(), 0, given);
     for (PetscInt j = given; j < p_; ++j) set_random_column(X_.get(), j, now_.random);
-    now_.width = orthonormalize(eps_->V, 0, X_.get(), p_, 0, now_.random).rows;
+    // What EPSSetUp has made orthonormal keeps its order: vectors near eigenvectors stay so.
+    now_.width = given == p_ ? p_ : orthonormalize(eps_->V, 0, X_.get(), p_, 0, now_.random).rows;
     now_.coupling = SmallMatrix(now_.width, 0);
     now_.scouting = eps_->nev <= p_ && ramp_.scouts();
+    if (ramp_.active() && given == now_.width) measure_start();
+  }
+
+  void measure_start() {
+    const BasisColumns columns(X_.get());
+    const PetscScalar *array = nullptr;
+    check_petsc(BVGetArrayRead(X_.get(), &array), "BVGetArrayRead");
+    ramp_.measure_start(array + columns.first, columns.stride, static_cast<int>(now_.width));
+    check_petsc(BVRestoreArrayRead(X_.get(), &array), "BVRestoreArrayRead");
   }
 
   void condense() {
@@ -163,7 +173,7 @@ class BlockKrylov {
       add_columns(inner_products(eps_->V, all, X_.get(), count), begin);
     }
     now_.m = all;
-    project();
+    solve_projected(eps_, now_);
     keep(std::min(now_.m, p_));
     now_.projected = SmallMatrix(limit_, limit_);
     now_.m = 0;
@@ -195,30 +205,47 @@ class BlockKrylov {
         now_.projected(begin + i, j) = now_.coupling(i, j);
         if (symmetric_) now_.projected(j, begin + i) = now_.coupling(i, j);
       }
-    const PetscReal noise =
-        now_.scouting ? ramp_.choose_lowest() : ramp_.choose(errors_.allowed(eps_->nconv, wanted()));
+    std::vector<PetscReal> start;
+    if (now_.scouting)
+      ramp_.choose_lowest();
+    else if (begin == 0 && eps_->its == 0)
+      start = choose_for_start();
+    else
+      ramp_.choose(errors_.allowed(eps_->nconv, wanted()), smallest_product_ / norm_of_matrix());
     now_.m += now_.width;
     now_.rotated = false;
-    take_product(begin, noise);
+    take_product(begin);
+    if (!start.empty()) errors_.set(begin, start);
+  }
+
+  /// The precision of the first product, where its errors are known before. Returns them.
+  std::vector<PetscReal> choose_for_start() {
+    if (!ramp_.active()) return {};
+    std::vector<PetscReal> limits = ramp_.start_products();
+    for (std::size_t c = 0; c < limits.size(); ++c) {
+      const PetscReal value = limits[c];
+      const PetscReal limit = test_.limit(value, test_.error(value, 0, value));
+      limits[c] = static_cast<PetscInt>(c) < wanted() ? ProductErrors::of_one_product(limit) : HUGE_VAL;
+    }
+    return ramp_.choose_for_start(limits);
   }
 
   /// What the product with the columns of the basis from `begin` on gives: H there, the next block, C.
-  void take_product(PetscInt begin, PetscReal noise) {
+  void take_product(PetscInt begin) {
     const PetscInt count = now_.m - begin;
-    if (noise == 0) ramp_.choose(0);
     multiply(begin, count);
-    errors_.set(begin, now_.m, noise);
     const SmallMatrix products = inner_products(eps_->V, now_.m, X_.get(), count);
     add_columns(products, begin);
-    for (PetscInt j = 0; j < count; ++j) {
-      PetscReal squares = 0;
-      for (PetscInt i = 0; i < now_.m; ++i) squares += products(i, j) * products(i, j);
-      FLASHRING_CHECK(std::isfinite(squares), "product ", eps_->its,
+    std::vector<PetscReal> squares = squared_columns(products);
+    for (const PetscReal square : squares) {
+      FLASHRING_CHECK(std::isfinite(square), "product ", eps_->its,
                       " of the matrix gives numbers that are not finite; look at its entries");
-      now_.scale = std::max(now_.scale, std::sqrt(squares));
+      now_.scale = std::max(now_.scale, std::sqrt(square));
     }
+    if (symmetric_) check_symmetric(now_, products, begin, ramp_.active() ? ramp_.lowest_noise() : 0);
     subtract_product(X_.get(), count, eps_->V, now_.m, products);
     const SmallMatrix R = orthonormalize(eps_->V, now_.m, X_.get(), count, now_.scale, now_.random);
+    record_noise(begin, R, std::move(squares));
     now_.coupling = SmallMatrix(R.rows, now_.m);
     now_.newest = begin;
     for (PetscInt j = 0; j < R.columns; ++j)
@@ -226,45 +253,19 @@ class BlockKrylov {
     now_.width = R.rows;
   }
 
-  /// Ritz values in the order that was asked for, behind the locked ones, and Schur vectors in the DS.
-  void project() {
-    DS ds = eps_->ds;
-    check_petsc(DSSetDimensions(ds, now_.m, now_.locked, 0), "DSSetDimensions");
-    {
-      ProjectedArray A(ds, DS_MAT_A);
-      for (PetscInt j = 0; j < now_.m; ++j)
-        for (PetscInt i = 0; i < now_.m; ++i)
-          A(i, j) = symmetric_ ? 0.5 * (now_.projected(i, j) + now_.projected(j, i)) : now_.projected(i, j);
-    }
-    check_petsc(DSSetState(ds, DS_STATE_RAW), "DSSetState");
-    check_petsc(DSSolve(ds, eps_->eigr, eps_->eigi), "DSSolve");
-    check_petsc(DSSort(ds, eps_->eigr, eps_->eigi, nullptr, nullptr, nullptr), "DSSort");
-    check_petsc(DSSynchronize(ds, eps_->eigr, eps_->eigi), "DSSynchronize");
-    if (symmetric_) std::fill_n(eps_->eigi, now_.m, 0.0);
+  /// Noise of the products from `begin` on by their size; squares: of their parts in the basis, the others are R.
+  void record_noise(PetscInt begin, const SmallMatrix &R, std::vector<PetscReal> squares) {
+    for (PetscInt j = 0; j < R.columns; ++j)
+      for (PetscInt i = 0; i < R.rows; ++i) squares[static_cast<std::size_t>(j)] += R(i, j) * R(i, j);
+    const auto [least, most] = std::minmax_element(squares.begin(), squares.end());
+    smallest_product_ = std::sqrt(*least);
+    errors_.set(begin, now_.m, ramp_.noise(std::sqrt(*most) / norm_of_matrix()));
   }
 
   bool begins_pair(PetscInt j) const { return j + 1 < now_.m && eps_->eigi[j] > 0; }
 
   /// `count`, or one less where it would cut through two conjugate values.
   PetscInt whole_pairs(PetscInt count) const { return count > 0 && begins_pair(count - 1) ? count - 1 : count; }
-
-  /// Norm of rows [begin, m) of Y(:, j : j + count) after multiplication with C, or of themselves, relative to that of
-  /// all rows; two columns are real and imaginary part.
-  ProductErrors::Pair measure(ProjectedArray &Y, PetscInt j, PetscInt count) const {
-    PetscReal residual = 0;
-    PetscReal newest = 0;
-    PetscReal norm = 0;
-    for (PetscInt c = j; c < j + count; ++c) {
-      for (PetscInt k = 0; k < now_.m; ++k) norm += Y(k, c) * Y(k, c);
-      for (PetscInt k = now_.newest; k < now_.m; ++k) newest += Y(k, c) * Y(k, c);
-      for (PetscInt i = 0; i < now_.coupling.rows; ++i) {
-        PetscScalar sum = 0;
-        for (PetscInt k = now_.newest; k < now_.m; ++k) sum += now_.coupling(i, k) * Y(k, c);
-        residual += sum * sum;
-      }
-    }
-    return {std::sqrt(residual / norm), errors_.felt(Y, j, count) * norm_of_matrix(), 0, std::sqrt(newest / norm)};
-  }
 
   PetscInt wanted() const { return std::min(eps_->nev, eps_->n); }
   PetscReal norm_of_matrix() const { return std::max(now_.scale, now_.m > 0 ? std::abs(eps_->eigr[0]) : 0); }
@@ -278,7 +279,8 @@ class BlockKrylov {
       eps_->nconv = now_.locked;
       for (PetscInt j = now_.locked; j < now_.m;) {
         const PetscInt width = begins_pair(j) ? 2 : 1;
-        pairs.insert(pairs.end(), static_cast<std::size_t>(width), judge_value(j, width, measure(Y, j, width)));
+        pairs.insert(pairs.end(), static_cast<std::size_t>(width),
+                     judge_value(j, width, measure_pair(now_, Y, j, width), errors_.felt(Y, j, width)));
         if (eps_->nconv == j && eps_->errest[j] < eps_->tol) eps_->nconv += width;
         j += width;
       }
@@ -292,17 +294,15 @@ class BlockKrylov {
   }
 
   /// Returns the pair with the limit of its errors, which convergence tests grow in proportion to.
-  ProductErrors::Pair judge_value(PetscInt j, PetscInt width, ProductErrors::Pair pair) {
+  ProductErrors::Pair judge_value(PetscInt j, PetscInt width, ProductErrors::Pair pair, PetscReal noise) {
+    pair.noise = noise * norm_of_matrix();
     const PetscReal norm = std::hypot(pair.residual, pair.noise);
     for (PetscInt k = j; k < j + width; ++k) {
-      PetscScalar re = eps_->eigr[k];
-      PetscScalar im = eps_->eigi[k];
-      if (back_transform_) check_petsc(STBackTransform(eps_->st, 1, &re, &im), "STBackTransform");
-      check_petsc((*eps_->converged)(eps_, re, im, norm, &eps_->errest[k], eps_->convergedctx), "convergence test");
+      eps_->errest[k] = test_.error(eps_->eigr[k], eps_->eigi[k], norm);
       // No better than that can it get, and a relative test would never take a value of zero.
       if (norm <= PETSC_MACHINE_EPSILON * now_.scale) eps_->errest[k] = 0;
     }
-    pair.limit = eps_->errest[j] > 0 ? eps_->tol * norm / eps_->errest[j] : HUGE_VAL;
+    pair.limit = test_.limit(norm, eps_->errest[j]);
     return pair;
   }
 
@@ -386,7 +386,8 @@ class BlockKrylov {
   StOperator operator_;
   OwnedBv X_;  // (n, widest) the next block
   BlockState now_;
-  bool back_transform_ = false;  // values, for the convergence test
+  ConvergenceTest test_;
+  PetscReal smallest_product_ = HUGE_VAL;  // norm, of the latest block: the next one's are not much larger
   PrecisionRamp ramp_;
   ProductErrors errors_;
   BlockCheckpoint checkpoint_;

@@ -32,6 +32,17 @@ constexpr PetscInt basis_columns(PetscInt block, PetscInt pairs, PetscInt ncv, P
   return std::min(usual, std::max(pairs + block, most - 2 * block));
 }
 
+/// A block chosen for nev pairs, halved until a basis of `most` columns holds the pairs and three blocks.
+constexpr PetscInt fit_block(PetscInt block, PetscInt nev, PetscInt most) {
+  while (block > 1 && nev + 3 * block > most) block /= 2;
+  return block;
+}
+
+/// Columns that fit into so many bytes of a rank with so many rows.
+constexpr PetscInt columns_in(double bytes, double rows) {
+  return static_cast<PetscInt>(std::min<double>(PETSC_MAX_INT, bytes / (8 * std::max(1.0, rows))));
+}
+
 /// Where the state of the solver is kept, and what it goes on from.
 struct CheckpointOptions {
   std::string file;                            ///< empty: none is written
@@ -62,9 +73,28 @@ struct BlockKrylovSchur {
   PetscErrorCode (*schur_vectors)(EPS) = nullptr;
 };
 
-/// Whether passes are so long that measuring what they cost, some 20 ms each time, saves more than it takes.
-/// Collective.
-bool measuring_pays(KernelOperator &op);
+/// What a choice of block has to know of products.
+struct ProductCosts {
+  double one = 0;  ///< seconds with one column
+  Precision precision = Precision::fp64;
+  bool on_device = false;
+  std::function<double(int)> with;  ///< seconds with so many columns, measured when asked. Collective
+};
+
+/// Whether products are so long that measuring what they cost, some 20 ms each time, saves more than it takes.
+bool measuring_pays(const ProductCosts &costs);
+
+/// Of the products of an operator. Collective.
+ProductCosts costs_of(KernelOperator &op);
+
+struct BlockSize {
+  PetscInt columns = 0;
+  std::string reason;  ///< in words
+};
+
+/// The block of least expected seconds for nev pairs; the usual one where measuring does not pay. `rows`: of the rank
+/// with most. Collective.
+BlockSize cheapest_block(const ProductCosts &costs, double rows, PetscInt nev);
 
 /// Of a matrix of type flashring, else null.
 std::shared_ptr<KernelOperator> kernel_operator_of(Mat A);

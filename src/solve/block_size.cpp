@@ -37,35 +37,37 @@ double dense_seconds(double local_rows, double p, double nev) {
   return (12 * local_rows * basis * p + 9 * basis * basis * basis) / dense_rate;
 }
 
-BlockChoice cheapest(const std::shared_ptr<KernelOperator> &op, double rows, PetscInt nev) {
-  const double one = op->pass_seconds();
+}  // namespace
+
+bool measuring_pays(const ProductCosts &costs) {
+  constexpr double host = 0.1;
+  constexpr double device = 0.005;  // 32 columns cost there what 8 do
+  return costs.one > (costs.on_device ? device : host);
+}
+
+ProductCosts costs_of(KernelOperator &op) {
+  return {op.pass_seconds(), op.options().precision, find_backend(op.options().backend).device != nullptr,
+          [&op](int columns) { return op.cost(columns); }};
+}
+
+BlockSize cheapest_block(const ProductCosts &costs, double rows, PetscInt nev) {
   std::array<char, 96> text{};
-  if (!measuring_pays(*op)) {
-    std::snprintf(text.data(), text.size(), "usual where a product takes little, here %.3g s", one);
-    const bool low = op->options().precision != Precision::fp64;
-    return {op, std::min(low ? usual_low_block : usual_block, 2 * nev), text.data()};
+  if (!measuring_pays(costs)) {
+    std::snprintf(text.data(), text.size(), "usual where a product takes little, here %.3g s", costs.one);
+    return {std::min(costs.precision == Precision::fp64 ? usual_block : usual_low_block, 2 * nev), text.data()};
   }
-  BlockChoice best;
+  BlockSize best;
   double least = HUGE_VAL;
   for (int p = least_measured; p <= most_block_size; p *= 2) {
-    const double cost = op->cost(p);
+    const double cost = costs.with(p);
     const double seconds = std::pow(p, -steps_exponent) * (cost + dense_seconds(rows, p, static_cast<double>(nev)));
     if (seconds >= least) continue;
     least = seconds;
     std::snprintf(text.data(), text.size(), "least expected seconds: a product costs %.3g s, with one vector %.3g s",
-                  cost, one);
-    best = {op, p, text.data()};
+                  cost, costs.one);
+    best = {p, text.data()};
   }
   return best;
-}
-
-}  // namespace
-
-bool measuring_pays(KernelOperator &op) {
-  constexpr double host = 0.1;
-  constexpr double device = 0.005;  // 32 columns cost there what 8 do
-  const bool on_device = find_backend(op.options().backend).device != nullptr;
-  return op.pass_seconds() > (on_device ? device : host);
 }
 
 std::shared_ptr<KernelOperator> kernel_operator_of(Mat A) {
@@ -83,10 +85,13 @@ BlockChoice choose_block(Mat A, PetscInt nev, PetscInt asked) {
   BlockChoice choice{op, asked, "as asked"};
   if (op == nullptr) return choice;
   const double rows = op->communicator().max(static_cast<double>(op->local_rows()));
-  if (asked == 0) choice = cheapest(op, rows, nev);
-  const double budget = basis_bytes(op->options().memory, memory_room(op->communicator()).bytes);
-  choice.most_columns = static_cast<PetscInt>(std::min<double>(PETSC_MAX_INT, budget / (8 * std::max(1.0, rows))));
-  while (asked == 0 && choice.size > 1 && nev + 3 * choice.size > choice.most_columns) choice.size /= 2;
+  if (asked == 0) {
+    const BlockSize best = cheapest_block(costs_of(*op), rows, nev);
+    choice.size = best.columns;
+    choice.reason = best.reason;
+  }
+  choice.most_columns = columns_in(basis_bytes(op->options().memory, memory_room(op->communicator()).bytes), rows);
+  if (asked == 0) choice.size = fit_block(choice.size, nev, choice.most_columns);
   return choice;
 }
 

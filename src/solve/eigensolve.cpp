@@ -175,13 +175,14 @@ OwnedEps make_solver(Mat A, const EigenRequest &request, Watch &watch) {
   ST st = nullptr;
   KSP ksp = nullptr;
   PC pc = nullptr;
+  check_petsc(FlashringRegisterAll(), "FlashringRegisterAll");
   check_petsc(EPSCreate(PetscObjectComm((PetscObject)A), &eps), "EPSCreate");
   OwnedEps owned(eps);
   check_petsc(EPSSetOptionsPrefix(eps, request.prefix.empty() ? nullptr : request.prefix.c_str()),
               "EPSSetOptionsPrefix");
   check_petsc(EPSSetOperators(eps, A, nullptr), "EPSSetOperators");
   check_petsc(EPSSetProblemType(eps, EPS_HEP), "EPSSetProblemType");
-  check_petsc(EPSSetType(eps, EPSKRYLOVSCHUR), "EPSSetType");
+  check_petsc(EPSSetType(eps, EPSBLOCKKRYLOVSCHUR), "EPSSetType");
   check_petsc(EPSSetWhichEigenpairs(eps, EPS_LARGEST_REAL), "EPSSetWhichEigenpairs");
   check_petsc(EPSSetDimensions(eps, request.pairs, PETSC_DEFAULT, PETSC_DEFAULT), "EPSSetDimensions");
   check_petsc(EPSSetTolerances(eps, request.tolerance, PETSC_DEFAULT), "EPSSetTolerances");

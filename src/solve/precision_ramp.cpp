@@ -25,13 +25,19 @@ constexpr double scout_passes = 1.5;
 constexpr double exact_passes = 0.1;
 /// An expectation is no measurement.
 constexpr double sure_saving = 0.8;
+/// Of norms that a sample of 64 rows or more tells.
+constexpr double sample_safety = 1.2;
+/// |x' A x| / |A x| of unit vectors whose noise tells that of others: errors of random ones average out.
+constexpr double near_eigenvector = 0.9;
+/// Products of about one size.
+constexpr double alike = 2;
 
 }  // namespace
 
 PrecisionRamp::PrecisionRamp(std::shared_ptr<KernelOperator> op, int block) : op_(std::move(op)) {
   if (op_ == nullptr) return;
   const bool automatic = op_->options().ramp == "auto";
-  const bool measured = automatic && precisions_of(op_->options()).size() > 1 && measuring_pays(*op_);
+  const bool measured = automatic && precisions_of(op_->options()).size() > 1 && measuring_pays(costs_of(*op_));
   for (const Precision precision : precisions_of(op_->options())) {
     if (measured)
       add(precision, op_->cost(block, precision));
@@ -49,7 +55,8 @@ void PrecisionRamp::add(Precision precision, double cost) {
   // The working precision is the one that the answer is asked in: its errors are the matrix's own.
   const double noise = levels_.empty() ? 0 : op_->noise(precision);
   if (!(noise <= most_noise)) return;
-  levels_.push_back({precision, noise, cost, op_->counters().passes_in[static_cast<std::size_t>(precision)]});
+  levels_.push_back(
+      {precision, sample_safety * noise, cost, op_->counters().passes_in[static_cast<std::size_t>(precision)]});
 }
 
 bool PrecisionRamp::scouts() const {
@@ -61,20 +68,71 @@ bool PrecisionRamp::scouts() const {
   return scout_passes * levels_.back().cost + exact_passes * levels_.front().cost < sure_saving * mixed;
 }
 
-double PrecisionRamp::use(const Level &level) {
-  op_->set_precision(level.precision);
-  return level.noise;
+double PrecisionRamp::Level::noise_at(double size) const {
+  if (least_size >= 1 || size >= 1) return noise;
+  const double exponent = std::log(noise / least_noise) / std::log(1 / least_size);
+  return std::min(noise, sample_safety * least_noise * std::pow(std::max(1.0, size / least_size), exponent));
 }
 
-double PrecisionRamp::choose(double allowed) {
-  if (!active()) return 0;
+void PrecisionRamp::measure_start(const double *x, std::int64_t ldx, int columns) {
+  double largest = 0;  // |A|
+  for (std::size_t k = 1; k < levels_.size(); ++k) {
+    Level &level = levels_[k];
+    level.start = op_->noise(level.precision, x, ldx, columns);
+    double least = HUGE_VAL;
+    for (const ProductNoise &of : level.start) {
+      largest = std::max(largest, of.product);
+      if (of.along >= near_eigenvector * of.product && of.product > 0) least = std::min(least, of.product);
+    }
+    double error = 0;
+    for (const ProductNoise &of : level.start)
+      if (of.along >= near_eigenvector * of.product && of.product <= alike * least) error = std::max(error, of.error);
+    if (!(least < largest) || !(error > 0) || !(error < level.noise * largest)) continue;
+    level.least_size = least / largest;
+    level.least_noise = error / largest;
+  }
+}
+
+std::vector<double> PrecisionRamp::start_products() const {
+  std::vector<double> products;
+  if (active())
+    for (const ProductNoise &of : levels_.back().start) products.push_back(of.product);
+  return products;
+}
+
+std::vector<double> PrecisionRamp::choose_for_start(const std::vector<double> &limits) {
+  use(levels_.front());
+  if (start_products().empty()) return {};
+  double largest = 0;
+  for (const double product : start_products()) largest = std::max(largest, product);
+  for (std::size_t k = levels_.size() - 1; k > 0; --k) {
+    const Level &level = levels_[k];
+    std::vector<double> errors;
+    bool fits = true;
+    for (std::size_t c = 0; c < level.start.size(); ++c) {
+      const double error = sample_safety * level.start[c].error;
+      fits = fits && error <= limits[c];
+      errors.push_back(error / largest);
+    }
+    if (!fits) continue;
+    use(level);
+    return errors;
+  }
+  return {};
+}
+
+void PrecisionRamp::use(const Level &level) {
+  op_->set_precision(level.precision);
+  used_ = static_cast<std::size_t>(&level - levels_.data());
+}
+
+void PrecisionRamp::choose(double allowed, double size) {
+  if (!active()) return;
   std::size_t chosen = 0;
   for (std::size_t k = 1; k < levels_.size(); ++k)
-    if (levels_[k].noise <= allowed) chosen = k;
-  return use(levels_[chosen]);
+    if (levels_[k].noise_at(size) <= allowed) chosen = k;
+  use(levels_[chosen]);
 }
-
-double PrecisionRamp::choose_lowest() { return use(levels_.back()); }
 
 std::string PrecisionRamp::text() const {
   std::ostringstream all;

@@ -2,6 +2,9 @@
 //
 //   A_j v = A v + e,  |e| <= noise(precision) |A| |v|
 //
+// The noise is measured (KernelOperator::noise). That of vectors with small products is less, often much, so it is
+// measured for start vectors near eigenvectors, too, and taken in between for sizes |A v| in between (a power law).
+//
 // A Ritz vector y of the space feels the error of the product with basis block j in proportion to its entries there,
 // and these fall with the residual: |y_j| <= c residual_(j-1) / |A|. So the first products need the working precision
 // and later ones less and less, while the number of products stays what it is (Simoncini, Szyld, SIAM J. Sci. Comput.
@@ -21,7 +24,7 @@ namespace flashring {
 /// operator. The operator has its working precision again when the object goes.
 class PrecisionRamp {
  public:
-  /// Measures the noise of products, and the cost of those with `block` columns where that pays.
+  /// Measures the noise of the largest product, and the cost of those with `block` columns where that pays.
   /// Collective.
   PrecisionRamp(std::shared_ptr<KernelOperator> op, int block);
   ~PrecisionRamp();
@@ -31,10 +34,21 @@ class PrecisionRamp {
   bool active() const { return levels_.size() > 1; }
   /// Whether a first space is made in the lowest precision: as asked, or where that is expected to save seconds.
   bool scouts() const;
-  /// The next products are in the cheapest precision with at most that noise. Returns its noise, relative to |A|.
-  double choose(double allowed);
-  /// The same, in the lowest precision.
-  double choose_lowest();
+  /// Measures the noise of products with unit vectors, (local_rows, columns), of which those that are near eigenvectors
+  /// count for what follows. Collective.
+  void measure_start(const double *x, std::int64_t ldx, int columns);
+  /// The next products are in the cheapest precision that makes errors in those with the start vectors of at most
+  /// `limits`, absolute. Returns these errors, relative to |A|; empty where nothing is known of them.
+  std::vector<double> choose_for_start(const std::vector<double> &limits);
+  /// |A v| of the start vectors as measured; empty where they were not.
+  std::vector<double> start_products() const;
+
+  /// The next products are in the cheapest precision with at most that noise, both relative to |A|, for vectors whose
+  /// products have norms of about `size` |A|.
+  void choose(double allowed, double size);
+  void choose_lowest() { use(levels_.back()); }
+  /// Noise, relative to |A|, of the precision in use, of products of norm `size` |A|.
+  double noise(double size) const { return active() ? levels_[used_].noise_at(size) : 0; }
   double lowest_noise() const { return levels_.back().noise; }
   /// Passes and noise of every precision, in words; empty where there is one.
   std::string text() const;
@@ -42,14 +56,18 @@ class PrecisionRamp {
  private:
   struct Level {
     Precision precision;
-    double noise, cost;
+    double noise, cost;  // noise of the largest product, relative to it
     std::int64_t passes_before;
+    std::vector<ProductNoise> start = {};    // of the start vectors
+    double least_size = 1, least_noise = 0;  // of those with the smallest products, relative to |A|
+    double noise_at(double size) const;
   };
   void add(Precision precision, double cost);
-  double use(const Level &level);
+  void use(const Level &level);
 
   std::shared_ptr<KernelOperator> op_;
   std::vector<Level> levels_;
+  std::size_t used_ = 0;
 };
 
 }  // namespace flashring

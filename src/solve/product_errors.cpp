@@ -10,7 +10,7 @@ namespace {
 /// Of the limit, for all noise of a pair; the residual has the rest.
 constexpr PetscReal noise_share = 0.7;
 /// Of what is left of that, for one product: others follow.
-constexpr PetscReal step_share = 0.25;
+constexpr PetscReal step_share = 0.5;
 /// And of the limit, however much there is already: so little adds nothing to it.
 constexpr PetscReal least_share = 0.1;
 /// The next block may be worse than the last one, and the entries of a vector in it still grow by factors of 2 to 3 in
@@ -56,6 +56,8 @@ void ProductErrors::record(std::vector<Pair> pairs, PetscReal norm) {
   pairs_ = std::move(pairs);
   norm_ = norm;
 }
+
+PetscReal ProductErrors::of_one_product(PetscReal limit) { return step_share * noise_share * limit; }
 
 PetscReal ProductErrors::share(const Pair &pair, PetscReal used) const {
   const PetscReal limit = noise_share * pair.limit;

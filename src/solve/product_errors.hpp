@@ -21,6 +21,11 @@ class ProductErrors {
     noise_.resize(static_cast<std::size_t>(begin));
     noise_.resize(static_cast<std::size_t>(end), noise);
   }
+  /// The same for columns from `begin` on, each with its own.
+  void set(PetscInt begin, const std::vector<PetscReal> &noise) {
+    noise_.resize(static_cast<std::size_t>(begin));
+    noise_.insert(noise_.end(), noise.begin(), noise.end());
+  }
   const std::vector<PetscReal> &noise() const { return noise_; }
   void restore(std::vector<PetscReal> noise) { noise_ = std::move(noise); }
   /// The basis becomes its Schur vectors from `locked` on, `count` of them; `columns` went in.
@@ -40,6 +45,8 @@ class ProductErrors {
     PetscReal growth = HUGE_VAL;  ///< set by record: of its entries in the next block, over residual / |A|
     bool converged() const { return residual * residual + noise * noise < limit * limit; }
   };
+  /// Of a limit, what the error of one product may take.
+  static PetscReal of_one_product(PetscReal limit);
   /// Takes the place of the pairs of the last step. norm: |A|.
   void record(std::vector<Pair> pairs, PetscReal norm);
 

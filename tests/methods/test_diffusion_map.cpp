@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string_view>
 
 #include "flashring/check.hpp"
 #include "flashring/diffusion_map.hpp"
@@ -24,7 +25,7 @@ struct Setting {
   int pairs = 10;
   std::string precision = "fp64";
   std::string backend = "auto";
-  std::string eps = "krylovschur";
+  std::string eps = "blockkrylovschur";
   std::string basis = "svec";
   std::int64_t most_passes = 0;  // interrupted then; 0: never
 };
@@ -236,24 +237,28 @@ TEST(DiffusionMap, VectorsOfAnInterruptedRunAreThoseOfAWholeOne) {
   }
 }
 
-// Points, the columns of the widest pass and the solver's basis, and two visiting blocks where there are any.
-// (test_run_control holds the plan against real runs.)
+// Points, the columns of the widest pass and the solver's basis, and two visiting blocks where there are any; in fp32
+// and for the ramp half as many numbers again for points in other precisions. (test_run_control holds the plan against
+// runs.)
 TEST(DiffusionMap, PlansToTakeLittleMoreThanItsVectors) {
+  // 80 vectors or twice the pairs and a block, and two blocks of 8 beside.
   for (const int d : {3, 64, 784})
-    for (const auto &[pairs, basis] : {std::pair{10, 25}, std::pair{100, 200}}) {  // SLEPc's default for so many pairs
-      OperatorOptions options;
-      options.set("pair", "gaussian:beta=1");
-      options.set("exchange", "ring");
-      const RunPlan plan = plan_diffusion_map(world(), options, {1000000, d}, pairs);
-      const double columns = residual_columns;
-      double numbers = d + columns + basis;
-      if (world().size() > 1) numbers += 2 * (d + 2 * columns);
-      EXPECT_LE(plan.peak(), 1.3 * 8 * 1e6 / world().size() * numbers) << "d=" << d << " K=" << pairs;
-      // Tiles in fp32 stand beside those in fp64 while fp32 is the working precision.
-      options.set("precision", "fp32");
-      const RunPlan single = plan_diffusion_map(world(), options, {1000000, d}, pairs);
-      EXPECT_LE(single.peak(), 1.3 * 8 * 1e6 / world().size() * (numbers + 0.5 * d)) << "d=" << d << " K=" << pairs;
-    }
+    for (const auto &[pairs, basis] : {std::pair{10, 96}, std::pair{100, 232}})
+      for (const char *ramp : {"none", "fp32"})
+        for (const char *precision : {"fp64", "fp32"}) {
+          OperatorOptions options;
+          for (const auto &[name, value] : {std::pair{"pair", "gaussian:beta=1"}, {"exchange", "ring"}})
+            options.set(name, value);
+          options.set("ramp", ramp);
+          options.set("precision", precision);
+          const RunPlan plan = plan_diffusion_map(world(), options, {1000000, d}, pairs);
+          const double columns = residual_columns;
+          const bool beside = std::string_view(ramp) != "none" || std::string_view(precision) != "fp64";
+          double numbers = d + columns + basis + (beside ? 0.5 * d : 0);
+          if (world().size() > 1) numbers += 2 * (d + 2 * columns);
+          EXPECT_LE(plan.peak(), 1.3 * 8 * 1e6 / world().size() * numbers)
+              << "d=" << d << " K=" << pairs << " ramp " << ramp << " " << precision;
+        }
 }
 
 }  // namespace

@@ -149,6 +149,42 @@ TEST(LandmarkTiles, EveryBackendAndMemory) {
       }
 }
 
+/// K(landmarks, own rows) over all ranks, where some have no row.
+TEST(LandmarkTiles, TransposeEqualsTheOracle) {
+  const PointSet points = random_points(rows, features, 51);
+  for (const char *backend : {"ref", "simd", "device"})
+    for (const Precision precision : {Precision::fp64, Precision::fp32})
+      for (const PointsMemory memory : {PointsMemory::device, PointsMemory::host}) {
+        Tiles tiles;
+        tiles.backend = backend;
+        tiles.memory = memory;
+        tiles.precision = precision;
+        const std::vector<double> x = random_numbers(static_cast<std::size_t>(rows * tiles.columns), 52);
+        const TileShape shape = tiles.shape(Precision::fp64);
+        const std::vector<double> mean = mean_of(points);
+        const Bounded expected = oracle_sum(make_table(oracle_pair(tiles.pair), chosen_points(points), points, mean), x,
+                                            tiles.columns, arithmetic(precision, backend_named(backend).tile_rows));
+        for (const auto &[name, partition] : partitions(rows, world().size())) {
+          SCOPED_TRACE(std::string(backend) + " " + name);
+          const int rank = world().rank();
+          TileBlock own(backend_named(backend), shape, local_block(points, partition, rank), mean, memory);
+          own.set_precision(tiles.shape(precision));
+          const TileBlock all(backend_named(backend), shape,
+                              PointBlock(RowPartition::contiguous(rows, 1), 0, features, points.rows), mean);
+          std::vector<LocalRow> places;
+          for (const GlobalRow row : chosen_rows()) places.push_back({row.value});
+          LandmarkTiles chosen(backend_named(backend), shape, all.unpack(shape, places), tiles.options, memory);
+          const std::vector<double> mine = local_columns(x, tiles.columns, partition, rank);
+          std::vector<double> y(static_cast<std::size_t>(landmarks * tiles.columns), std::nan(""));
+          const PassReport report = chosen.apply_transpose(
+              own, {mine.data(), own.local_rows(), y.data(), landmarks, tiles.columns, precision});
+          EXPECT_EQ(report.pairs, static_cast<double>(own.local_rows() * landmarks));
+          world().sum(std::span<double>(y));
+          EXPECT_EQ(outside(y, expected, 2), "");  // one more rounding for each rank
+        }
+      }
+}
+
 TEST(LandmarkTiles, NoRoomOnTheDeviceIsSaidAndLeavesNothingBehind) {
   const PointSet points = random_points(rows, features, 51);
   const Tiles tiles{"device", PointsMemory::device, {}, "gaussian:beta=0.6", Precision::fp64, 3};
@@ -201,8 +237,20 @@ TEST(LandmarkOperator, ProductsOfTheOperatorsPoints) {
       const std::vector<double> all = gather_columns(mine, columns, partition, world());
       // The shift is rounded, and so is its exponential: |shift| and 2 units more, which is below the bounds twice.
       EXPECT_EQ(judge ? outside(all, oracle_product(pair, points, x, columns, Precision::fp64, 256), 2) : "", "");
+      const std::vector<double> unit = local_columns(random_numbers(rows, 56), 1, partition, world().rank());
+      std::vector<double> there(landmarks);
+      std::vector<double> unit_y(unit.size());
+      product.apply_transpose({unit.data(), op.local_rows(), there.data(), landmarks, 1});
+      product.apply({x.data(), landmarks, unit_y.data(), op.local_rows(), 1});
+      double left = 0;
+      double right = 0;
+      for (std::size_t i = 0; i < unit.size(); ++i) left += unit[i] * unit_y[i];
+      for (std::size_t j = 0; j < landmarks; ++j) right += there[j] * x[j];
+      // Sums of up to 300 products of numbers below 4, each rounded to 2^-53.
+      EXPECT_NEAR(world().sum(left), right, 300 * 70 * 16 * 0x1p-53) << "u' K x = x' K' u";
       EXPECT_EQ(op.counters().passes, 0) << "a product with landmarks is no pass";
-      EXPECT_EQ(world().sum(op.counters().landmarks.pairs), 2.0 * rows * landmarks) << "two products of 64 columns";
+      EXPECT_EQ(world().sum(op.counters().landmarks.pairs), 4.0 * rows * landmarks)
+          << "two products of 64 columns, two of one";
     }
 }
 

@@ -335,6 +335,22 @@ TEST(BlockKrylovSchur, NumbersThatAreNotFiniteAreNamed) {
   }
 }
 
+/// Blocks of several vectors show it in the first product, single vectors in the second.
+TEST(BlockKrylovSchur, MatricesThatAreNotSymmetricAreNotTakenForSuch) {
+  for (const int block : {1, 3}) {
+    Mat A = nullptr;
+    kernel_matrix("clusters:n=211,d=3,k=4,spread=0.3", "gaussian:beta=2", Form::markov, &A);
+    const Solver solver(A, 2, block);
+    EXPECT_NE(EPSSolve(solver.eps), PETSC_SUCCESS) << block;
+    try {
+      check_petsc(PETSC_ERR_LIB, "solve");
+    } catch (const Error &error) {
+      EXPECT_NE(std::string(error.what()).find("the matrix is not symmetric"), std::string::npos) << error.what();
+      EXPECT_NE(std::string(error.what()).find("-eps_non_hermitian"), std::string::npos) << error.what();
+    }
+  }
+}
+
 /// Every rank count starts from the same vectors: only rounding differs, which is worth a step or two.
 TEST(BlockKrylovSchur, StepsDoNotDependOnRanks) {
   const Solver solver(laplacian(120), 4, 3);
