@@ -75,7 +75,7 @@ TEST_F(KillAndRestart, AMapGoesOnOnAnyNumberOfRanks) {
   const auto line = [&](int ranks, const std::string &more) {
     return "OMPI_MCA_odls_base_sigkill_timeout=0 " + std::string(FLASHRING_MPIEXEC) + " -n " + std::to_string(ranks) +
            " " + FLASHRING_DIFFMAP +
-           " -generate random_swiss_roll:n=2000,seed=2 -beta 0.6 -nev 6 -threads 1 -overwrite " +
+           " -generate random_swiss_roll:n=1000,seed=2 -beta 0.1 -nev 6 -threads 1 -overwrite " +
            "-eps_type blockkrylovschur -eps_blockkrylovschur_blocksize 2 -eps_tol 1e-9 -output " +
            report.parent_path().string() + " -checkpoint " + file.string() + " -checkpoint_every 0 " + more + " 2>&1";
   };

@@ -1,7 +1,5 @@
 // flashring-diffmap from outside: dry runs against real ones, signals, too little memory, a full disk, and the same map
 // from every kind of input.
-#include <signal.h>
-
 #include <cmath>
 #include <functional>
 #include <thread>
@@ -37,26 +35,42 @@ class RunControl : public Diffmap {
     return names;
   }
 
-  /// Runs the program with its output in a file, and sends `signal` to the last process that `pattern` finds once
-  /// `moment` is true of the output.
-  Outcome run_and_signal(const std::string &arguments, const char *signal, const std::string &pattern,
-                         const std::function<bool(const std::string &)> &moment) {
-    const std::string log = path("log");
-    fs::remove(log);
+  /// The points are there: set-up begins.
+  bool has_begun(const std::string &folder) const { return !files_in(folder).empty(); }
+
+  struct Signal {
+    const char *name;
+    std::string to;                ///< pattern of a command line, of whose processes the last one is meant
+    std::function<bool()> moment;  ///< whether it has come
+  };
+
+  /// Runs the program with its output in the file "log" and sends the signal. `patience`: after so many seconds mpirun
+  /// kills processes that it has asked to end; it waits as long even when they have ended. `seconds` count from the
+  /// signal on.
+  Outcome run_and_signal(int ranks, const std::string &arguments, const Signal &signal, int patience) const {
+    using Clock = std::chrono::steady_clock;
+    fs::remove(folder_ / "log");
+    Clock::time_point sent;
     bool seen = false;
     std::thread sender([&] {
-      for (int tenth = 0; tenth < 600 && !seen; ++tenth) {
-        std::this_thread::sleep_for(std::chrono::milliseconds(100));
-        seen = moment(bytes_of("log"));
+      for (int n = 0; n < 6000 && !seen; ++n) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        seen = signal.moment();
       }
-      std::system(("kill -" + std::string(signal) + " $(pgrep -f '" + pattern + "' | tail -n 1)").c_str());
+      sent = Clock::now();
+      std::system(("kill -" + std::string(signal.name) + " $(pgrep -f '" + signal.to + "' | tail -n 1)").c_str());
     });
-    // mpirun kills its processes that many seconds after it was asked to end.
-    Outcome result = run(2, arguments + " >" + log, "OMPI_MCA_odls_base_sigkill_timeout=8");
+    Outcome result =
+        run(ranks, arguments + " >" + path("log"), "OMPI_MCA_odls_base_sigkill_timeout=" + std::to_string(patience));
     sender.join();
+    result.seconds = std::chrono::duration<double>(Clock::now() - sent).count();
     EXPECT_TRUE(seen) << bytes_of("log");
     result.output += bytes_of("log");
     return result;
+  }
+
+  static void expect_no_process_of(const std::string &out) {
+    EXPECT_NE(std::system(("pgrep -f '[-]output " + out + "' >/dev/null").c_str()), 0) << "a process is left";
   }
 };
 
@@ -77,12 +91,13 @@ TEST_F(RunControl, ADryRunRefusesWhatItDoesNotKnow) {
 }
 
 /// The peak that a dry run announces against that of the run, at two sizes: within 25 %, of the whole and of what the
-/// run adds to the program as it starts.
+/// run adds to the program as it starts. Points of many features: much memory in little time.
 TEST_F(RunControl, TheAnnouncedMemoryIsTheRealOne) {
-  for (const char *set : {"clusters:n=12000,d=192,k=3,spread=0.05", "clusters:n=30000,d=192,k=3,spread=0.05"}) {
+  for (const char *set : {"clusters:n=2400,d=960,k=3,spread=0.05", "clusters:n=6000,d=960,k=3,spread=0.05"}) {
     const std::string arguments =
         std::string("-generate ") + set +
-        " -beta 0.5 -nev 3 -eps_ncv 6 -precision fp32 -exchange resident -overwrite -output " + path("out");
+        " -beta 0.1 -nev 3 -eps_type krylovschur -eps_ncv 6 -precision fp32 -exchange resident -overwrite -output " +
+        path("out");
     const Outcome dry = run(2, arguments + " -dry_run");
     const Outcome real = run(2, arguments);
     ASSERT_EQ(real.code, 0) << real.output;
@@ -105,32 +120,51 @@ TEST_F(RunControl, TooLittleMemoryIsSaidWithTheSizeThatWouldFit) {
   EXPECT_FALSE(fs::exists(folder_ / "out" / "report.json"));
 }
 
-/// Pairs that converged before the signal are written; the process signalled is one of the ranks.
+/// Pairs that converged before the signal are written; the process signalled is one of the ranks. A basis hardly larger
+/// than the pairs that are wanted: the first converge soon, the last seconds later.
 TEST_F(RunControl, SignalsWriteWhatHasConverged) {
   const std::string out = path("out");
-  const std::string arguments = "-generate normal:n=5000,d=3 -beta 2 -nev 150 -eps_ncv 170 -threads 1 -eps_monitor " +
-                                std::string("-overwrite -output ") + out;
+  const std::string arguments =
+      "-generate normal:n=5000,d=3 -beta 2 -nev 30 -eps_type krylovschur -eps_ncv 32 -threads 1 " +
+      std::string("-eps_monitor -overwrite -output ") + out;
   for (const char *signal : {"INT", "TERM", "USR1"}) {
-    const Outcome result = run_and_signal(arguments, signal, "^[^ ]*/flashring-diffmap .*" + out, has_converged_pair);
+    const auto converged = [&] { return has_converged_pair(bytes_of("log")); };
+    const Outcome result = run_and_signal(2, arguments, {signal, "^[^ ]*/flashring-diffmap .*" + out, converged}, 1);
     EXPECT_EQ(result.code, 4) << signal << "\n" << result.output;
     EXPECT_NE(result.output.find("interrupted by the user"), std::string::npos) << result.output;
     const nlohmann::json r = report("out");
     EXPECT_EQ(r["status"], "interrupted by the user");
     EXPECT_GE(r["eigenvalues"].size(), 1U);
-    EXPECT_LT(r["eigenvalues"].size(), 150U);
+    EXPECT_LT(r["eigenvalues"].size(), 30U);
     for (const double residual : r["residuals"]) EXPECT_LT(residual, 1e-7);
   }
 }
 
+/// The first pairs could converge after 200 passes, each of which is much shorter than mpirun's patience.
 TEST_F(RunControl, CtrlCOnMpirunReachesTheRanks) {
   const std::string out = path("out");
   const Outcome result =
-      run_and_signal("-generate normal:n=100000,d=3 -beta 1 -output " + out, "INT", "^[^ ]*mpi(run|exec) -n 2.*" + out,
-                     [](const std::string &output) { return !output.empty(); });
+      run_and_signal(2, "-generate normal:n=20000,d=3 -beta 1 -eps_type krylovschur -eps_ncv 200 -output " + out,
+                     {"INT", "^[^ ]*mpi(run|exec) -n 2.*" + out, [&] { return has_begun("out"); }}, 2);
   EXPECT_NE(result.code, 0);
   EXPECT_NE(result.output.find("interrupted before any pair had converged; nothing is written"), std::string::npos)
       << result.output;
-  EXPECT_NE(std::system(("pgrep -f '[-]output " + out + "' >/dev/null").c_str()), 0) << "a process is left";
+  expect_no_process_of(out);
+}
+
+/// One rank killed in mid-pass, which takes minutes: every process ends within ten seconds.
+TEST_F(RunControl, AKilledRankEndsTheOthers) {
+  const std::string out = path("out");
+  const auto in_a_pass = [&] {
+    if (!has_begun("out")) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    return true;
+  };
+  const Outcome result = run_and_signal(3, "-generate normal:n=400000,d=3 -beta 1 -output " + out,
+                                        {"KILL", "^[^ ]*/flashring-diffmap .*" + out, in_a_pass}, 1);
+  EXPECT_NE(result.code, 0);
+  EXPECT_LT(result.seconds, 10);
+  expect_no_process_of(out);
 }
 
 /// HDF5, CSV and NPY with the same numbers give the same bits.

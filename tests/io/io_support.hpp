@@ -7,24 +7,14 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
-#include <functional>
 #include <iterator>
 #include <string>
 #include <vector>
 
-#include "flashring/check.hpp"
+#include "support/error_of.hpp"
 #include "support/world.hpp"
 
 namespace flashring::test {
-
-inline std::string error_of(const std::function<void()> &work) {
-  try {
-    work();
-  } catch (const Error &error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 /// The same message on every rank, holding every one of `parts`.
 inline void expect_error(const std::string &message, const std::vector<std::string> &parts) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <string>
@@ -78,6 +79,18 @@ inline SampleRun make_run(const RowPartition &partition, int features, int pairs
 inline SampleRun small_run(std::int64_t rows = 7) {
   return make_run(RowPartition::contiguous(rows, world().size()), 3, 4);
 }
+
+/// For one scope gnuplot is not found: its pictures take most of the time of a small run.
+class WithoutGnuplot {
+ public:
+  WithoutGnuplot() : path_(std::getenv("PATH")) { setenv("PATH", "/nowhere", 1); }
+  WithoutGnuplot(const WithoutGnuplot &) = delete;
+  WithoutGnuplot &operator=(const WithoutGnuplot &) = delete;
+  ~WithoutGnuplot() { setenv("PATH", path_.c_str(), 1); }
+
+ private:
+  std::string path_;
+};
 
 /// As a driver does: the points are gone before the results come.
 inline std::vector<std::string> write_run(OutputFolder &output, const SampleRun &run,

@@ -41,6 +41,7 @@ std::vector<std::string> dataset_names(const std::string &path) {
 bool has_gnuplot() { return std::system("command -v gnuplot >/dev/null 2>&1") == 0; }
 
 TEST(OutputFolder, WritesEveryArrayInTheUsersOrder) {
+  const WithoutGnuplot without;
   const int ranks = world().size();
   std::vector<std::int64_t> last_only(static_cast<std::size_t>(ranks), 0);
   last_only.back() = 9;
@@ -57,6 +58,7 @@ TEST(OutputFolder, WritesEveryArrayInTheUsersOrder) {
 
 // 2,500 rows of 1,000 features pass the 8 MiB buffer; with all of them on one rank the others only take part.
 TEST(OutputFolder, WritesBeyondTheBuffer) {
+  const WithoutGnuplot without;
   std::vector<std::int64_t> counts(static_cast<std::size_t>(world().size()), 0);
   counts.back() = 2500;
   for (const RowPartition &partition :
@@ -70,6 +72,7 @@ TEST(OutputFolder, WritesBeyondTheBuffer) {
 
 // Weights and feature scales are written where a run has them; a rank without rows says nothing about either.
 TEST(OutputFolder, WritesMeasureAndFeatureScales) {
+  const WithoutGnuplot without;
   const int ranks = world().size();
   for (const RowPartition &partition : {RowPartition::contiguous(1, ranks), RowPartition::zigzag(17, ranks)}) {
     const std::string folder = scratch_folder("output_measure");
@@ -95,6 +98,7 @@ TEST(OutputFolder, WritesMeasureAndFeatureScales) {
 }
 
 TEST(OutputFolder, PlainRunsHaveNeitherMeasureNorFeatureScales) {
+  const WithoutGnuplot without;
   const std::string folder = scratch_folder("output_plain");
   const SampleRun run = small_run();
   write_run(folder, run);
@@ -120,6 +124,7 @@ TEST(OutputFolder, WritesRunsWithoutConvergedPairs) {
 }
 
 TEST(OutputFolder, SaysWhereResultsComeFrom) {
+  const WithoutGnuplot without;
   const std::string folder = scratch_folder("output_attributes");
   const SampleRun run = small_run();
   write_run(folder, run);
@@ -230,11 +235,8 @@ TEST(PointSample, HoldsEveryClassOfPeriodicRows) {
 TEST(OutputFolder, MissingGnuplotIsAFinding) {
   const std::string folder = scratch_folder("output_no_gnuplot");
   const SampleRun run = small_run();
-  OutputFolder output(world(), folder, false);
-  const std::string path = std::getenv("PATH");
-  setenv("PATH", folder.c_str(), 1);
-  const auto findings = write_run(output, run);
-  setenv("PATH", path.c_str(), 1);
+  const WithoutGnuplot without;
+  const auto findings = write_run(folder, run);
   EXPECT_EQ(findings, std::vector<std::string>{"pictures: gnuplot not found; install gnuplot-nox"});
   EXPECT_EQ(names_in(folder), (std::vector<std::string>{"embedding.npy", "report.json", "results.h5"}));
   const auto json = nlohmann::json::parse(read_file(fs::path(folder) / "report.json"));
@@ -347,6 +349,7 @@ TEST(OutputFolder, ReplacesWhatAKilledRunLeft) {
 }
 
 TEST(OutputFolder, ResultsNeedPoints) {
+  const WithoutGnuplot without;
   const std::string folder = scratch_folder("output_no_points");
   const SampleRun run = small_run();
   OutputFolder output(world(), folder, false);

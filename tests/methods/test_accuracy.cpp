@@ -13,11 +13,10 @@
 #include <cstdio>
 
 #include "flashring/diffusion_map.hpp"
-#include "flashring/petsc_mat.hpp"
 #include "flashring/readers.hpp"
-#include "support/apply.hpp"
 #include "support/dense.hpp"
 #include "support/golden.hpp"
+#include "support/operator_mat.hpp"
 #include "support/petsc.hpp"
 #include "support/stated.hpp"
 #include "support/tiles.hpp"
@@ -75,16 +74,13 @@ Solution solve(const Sample &sample, const char *precision, double tolerance) {
   const OperatorOptions options = options_of({{"beta", sample.beta}, {"form", "symmetric"}, {"precision", precision}});
   const auto rows = static_cast<std::int64_t>(sample.points.count());
   const RowPartition partition = RowPartition::contiguous(rows, world().size());
+  const OperatorMat problem(options, local_block(sample.points, partition, world().rank()));
   Solution solution;
-  solution.op =
-      flashring::make_operator(PETSC_COMM_WORLD, options, local_block(sample.points, partition, world().rank()));
-  Mat A = nullptr;
-  check_petsc(mat_create(PETSC_COMM_WORLD, solution.op, &A), "mat_create");
+  solution.op = problem.op;
   EigenRequest request;
   request.pairs = sample.pairs;
   request.tolerance = tolerance;
-  solution.pairs = eigensolve(A, request);
-  MatDestroy(&A);
+  solution.pairs = eigensolve(problem.A, request);
   EXPECT_TRUE(solution.pairs.complete) << sample.name << " " << precision << ": " << solution.pairs.status;
   solution.residuals = residuals(*solution.op, solution.pairs.values, solution.pairs.vectors);
   return solution;

@@ -7,12 +7,10 @@
 
 #include "flashring/check.hpp"
 #include "flashring/diffusion_map.hpp"
-#include "flashring/petsc_mat.hpp"
 #include "flashring/readers.hpp"
 #include "support/golden.hpp"
+#include "support/operator_mat.hpp"
 #include "support/petsc.hpp"
-#include "support/scatter.hpp"
-#include "support/world.hpp"
 
 namespace flashring::test {
 namespace {
@@ -33,23 +31,16 @@ struct Setting {
 DiffusionMap make_map(const Setting &setting, PointBlock points) {
   const ScopedOptions scoped(
       {{"-eps_type", setting.eps.c_str()}, {"-eps_max_it", "3000"}, {"-bv_type", setting.basis.c_str()}});
-  OperatorOptions options;
-  options.set("pair", setting.pair);
-  options.set("precision", setting.precision);
+  OperatorOptions options = options_of(
+      {{"pair", setting.pair}, {"precision", setting.precision}, {"backend", setting.backend}, {"form", "symmetric"}});
   options.alpha = setting.alpha;
-  options.backend = setting.backend;
-  options.form = Form::symmetric;
-  options.threads = 1;
-  const auto op = make_operator(PETSC_COMM_WORLD, options, std::move(points));
-  Mat A = nullptr;
-  check_petsc(mat_create(PETSC_COMM_WORLD, op, &A), "mat_create");
+  const OperatorMat problem(options, std::move(points));
+  KernelOperator &op = *problem.op;
   DiffusionMapRequest request;
   request.eigen.pairs = setting.pairs;
   request.eigen.tolerance = setting.precision == "fp32" ? 1e-6 : 1e-12;
-  if (setting.most_passes > 0) op->set_stop([&] { return op->counters().passes >= setting.most_passes; });
-  DiffusionMap map = diffusion_map(A, *op, request);
-  MatDestroy(&A);
-  return map;
+  if (setting.most_passes > 0) op.set_stop([&] { return op.counters().passes >= setting.most_passes; });
+  return diffusion_map(problem.A, op, request);
 }
 
 PointBlock four_points(double offset = 0) {

@@ -6,9 +6,8 @@
 
 #include "flashring/check.hpp"
 #include "flashring/communicator_mpi.hpp"
-#include "flashring/petsc_mat.hpp"
+#include "support/operator_mat.hpp"
 #include "support/petsc.hpp"
-#include "support/world.hpp"
 
 namespace flashring::test {
 namespace {
@@ -48,23 +47,15 @@ std::vector<double> dense(Form form) {
   return K;
 }
 
-struct Fixture {
-  explicit Fixture(Form form, double factor = 1, double shift = 0) : matrix(dense(form)) {
-    OperatorOptions options;
-    options.set("pair", "gaussian:beta=0.4");
-    options.set("alpha", "0.3");
-    options.form = form;
-    options.threads = 1;
-    op = make_operator(PETSC_COMM_WORLD, options, generate_points(point_set, world()));
-    check_petsc(mat_create(PETSC_COMM_WORLD, op, &A), "mat_create");
+struct Fixture : OperatorMat {
+  explicit Fixture(Form form, double factor = 1, double shift = 0)
+      : OperatorMat({{"pair", "gaussian:beta=0.4"}, {"alpha", "0.3"}, {"form", to_string(form)}}, point_set),
+        matrix(dense(form)) {
     if (factor != 1) check_petsc(MatScale(A, factor), "MatScale");
     if (shift != 0) check_petsc(MatShift(A, shift), "MatShift");
     for (double &entry : matrix) entry *= factor;
     for (int i = 0; i < rows; ++i) matrix[i * rows + i] += shift;
   }
-  Fixture(const Fixture &) = delete;
-  Fixture &operator=(const Fixture &) = delete;
-  ~Fixture() { MatDestroy(&A); }
 
   double product(int i, bool transpose, int column) const {
     double sum = 0;
@@ -74,8 +65,6 @@ struct Fixture {
   static double value(int i, int column) { return std::sin(1.0 + i * (column + 1)); }
 
   std::vector<double> matrix;  // (rows, rows)
-  std::shared_ptr<KernelOperator> op;
-  Mat A = nullptr;
 };
 
 void fill(Vec v, int column) {

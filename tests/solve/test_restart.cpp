@@ -5,14 +5,13 @@
 #include <cmath>
 #include <filesystem>
 
-#include "flashring/block_krylov_schur.h"
-#include "flashring/check.hpp"
 #include "flashring/diffusion_map.hpp"
-#include "flashring/petsc_mat.hpp"
 #include "io/file_size_limit.hpp"
+#include "support/block_solver.hpp"
+#include "support/error_of.hpp"
 #include "support/matrices.hpp"
+#include "support/operator_mat.hpp"
 #include "support/petsc.hpp"
-#include "support/world.hpp"
 
 namespace flashring::test {
 namespace {
@@ -40,29 +39,17 @@ class Restart : public ::testing::Test {
   std::string file_;
 };
 
-struct Problem {
-  explicit Problem(const std::string &ramp, const std::string &pair = "gaussian:beta=0.1", bool weighted = false) {
-    OperatorOptions options;
-    options.set("pair", pair);
-    options.set("ramp", ramp);
-    options.form = Form::symmetric;
-    options.threads = 1;
-    op = make_operator(PETSC_COMM_WORLD, options, generate_points("swiss_roll:n=30,m=20", world()));
+struct Problem : OperatorMat {
+  explicit Problem(const std::string &ramp, const std::string &pair = "gaussian:beta=0.1", bool weighted = false)
+      : OperatorMat({{"ramp", ramp}, {"pair", pair}, {"form", "symmetric"}}, "swiss_roll:n=30,m=20") {
     if (weighted) op->update_measure(std::vector<double>(static_cast<std::size_t>(op->local_rows()), 2.0));
-    check_petsc(mat_create(PETSC_COMM_WORLD, op, &A), "mat_create");
   }
-  Problem(const Problem &) = delete;
-  Problem &operator=(const Problem &) = delete;
-  ~Problem() { MatDestroy(&A); }
 
   EigenPairs solve(const EigenRequest &request) const {
     const ScopedOptions scoped(
         {{"-eps_type", "blockkrylovschur"}, {"-eps_blockkrylovschur_blocksize", "4"}, {"-eps_ncv", "32"}});
     return eigensolve(A, request);
   }
-
-  std::shared_ptr<KernelOperator> op;
-  Mat A = nullptr;
 };
 
 EigenRequest request_of(const std::string &checkpoint, const std::string &restart = "") {
@@ -83,17 +70,6 @@ std::int64_t interrupt(const Problem &problem, const std::string &file, std::int
   } catch (const Interrupted &) {  // nothing had converged
   }
   return problem.op->counters().passes;
-}
-
-/// The message of what `work` throws.
-template <class Work>
-std::string error_of(Work work) {
-  try {
-    work();
-  } catch (const std::exception &error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 class RestartRamp : public Restart, public ::testing::WithParamInterface<const char *> {};
@@ -174,47 +150,27 @@ TEST_F(Restart, OtherSolversHaveNoCheckpoints) {
   EXPECT_NE(error_of([&] { problem.solve(request_of("", file_)); }).find(file_), std::string::npos);
 }
 
-/// Pairs of a matrix of PETSc's own after at most `steps`.
-PetscInt solve_stock(Mat A, EPSProblemType type, const char *checkpoint, const char *restart, PetscInt steps,
-                     std::vector<double> *values) {
-  EPS eps = nullptr;
-  PetscInt found = 0;
-  check_petsc(FlashringRegisterAll(), "register");
-  check_petsc(EPSCreate(PETSC_COMM_WORLD, &eps), "create");
-  check_petsc(EPSSetOperators(eps, A, nullptr), "operators");
-  check_petsc(EPSSetProblemType(eps, type), "type");
-  check_petsc(EPSSetType(eps, EPSBLOCKKRYLOVSCHUR), "type");
-  check_petsc(EPSSetWhichEigenpairs(eps, EPS_LARGEST_REAL), "which");
-  check_petsc(EPSSetDimensions(eps, 5, 24, PETSC_DEFAULT), "dimensions");
-  check_petsc(EPSSetTolerances(eps, 1e-9, steps), "tolerances");
-  check_petsc(EPSBlockKrylovSchurSetBlockSize(eps, 3), "block");
-  check_petsc(EPSBlockKrylovSchurSetCheckpoint(eps, checkpoint, 0), "checkpoint");
-  check_petsc(EPSBlockKrylovSchurSetRestart(eps, restart), "restart");
-  const PetscErrorCode code = EPSSolve(eps);
-  if (code == PETSC_SUCCESS) {
-    check_petsc(EPSGetConverged(eps, &found), "converged");
-    for (PetscInt k = 0; values != nullptr && k < found; ++k) {
-      PetscScalar value = 0;
-      check_petsc(EPSGetEigenvalue(eps, k, &value, nullptr), "value");
-      values->push_back(value);
-    }
-  }
-  EPSDestroy(&eps);
-  check_petsc(code, "EPSSolve");
-  return found;
+/// Values of a matrix of PETSc's own that have converged after at most `steps`.
+std::vector<double> solve_stock(Mat A, EPSProblemType type, const std::string &checkpoint, const std::string &restart,
+                                PetscInt steps = 5000) {
+  const BlockSolver solver(share(A), 5, 3, type);
+  check_petsc(EPSSetDimensions(solver.eps, 5, 24, PETSC_DEFAULT), "dimensions");
+  check_petsc(EPSSetTolerances(solver.eps, 1e-9, steps), "tolerances");
+  check_petsc(EPSBlockKrylovSchurSetCheckpoint(solver.eps, checkpoint.c_str(), 0), "checkpoint");
+  check_petsc(EPSBlockKrylovSchurSetRestart(solver.eps, restart.c_str()), "restart");
+  return solver.solve();
 }
 
 TEST_F(Restart, MatricesOfPetsc) {
   for (const EPSProblemType type : {EPS_HEP, EPS_NHEP}) {
     Mat A = type == EPS_HEP ? laplacian(60) : tridiagonal(60, 1.1, -2, 0.9);
     Mat other = type == EPS_HEP ? diagonal(std::vector<double>(60, 1.0)) : laplacian(60);
-    std::vector<double> expected;
-    std::vector<double> found;
-    solve_stock(A, type, "", "", 5000, &expected);
-    EXPECT_LT(solve_stock(A, type, file_.c_str(), "", 8, nullptr), 5);
-    EXPECT_GE(solve_stock(A, type, "", file_.c_str(), 5000, &found), 5);
+    const std::vector<double> expected = solve_stock(A, type, "", "");
+    EXPECT_LT(solve_stock(A, type, file_, "", 8).size(), 5U);
+    const std::vector<double> found = solve_stock(A, type, "", file_);
+    EXPECT_GE(found.size(), 5U);
     for (std::size_t k = 0; k < 5; ++k) EXPECT_NEAR(found.at(k), expected.at(k), 1e-8) << k;
-    const std::string refusal = error_of([&] { solve_stock(other, type, "", file_.c_str(), 5000, nullptr); });
+    const std::string refusal = error_of([&] { solve_stock(other, type, "", file_); });
     EXPECT_NE(refusal.find("the matrix is another one"), std::string::npos) << refusal;
     MatDestroy(&A);
     MatDestroy(&other);

@@ -13,7 +13,8 @@ constexpr int warp_threads = 32;
 }  // namespace
 
 CudaBlock::CudaBlock(int threads, Order order) : order_(order), fibers_(static_cast<std::size_t>(threads)) {
-  for (Fiber &fiber : fibers_) fiber.stack = std::make_unique<std::byte[]>(stack_bytes);
+  // Not filled: a kernel touches few of these pages.
+  for (Fiber &fiber : fibers_) fiber.stack = std::make_unique_for_overwrite<std::byte[]>(stack_bytes);
 }
 
 void CudaThread::sync() { owner_->wait(thread_, CudaBlock::State::waits_for_block); }
@@ -67,7 +68,7 @@ void CudaThread::wait_copies(std::size_t pending) {
 void CudaBlock::wait(int thread, State state) {
   Fiber &fiber = fibers_[static_cast<std::size_t>(thread)];
   fiber.state = state;
-  swapcontext(&fiber.context, &scheduler_);
+  if (_setjmp(fiber.place) == 0) _longjmp(scheduler_, 1);
 }
 
 /// makecontext passes ints alone: the address of the block comes in two halves.
@@ -76,18 +77,20 @@ void CudaBlock::enter(unsigned high, unsigned low) {
   CudaThread thread(*self, self->current_);
   (*self->body_)(thread);
   self->fibers_[static_cast<std::size_t>(thread.thread())].state = State::done;
-}  // on to uc_link, the scheduler
+  _longjmp(self->scheduler_, 1);
+}
 
 void CudaBlock::start(int thread) {
   Fiber &fiber = fibers_[static_cast<std::size_t>(thread)];
   getcontext(&fiber.context);
   fiber.context.uc_stack.ss_sp = fiber.stack.get();
   fiber.context.uc_stack.ss_size = stack_bytes;
-  fiber.context.uc_link = &scheduler_;
+  fiber.context.uc_link = nullptr;
   const auto address = reinterpret_cast<std::uintptr_t>(this);
   makecontext(&fiber.context, reinterpret_cast<void (*)()>(enter), 2, static_cast<unsigned>(address >> 32U),
               static_cast<unsigned>(address));
   fiber.state = State::ready;
+  fiber.begun = false;
   fiber.copies.clear();
   fiber.commits.clear();
 }
@@ -100,12 +103,20 @@ int CudaBlock::turn(int n) const {
   return n;
 }
 
+/// Until it waits or ends.
+void CudaBlock::go_on(Fiber &fiber) {
+  if (_setjmp(scheduler_) != 0) return;
+  if (fiber.begun) _longjmp(fiber.place, 1);
+  fiber.begun = true;
+  setcontext(&fiber.context);
+}
+
 void CudaBlock::resume(int thread) {
   Fiber &fiber = fibers_[static_cast<std::size_t>(thread)];
   if (fiber.state == State::waits && fiber.open()) fiber.state = State::ready;
   if (fiber.state != State::ready) return;
   current_ = thread;
-  swapcontext(&scheduler_, &fiber.context);
+  go_on(fiber);
 }
 
 /// Every thread that can run does so until it waits.

@@ -1,10 +1,12 @@
-// One block of CUDA threads on a host: every thread is a fiber (ucontext) that runs until it waits for others, so a
-// kernel's body, written for a Thread, runs as it is on ordinary memory. Threads run one at a time. The order in which
-// they take turns can be chosen: results that depend on it show a missing synchronisation. A synchronisation that not
-// all threads reach throws, and says who waits for what. What a warp does together (warp_words.hpp) waits until all its
-// lanes have asked for the same; asynchronous copies are made when they are waited for and not before.
+// One block of CUDA threads on a host: every thread is a fiber that runs until it waits for others, so a kernel's body,
+// written for a Thread, runs as it is on ordinary memory. Threads run one at a time; they begin by ucontext and change
+// by longjmp, since swapcontext asks the system at every change. The order in which they take turns can be chosen:
+// results that depend on it show a missing synchronisation. A synchronisation that not all threads reach throws, and
+// says who waits for what. What a warp does together (warp_words.hpp) waits until all its lanes have asked for the same;
+// asynchronous copies are made when they are waited for and not before.
 #pragma once
 
+#include <setjmp.h>
 #include <ucontext.h>
 
 #include <array>
@@ -110,7 +112,9 @@ class CudaBlock {
   friend class CudaThread;
   enum class State : std::uint8_t { ready, waits_for_warp, waits_for_block, waits, done };
   struct Fiber {
-    ucontext_t context;
+    ucontext_t context;  ///< at the beginning of the body
+    jmp_buf place;       ///< where it waits
+    bool begun = false;
     std::unique_ptr<std::byte[]> stack;
     State state = State::done;
     std::string what;            ///< that it waits for
@@ -125,6 +129,7 @@ class CudaBlock {
   void start(int thread);
   void wait(int thread, State state);
   int turn(int n) const;
+  void go_on(Fiber &fiber);
   void resume(int thread);
   void step();
   bool release_warp(Fiber *warp);
@@ -136,7 +141,7 @@ class CudaBlock {
 
   Order order_;
   std::vector<Fiber> fibers_;
-  ucontext_t scheduler_{};
+  jmp_buf scheduler_;
   const std::function<void(CudaThread &)> *body_ = nullptr;
   std::function<bool()> act_;
   std::unique_ptr<std::byte[]> shared_;

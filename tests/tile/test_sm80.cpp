@@ -68,12 +68,13 @@ TEST_P(Sm80Patterns, HalvesOfARectangle) {
   for (const PairPattern pattern : {PairPattern::even_half, PairPattern::odd_half}) {
     Blocks blocks(text, shape(3), own_counts, visiting_counts);
     blocks.keep(pattern);
+    const Answers expected(blocks);
     for (const WaveSteps steps : {WaveSteps{2, 2}, WaveSteps{1, 1}, WaveSteps{3, 2}, WaveSteps{9, 9}}) {
       TileArrays own = blocks.arrays(true);
       TileArrays visiting = blocks.arrays(false);
       run(make_call(blocks.shape, own, visiting, pattern, Sides::both), steps);
-      EXPECT_EQ(outside(own.finish(), blocks.expected(true)), "");
-      EXPECT_EQ(outside(visiting.finish(), blocks.expected(false)), "");
+      EXPECT_EQ(outside(own.finish(), expected.own), "");
+      EXPECT_EQ(outside(visiting.finish(), expected.visiting), "");
     }
   }
 }
