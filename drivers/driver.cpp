@@ -295,6 +295,8 @@ Report make_report(const Communicator &communicator, const DriverOptions &option
     const std::int64_t passes = counters.passes_in[static_cast<std::size_t>(precision)];
     if (passes > 0) report.passes_in.emplace_back(to_string(precision), passes);
   }
+  report.landmark_pairs = communicator.sum(counters.landmarks.pairs);
+  report.start = report.landmark_pairs > 0 ? "landmarks" : "random vectors";
   const auto n = static_cast<double>(op.rows());
   report.pairs_per_second = n * n * static_cast<double>(counters.passes) / seconds;
   report.evaluated_pairs_per_second = communicator.sum(counters.ring.pairs) / seconds;

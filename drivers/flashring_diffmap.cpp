@@ -4,6 +4,7 @@
 //
 //   mpirun -n 2 flashring-diffmap -points configs/digits.npy -beta 0.0033 -output output/digits
 //   flashring-diffmap -generate circle:n=1000 -beta 10 -nev 6 -output output/circle
+//   flashring-diffmap -generate circle:n=1000 -beta_list 5,10,20 -nev 6 -output output/circles
 //
 // Expected time: passes times N^2 over the pairs per second of the machine (a core with AVX-512 in fp32, d = 3, one
 // column: about 8e9); blocks of 8 vectors take 7 to 50 passes for ten pairs. -dry_run tells both.
@@ -14,21 +15,18 @@
 #include <filesystem>
 #include <limits>
 
-#include "driver.hpp"
 #include "flashring/check.hpp"
-#include "flashring/communicator_mpi.hpp"
-#include "flashring/diffusion_map.hpp"
-#include "flashring/petsc_mat.hpp"
-#include "flashring/readers.hpp"
-#include "flashring/results.hpp"
+#include "map_run.hpp"
 #include "signals.hpp"
 
 namespace flashring {
 namespace {
 
-constexpr std::array<Option, 12> own_options{{
+constexpr std::array<Option, 14> own_options{{
     {"labels", "", "FILE", "one label per line, or numbers in a .npy or .h5 file: colours of map.png"},
     {"nev", "10", "1 <= nev <= N", "eigenpairs, the constant one counted; without -nev at most N"},
+    {"beta_list", "", "NUMBER,...", "a map for each of these beta (gaussian), each solved from the one before"},
+    {"alpha_list", "", "NUMBER,...", "the same for alpha; with both lists every combination"},
     {"time", "1", "t >= 0", "diffusion time of the embedding lambda_k^t psi_k"},
     {"landmarks", "kmeans++", "kmeans++|uniform|leverage|none",
      "points whose eigenvectors blockkrylovschur starts from (Nystrom); none: random vectors"},
@@ -90,30 +88,36 @@ void print_results(const Communicator &communicator, const DiffusionMap &map, co
   std::printf("\n  k  eigenvalue          residual   residual/gap\n");
   for (std::size_t k = 0; k < r.eigenvalues.size(); ++k)
     std::printf("%3zu  %.15f  %.2e   %.2e\n", k, r.eigenvalues[k], r.residuals[k], r.residual_over_gap[k]);
-  std::string precisions;
-  for (const auto &[precision, passes] : report.passes_in)
-    precisions += (precisions.empty() ? "" : ", ") + std::to_string(passes) + " in " + precision;
-  std::printf("\n%s; %s, %lld passes (%s), %.2f effective Gpairs/s, ring wait %.1f %%\n", map.status.c_str(),
-              map.solver.c_str(), static_cast<long long>(report.passes), precisions.c_str(),
-              report.pairs_per_second * 1e-9, 100 * report.ring_wait_fraction);
+  std::printf("\n%s; %s, %s, %.2f effective Gpairs/s, ring wait %.1f %%\n", map.status.c_str(), map.solver.c_str(),
+              passes_text(report).c_str(), report.pairs_per_second * 1e-9, 100 * report.ring_wait_fraction);
   for (const std::string &finding : r.diagnoses) std::printf("note: %s\n", finding.c_str());
 }
 
-/// Options as read, and the size that they mean.
-struct Settings {
-  InputOptions input;
-  OperatorOptions op;
-  DiffusionMapRequest request;
-  PointShape shape;
-};
+/// The maps of -beta_list and -alpha_list. What else says what beta and alpha are would be passed over in silence.
+std::vector<SweepPoint> get_sweep(const DriverOptions &options, const OperatorOptions &op) {
+  for (const std::string name : {"beta", "alpha"}) {
+    if (!options.given(name + "_list")) continue;
+    FLASHRING_CHECK(!options.value(name + "_list").empty(), "-", name, "_list: there is no value in it");
+    FLASHRING_CHECK(!options.given(name), "-", name, " and -", name, "_list both say what ", name,
+                    " is; give one of them");
+  }
+  if (options.given("beta_list")) {
+    FLASHRING_CHECK(op.pair.kind == PairKind::gaussian, "-beta_list belongs to gaussian, not to -pair ",
+                    to_string(op.pair), "; run that pair function once for each of its parameters");
+    FLASHRING_CHECK(op.median, "-pair ", to_string(op.pair),
+                    " and -beta_list both say what beta is; write -pair gaussian");
+  }
+  return sweep_points(options.value("beta_list"), options.value("alpha_list"));
+}
 
-Settings get_settings(const Communicator &communicator, DriverOptions &options) {
-  Settings settings;
+MapSettings get_settings(const Communicator &communicator, DriverOptions &options) {
+  MapSettings settings;
   communicator.agree([&] {
     options.read(settings.input, settings.op);
     settings.request.time = get_time(options);
     settings.request.nystrom = get_nystrom(options);
     get_checkpoints(options, settings.request.eigen);
+    settings.sweep = get_sweep(options, settings.op);
     options.refuse_unused(false);
   });
   choose_device(communicator, settings.op);
@@ -124,25 +128,15 @@ Settings get_settings(const Communicator &communicator, DriverOptions &options) 
 }
 
 /// What the run takes of memory and time, printed.
-int dry_run(const Communicator &communicator, const Settings &settings, const DiffusionMapPlan &plan) {
+int dry_run(const Communicator &communicator, const MapSettings &settings, const DiffusionMapPlan &plan) {
   const int pairs = settings.request.eigen.pairs;
   const PlanSeconds time = measure_plan(communicator, settings.op, plan, pairs);
   if (communicator.rank() == 0)
     std::fputs(plan_text(plan, time, pairs, to_string(settings.op.precision)).c_str(), stdout);
+  if (communicator.rank() == 0 && !settings.sweep.empty())
+    std::printf("a sweep of %zu maps: %zu times that at most, since each starts from the one before\n",
+                settings.sweep.size(), settings.sweep.size());
   return exit_converged;
-}
-
-/// Set-up and solution; `setup_done` is the moment between the two.
-DiffusionMap solve(const Communicator &communicator, const DriverOptions &options, KernelOperator &op, Mat A,
-                   DiffusionMapRequest &request, double &setup_done) {
-  ProgressLine line(communicator, op);
-  request.eigen.progress = [&](const EigenProgress &progress) { line.show(progress); };
-  request.eigen.before_first_pass = [&] {
-    communicator.agree([&] { options.refuse_unused(true); });
-    if (request.eigen.restart.empty()) op.degree();  // the two set-up passes; a checkpoint has what they give
-    setup_done = seconds_now();
-  };
-  return diffusion_map(A, op, request);
 }
 
 void write_results(const Communicator &communicator, OutputFolder &folder, const DiffusionMap &map,
@@ -156,50 +150,24 @@ void write_results(const Communicator &communicator, OutputFolder &folder, const
   std::printf("\n");
 }
 
-/// The run itself, from points to files.
-int compute(const Communicator &communicator, const DriverOptions &options, Settings &settings, double start) {
-  const StopSignals signals;
+/// A single map, from points to files.
+int run_map(const Communicator &communicator, const DriverOptions &options, const MapSettings &settings) {
   OutputFolder folder(communicator, options.value("output"), options.flag("overwrite"));
-  Input input = read_input(settings.input, communicator);
-  std::vector<std::string> labels;  // (N), or empty
-  if (!options.value("labels").empty())
-    labels = read_labels(options.value("labels"), settings.shape.rows, communicator);
-  const double read_done = seconds_now();
-  folder.write_points(input.points);
-  const double points_written = seconds_now();
-
-  const MPI_Comm comm = mpi_comm(communicator);
-  std::shared_ptr<KernelOperator> op = make_operator(comm, settings.op, std::move(input.points));
-  if (!settings.input.weights.empty()) op->update_measure(input.weights);
-  op->set_stop(StopSignals::asked);
-  Mat A = nullptr;
-  check_petsc(mat_create(comm, op, &A), "mat_create");
-  double setup_done = 0;
-  const DiffusionMap map = solve(communicator, options, *op, A, settings.request, setup_done);
-  const double solve_done = seconds_now();
-  check_petsc(MatDestroy(&A), "MatDestroy");
-
-  Report report = make_report(communicator, options, *op);
-  op.reset();  // its memory is free while files are written, unless a solver that was interrupted holds on to it
-  report.status = map.complete ? "converged" : map.status;
-  report.seconds_read = read_done - start;
-  report.seconds_setup = setup_done - points_written;
-  report.seconds_solve = solve_done - setup_done;
-  report.seconds_total = seconds_now() - start - (points_written - read_done);  // the folder adds its own seconds
+  const std::vector<std::string> labels = map_labels(communicator, options, settings.shape.rows);
+  const auto [map, report] = solve_map(communicator, options, settings, folder, nullptr);
   print_results(communicator, map, report);
   write_results(communicator, folder, map, report, labels);
-  if (map.interrupted) return exit_interrupted;
-  return map.complete ? exit_converged : exit_not_converged;
+  return exit_code(map);
 }
 
 int run(const Communicator &communicator, DriverOptions &options) {
-  const double start = seconds_now();
-  Settings settings = get_settings(communicator, options);
+  MapSettings settings = get_settings(communicator, options);
   settings.shape = input_shape(settings.input, communicator);
   communicator.agree([&] { settings.request.eigen.pairs = get_pairs(options, settings.shape.rows); });
   const bool dry = options.flag("dry_run");
-  const DiffusionMapPlan plan =
+  DiffusionMapPlan plan =
       plan_diffusion_map(communicator, settings.op, settings.shape, settings.request.eigen.pairs, dry);
+  if (!settings.sweep.empty()) plan_neighbour(plan, settings.request.eigen.pairs);
   if (dry) return dry_run(communicator, settings, plan);
   communicator.agree([&] { plan.check_room(); });
   settings.op.exchange = plan.exchange.value;  // what was found to fit is what runs
@@ -209,7 +177,8 @@ int run(const Communicator &communicator, DriverOptions &options) {
   if (communicator.rank() == 0 && plan.uses_device)
     std::printf("points in the memory of the %s: %s\n", plan.points_memory.value.c_str(),
                 plan.points_memory.reason.c_str());
-  return compute(communicator, options, settings, start);
+  const StopSignals signals;
+  return settings.sweep.empty() ? run_map(communicator, options, settings) : run_sweep(communicator, options, settings);
 }
 
 }  // namespace

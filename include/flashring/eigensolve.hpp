@@ -33,8 +33,9 @@ struct EigenRequest {
   /// at an interruption, and what it goes on from; empty: neither. Error for other solvers.
   std::string checkpoint, restart;
   double checkpoint_every = 600;
-  /// Approximate eigenvectors for blockkrylovschur to start from, best ones first: (local_rows, k) column-major, k at
-  /// most the number it is called with, or none. Called once, collectively, after before_first_pass. May be empty.
+  /// Approximate eigenvectors for blockkrylovschur to start from, best ones first: (local_rows, k) column-major of any
+  /// length, or none. It is called with the columns of a block, which k may exceed: further vectors are added to the
+  /// first ones in turn. Called once, collectively, after before_first_pass. May be empty.
   std::function<std::vector<double>(int)> start;
 };
 

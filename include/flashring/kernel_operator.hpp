@@ -79,6 +79,9 @@ class KernelOperator {
   /// Takes density and degree, (local_rows) each, that an operator of the same points, measure and options had: the
   /// set-up passes are not made.
   void restore_set_up(std::vector<double> density, std::vector<double> degree);
+  /// The density alone, (local_rows), of an operator of the same points, measure and pair function, whatever its alpha:
+  /// one set-up pass is left.
+  void restore_density(std::vector<double> density);
   /// The measure, (local_rows), or empty where none was given: ones.
   std::span<const double> measure() const { return measure_; }
   bool weighted() const { return weighted_; }
@@ -159,8 +162,8 @@ class KernelOperator {
   std::vector<double> density_, weight_, degree_;  // (local_rows)
   std::vector<double> left_, right_;               // (local_rows), right_ empty where it is left_
   double log_shift_ = 0;
-  bool ready_ = false;
-  double set_up_seconds_ = 0;
+  bool has_density_ = false, ready_ = false;
+  double set_up_seconds_ = 0;                // of one pass
   Precision precision_;                      // of apply
   double largest_length_ = 0;                // of the scaled points of this rank, from the mean
   std::array<double, 3> noise_{-1, -1, -1};  // of each Precision, below 0: not measured

@@ -38,6 +38,8 @@ struct Report {
   std::string backend, target, precision, exchange, pair;
   std::int64_t calls = 0, passes = 0, column_passes = 0;
   std::vector<std::pair<std::string, std::int64_t>> passes_in;  ///< precision, passes; those with none are left out
+  std::string start;                                            ///< what the solver started from, in words
+  double landmark_pairs = 0;                                    ///< pairs with landmarks, which are in no pass
   double pairs_per_second = 0;                                  ///< effective: N^2 per pass
   double evaluated_pairs_per_second = 0;                        ///< pairs really computed
   double ring_wait_fraction = 0;
@@ -74,8 +76,8 @@ class FolderLock {
 class OutputFolder {
  public:
   /// Throws Error, on every rank, when the path cannot be made, lies below a regular file, cannot be written to, is not
-  /// seen by every rank, or holds another run (report.json or results.h5) and overwrite is false, or another run is
-  /// using it at this moment. The communicator must outlive the object.
+  /// seen by every rank, or holds another run (report.json, results.h5 or sweep.json) and overwrite is false, or
+  /// another run is using it at this moment. The communicator must outlive the object.
   OutputFolder(const Communicator &communicator, std::string path, bool overwrite);
   OutputFolder(const OutputFolder &) = delete;  // two objects would remove the same files
   OutputFolder &operator=(const OutputFolder &) = delete;

@@ -7,74 +7,17 @@
 #include <limits>
 
 #include "io/gnuplot.hpp"
+#include "io/picture_parts.hpp"
 #include "io/point_sample.hpp"
-#include "io/report.hpp"
 
 namespace flashring {
 namespace {
 
-constexpr const char *ink = "#2b2f36";
-constexpr const char *faint = "#d9dde3";
+constexpr int picture_height = 1050;  // pixels
 
-/// Runs `draw` on rank 0; its text, or that of its exception, on every rank.
-template <class Draw>
-std::string on_first_rank(const Communicator &communicator, Draw draw) {
-  std::string text;
-  if (communicator.rank() == 0) {
-    try {
-      text = draw();
-    } catch (const std::exception &error) {
-      text = error.what();
-    }
-  }
-  return communicator.gather(text).front();
-}
-
-/// Terminal, fonts, colours of frame and grid: the same for every picture.
-std::string preamble(const std::string &file, int width, int height) {
-  std::string script = "set encoding utf8\nset minussign\n";
-  script += fmt::format(
-      "set terminal pngcairo enhanced color rounded size {},{} font 'DejaVu Sans,17' linewidth 1.4 background "
-      "'#ffffff'\n",
-      width, height);
-  script += "set output " + gnuplot_quote(file) + "\n";
-  script += fmt::format("set border 3 linecolor rgb '{}' linewidth 1\n", ink);
-  script += fmt::format("set tics nomirror out scale 0.6 textcolor rgb '{}'\n", ink);
-  script += fmt::format("set grid linetype 1 linewidth 0.7 linecolor rgb '{}'\n", faint);
-  script += "unset key\n";
-  return script;
-}
-
-/// A number with commas between thousands.
-std::string grouped(std::int64_t value) {
-  const std::string digits = std::to_string(value);
-  std::string text;
-  for (std::size_t i = 0; i < digits.size(); ++i) {
-    if (i > 0 && (digits.size() - i) % 3 == 0) text += ',';
-    text += digits[i];
-  }
-  return text;
-}
-
-/// Two lines above the panels: what it is, and of what. User's texts are never interpreted.
-std::string headings(const std::string &what, const Results &results, const Report &report, double left) {
-  const std::string name = data_set_name(report);
-  const std::string title = name.empty() ? what : what + " of " + name;
-  const std::string details = fmt::format("{}   α = {:g}   N = {}   d = {}", report.pair, results.alpha,
-                                          grouped(results.rows), results.features);
-  std::string script;
-  script += fmt::format("set label 1 {} at screen {:g}, 0.965 left noenhanced font ',22' textcolor rgb '{}'\n",
-                        gnuplot_quote(title), left, ink);
-  script += fmt::format("set label 2 {} at screen {:g}, 0.926 left noenhanced font ',15' textcolor rgb '#667080'\n",
-                        gnuplot_quote(details), left);
-  return script;
-}
-
-std::string margins(double left, double right, double bottom, double top) {
-  return fmt::format(
-      "set lmargin at screen {:g}\nset rmargin at screen {:g}\nset bmargin at screen {:g}\nset tmargin at screen "
-      "{:g}\n",
-      left, right, bottom, top);
+std::string details_of(const Results &results, const Report &report) {
+  return fmt::format("{}   α = {:g}   N = {}   d = {}", report.pair, results.alpha, grouped(results.rows),
+                     results.features);
 }
 
 /// Lines "index eigenvalue residual residual_over_gap"; zeros lifted to the smallest value that a log axis shows here.
@@ -113,8 +56,8 @@ std::string spectrum_script(const std::string &file, const Results &results, con
   const double pad = std::max(0.06 * (*high - *low), 1e-3);
   const double size = std::clamp(1.9 * std::sqrt(20 / count), 0.5, 1.7);
   const double tick = std::max(1.0, std::pow(10, std::floor(std::log10(count / 5))));
-  std::string script = preamble(file, 1400, 1050) + spectrum_data(results, smallest);
-  script += "set multiplot\n" + headings("Spectrum", results, report, 0.11);
+  std::string script = preamble(file, 1400, picture_height) + spectrum_data(results, smallest);
+  script += "set multiplot\n" + headings("Spectrum", report, details_of(results, report), 0.11, picture_height);
   script += margins(0.11, 0.97, 0.405, 0.89);
   script += fmt::format("set xrange [{:g}:{:g}]\nset xtics {:g}\n", -0.02 * count - 0.2, 1.02 * count - 0.8,
                         count / tick > 12 ? 2 * tick : tick);
@@ -173,8 +116,7 @@ std::string colour_settings(const PointSample &sample, double right) {
         "set key at screen {:g}, 0.88 left top Left reverse samplen 0.4 spacing 1.25 font ',14' "
         "noenhanced\n",
         right + 0.013);
-  std::string script =
-      "set palette defined (0 '#3b0f57', 0.25 '#35568c', 0.5 '#218f8d', 0.75 '#63c15e', 1 '#f3e126')\n";
+  std::string script = palette();
   script += fmt::format("set cbrange [{}:{}]\n", gnuplot_number(sample.low), gnuplot_number(sample.high));
   script += fmt::format("set colorbox vertical user origin {:g}, 0.25 size 0.014, 0.46 noborder\n", right + 0.035);
   script += "set cbtics scale 0.3 font ',14'\nset format cb '%g'\n";
@@ -199,9 +141,10 @@ std::string panel_plot(const Panel &panel, const PointSample &sample, double tim
 
 std::string map_script(const std::string &file, const Results &results, const Report &report, const PointSample &sample,
                        int coordinates) {
-  std::string script = preamble(file, coordinates >= 3 ? 1800 : 1300, 1050) + map_data(sample);
+  std::string script = preamble(file, coordinates >= 3 ? 1800 : 1300, picture_height) + map_data(sample);
   const std::vector<Panel> parts = panels(coordinates);
-  script += "set multiplot\n" + headings("Diffusion map", results, report, parts.front().left);
+  script += "set multiplot\n" +
+            headings("Diffusion map", report, details_of(results, report), parts.front().left, picture_height);
   script += "set offsets graph 0.03, graph 0.03, graph 0.03, graph 0.03\nset autoscale noextend\n" +
             colour_settings(sample, parts.back().right);
   for (std::size_t p = 0; p < parts.size(); ++p) {

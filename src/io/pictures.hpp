@@ -6,6 +6,7 @@
 
 #include "flashring/communicator.hpp"
 #include "flashring/results.hpp"
+#include "flashring/sweep_folder.hpp"
 
 namespace flashring {
 
@@ -19,5 +20,9 @@ std::string draw_spectrum(const Communicator &communicator, const std::string &f
 std::string draw_map(const Communicator &communicator, const std::string &file, const Results &results,
                      const Report &report, const std::vector<double> &scale, const RowPartition &partition,
                      const std::vector<std::string> &labels);
+
+/// The eigenvalues of every map against the values of the longer list, a panel for each value of the other one. Returns
+/// as draw_spectrum.
+std::string draw_sweep(const Communicator &communicator, const std::string &file, const SweepTable &table);
 
 }  // namespace flashring

@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "flashring/options.hpp"
+
 namespace flashring {
 namespace {
 
@@ -13,6 +15,18 @@ Json seconds_of(const Report &report) {
           {"solve", report.seconds_solve},
           {"write", report.seconds_write},
           {"total", report.seconds_total}};
+}
+
+Json passes_of(const Report &report) {
+  Json passes = Json::object();
+  for (const auto &[precision, count] : report.passes_in) passes[precision] = count;
+  return passes;
+}
+
+Json options_of(const Report &report) {
+  Json options = Json::object();
+  for (const auto &[name, value] : report.options) options[name] = value;
+  return options;
 }
 
 /// Whole numbers, so that no reader sees 1.2e9 bytes.
@@ -43,10 +57,27 @@ std::string quote(const std::string &text) {
   return quoted + "'";
 }
 
-std::string option_value(const Report &report, std::string_view name) {
-  for (const auto &[key, value] : report.options)
-    if (key == name) return value;
-  return {};
+/// Paths may hold bytes that are not UTF-8: replaced rather than refused at the end of a long run.
+std::string text_of(const Json &json) { return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"; }
+
+Json outcome_json(const SweepOutcome &outcome) {
+  const Report &report = outcome.report;
+  Json json;
+  if (!outcome.point.beta.empty()) json["beta"] = parse_real("beta", outcome.point.beta);
+  if (!outcome.point.alpha.empty()) json["alpha"] = parse_real("alpha", outcome.point.alpha);
+  json["folder"] = outcome.point.folder;
+  json["status"] = report.status.empty() ? "not run" : report.status;
+  if (report.pair.empty()) return json;
+  json["pair"] = report.pair;
+  json["start"] = report.start;
+  json["passes"] = report.passes;
+  json["passes_in"] = passes_of(report);
+  json["column_passes"] = report.column_passes;
+  json["landmark_pairs"] = static_cast<std::int64_t>(report.landmark_pairs);
+  json["seconds"] = seconds_of(report);
+  json["eigenvalues"] = outcome.eigenvalues;
+  json["residuals"] = outcome.residuals;
+  return json;
 }
 
 }  // namespace
@@ -56,8 +87,7 @@ std::string report_json(const Results &results, const Report &report, const std:
   json["version"] = report.version;
   json["git"] = report.git;
   json["status"] = report.status;
-  json["options"] = Json::object();
-  for (const auto &[name, value] : report.options) json["options"][name] = value;
+  json["options"] = options_of(report);
   json["ranks"] = report.ranks;
   json["threads"] = report.threads;
   json["backend"] = report.backend;
@@ -69,9 +99,10 @@ std::string report_json(const Results &results, const Report &report, const std:
   json["d"] = results.features;
   json["calls"] = report.calls;
   json["passes"] = report.passes;
-  json["passes_in"] = Json::object();
-  for (const auto &[precision, passes] : report.passes_in) json["passes_in"][precision] = passes;
+  json["passes_in"] = passes_of(report);
   json["column_passes"] = report.column_passes;
+  json["start"] = report.start;
+  json["landmark_pairs"] = static_cast<std::int64_t>(report.landmark_pairs);
   json["pairs_per_second"] = report.pairs_per_second;
   json["evaluated_pairs_per_second"] = report.evaluated_pairs_per_second;
   json["ring_wait_fraction"] = report.ring_wait_fraction;
@@ -83,8 +114,28 @@ std::string report_json(const Results &results, const Report &report, const std:
   json["residual_over_gap"] = results.residual_over_gap;
   json["diagnoses"] = results.diagnoses;
   for (const std::string &finding : findings) json["diagnoses"].push_back(finding);
-  // Paths may hold bytes that are not UTF-8: replaced rather than refused at the end of a long run.
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return text_of(json);
+}
+
+std::string sweep_json(const SweepTable &table) {
+  Json json;
+  json["version"] = table.report.version;
+  json["git"] = table.report.git;
+  json["status"] = table.report.status;
+  json["options"] = options_of(table.report);
+  json["ranks"] = table.report.ranks;
+  json["N"] = table.shape.rows;
+  json["d"] = table.shape.features;
+  json["seconds"] = table.report.seconds_total;
+  json["maps"] = Json::array();
+  for (const SweepOutcome &outcome : table.outcomes) json["maps"].push_back(outcome_json(outcome));
+  return text_of(json);
+}
+
+std::string option_value(const Report &report, std::string_view name) {
+  for (const auto &[key, value] : report.options)
+    if (key == name) return value;
+  return {};
 }
 
 std::string command_line(const Report &report) {

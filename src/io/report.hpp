@@ -2,17 +2,25 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "flashring/results.hpp"
+#include "flashring/sweep_folder.hpp"
 
 namespace flashring {
 
 /// The text of report.json; keys as docs/files.md lists them. `findings` join the diagnoses of the results.
 std::string report_json(const Results &results, const Report &report, const std::vector<std::string> &findings);
 
+/// The text of sweep.json, as docs/files.md specifies it.
+std::string sweep_json(const SweepTable &table);
+
 /// The options as the user would type them: -points 'my points.npy' -nev 10.
 std::string command_line(const Report &report);
+
+/// The value of an option; empty where it is not given.
+std::string option_value(const Report &report, std::string_view name);
 
 /// Name of the data set for titles: the file name of -points, or the text of -generate; empty where neither is given.
 std::string data_set_name(const Report &report);

@@ -84,14 +84,10 @@ struct Proven {
 
 /// Goes on in the working precision alone, from the vectors that are there.
 EigenPairs solve_again(Mat A, KernelOperator &op, EigenRequest request, EigenPairs &found) {
-  const auto rows = static_cast<std::size_t>(op.local_rows());
   op.end_ramp();
   request.before_first_pass = {};
   request.restart.clear();
-  request.start = [&found, rows](int columns) {
-    found.vectors.resize(std::min(found.vectors.size(), static_cast<std::size_t>(columns) * rows));
-    return std::move(found.vectors);
-  };
+  request.start = [&found](int /*columns*/) { return std::move(found.vectors); };
   return eigensolve(A, request);
 }
 

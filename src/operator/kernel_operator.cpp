@@ -152,11 +152,11 @@ std::vector<double> KernelOperator::pass_of_one_column(std::span<const double> x
 
 void KernelOperator::set_up() {
   if (ready_) return;
-  const PassReport before = counters_.ring;
+  const Counters before = counters_;
   const auto n = static_cast<std::size_t>(local_rows());
   std::vector<double> weighted(n);
   for (std::size_t i = 0; i < n; ++i) weighted[i] = measure_of(i);
-  density_ = pass_of_one_column(weighted);
+  if (!has_density_) density_ = pass_of_one_column(weighted);
   const double least = options_.precision != Precision::fp64 ? least_single_density : 0;
   communicator_.agree([&] {
     check_range(density_, least, "density", std::string(rescale) + (least > 0 ? " or -precision fp64" : ""));
@@ -167,7 +167,8 @@ void KernelOperator::set_up() {
   degree_ = pass_of_one_column(weighted);
   for (std::size_t i = 0; i < n; ++i) degree_[i] *= weight_[i];
   communicator_.agree([&] { check_range(degree_, 0, "degree", rescale); });
-  set_up_seconds_ = counters_.ring.seconds - before.seconds;
+  set_up_seconds_ =
+      (counters_.ring.seconds - before.ring.seconds) / static_cast<double>(counters_.passes - before.passes);
   set_scales();
 }
 
@@ -183,7 +184,7 @@ void KernelOperator::set_scales() {
   }
   ++scaling_;
   noise_.fill(-1);
-  ready_ = true;
+  has_density_ = ready_ = true;
 }
 
 void KernelOperator::restore_set_up(std::vector<double> density, std::vector<double> degree) {
@@ -194,6 +195,14 @@ void KernelOperator::restore_set_up(std::vector<double> density, std::vector<dou
   weight_.resize(density_.size());
   for (std::size_t i = 0; i < density_.size(); ++i) weight_[i] = std::pow(density_[i], -options_.alpha);
   set_scales();
+}
+
+void KernelOperator::restore_density(std::vector<double> density) {
+  FLASHRING_REQUIRE(static_cast<std::int64_t>(density.size()) == local_rows(), density.size(), " densities for ",
+                    local_rows(), " rows");
+  density_ = std::move(density);
+  has_density_ = true;
+  ready_ = false;
 }
 
 std::span<const double> KernelOperator::density() {
@@ -277,7 +286,7 @@ void KernelOperator::update_points(std::span<const double> rows) {
   sample_.reset();
   summation_->update_points(options_.pair, std::move(points), mean_);
   fingerprint_ = renewed;
-  ready_ = false;
+  has_density_ = ready_ = false;
 }
 
 void KernelOperator::update_measure(std::span<const double> measure) {
@@ -288,14 +297,14 @@ void KernelOperator::update_measure(std::span<const double> measure) {
   });
   measure_.assign(measure.begin(), measure.end());
   weighted_ = true;
-  ready_ = false;
+  has_density_ = ready_ = false;
 }
 
 double KernelOperator::cost(int columns, Precision precision) { return summation_->cost(columns, precision); }
 
 double KernelOperator::pass_seconds() {
   set_up();
-  return communicator_.max(set_up_seconds_ / 2);
+  return communicator_.max(set_up_seconds_);
 }
 
 /// Whether weights in that precision neither overflow nor vanish.

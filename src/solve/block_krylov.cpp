@@ -143,40 +143,31 @@ class BlockKrylov {
   /// Columns that the basis may have at this moment: all, or as many beside the locked ones as may be projected.
   PetscInt room() const { return std::min(limit_, now_.locked + std::max(eps_->mpd, 2 * std::max(p_, now_.width))); }
 
-  /// The start block: the initial space, which EPSSetUp has put into the basis, and random columns. A space of more
-  /// vectors than a block is condensed first to the best that are in it.
+  /// The start block: the initial space, which EPSSetUp has put into the basis, and random columns. Vectors beyond a
+  /// block are added to its columns in turn: the next products tell apart what belongs to different eigenvalues.
   void start() {
-    if (eps_->nini > p_) condense();
-    const PetscInt given = std::min(eps_->nini, p_);
+    const PetscInt all = std::min(eps_->nini, limit_);
+    const PetscInt given = std::min(all, p_);
     copy_columns(eps_->V, 0, X_.get(), 0, given);
+    if (all > p_) {
+      SmallMatrix beyond(all, p_);
+      for (PetscInt j = p_; j < all; ++j) beyond(j, j % p_) = -1;
+      subtract_product(X_.get(), p_, eps_->V, all, beyond);
+    }
     for (PetscInt j = given; j < p_; ++j) set_random_column(X_.get(), j, now_.random);
     // What EPSSetUp has made orthonormal keeps its order: vectors near eigenvectors stay so.
-    now_.width = given == p_ ? p_ : orthonormalize(eps_->V, 0, X_.get(), p_, 0, now_.random).rows;
+    now_.width = all == p_ ? p_ : orthonormalize(eps_->V, 0, X_.get(), p_, 0, now_.random).rows;
     now_.coupling = SmallMatrix(now_.width, 0);
     now_.scouting = eps_->nev <= p_ && ramp_.scouts();
-    if (ramp_.active() && given == now_.width) measure_start();
+    if (ramp_.active() && all >= p_) measure_start(std::min(all, most_block_size));
   }
 
-  void measure_start() {
-    const BasisColumns columns(X_.get());
+  void measure_start(PetscInt count) {
+    const BasisColumns columns(eps_->V);
     const PetscScalar *array = nullptr;
-    check_petsc(BVGetArrayRead(X_.get(), &array), "BVGetArrayRead");
-    ramp_.measure_start(array + columns.first, columns.stride, static_cast<int>(now_.width));
-    check_petsc(BVRestoreArrayRead(X_.get(), &array), "BVRestoreArrayRead");
-  }
-
-  void condense() {
-    const PetscInt all = std::min(eps_->nini, limit_);
-    for (PetscInt begin = 0; begin < all; begin += p_) {
-      const PetscInt count = std::min(p_, all - begin);
-      multiply(begin, count);
-      add_columns(inner_products(eps_->V, all, X_.get(), count), begin);
-    }
-    now_.m = all;
-    solve_projected(eps_, now_);
-    keep(std::min(now_.m, p_));
-    now_.projected = SmallMatrix(limit_, limit_);
-    now_.m = 0;
+    check_petsc(BVGetArrayRead(eps_->V, &array), "BVGetArrayRead");
+    ramp_.measure_start(array + columns.first, columns.stride, static_cast<int>(count));
+    check_petsc(BVRestoreArrayRead(eps_->V, &array), "BVRestoreArrayRead");
   }
 
   /// X = A V(:, begin : begin + count): a step.
@@ -208,7 +199,7 @@ class BlockKrylov {
     std::vector<PetscReal> start;
     if (now_.scouting)
       ramp_.choose_lowest();
-    else if (begin == 0 && eps_->its == 0)
+    else if (eps_->its == 0 && eps_->nini == p_)
       start = choose_for_start();
     else
       ramp_.choose(errors_.allowed(eps_->nconv, wanted()), smallest_product_ / norm_of_matrix());

@@ -7,8 +7,10 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "drivers/program.hpp"
@@ -57,6 +59,52 @@ class Diffmap : public ::testing::Test {
     std::string bytes(values.size() * sizeof(double), '\0');
     std::memcpy(bytes.data(), values.begin(), bytes.size());
     return bytes;
+  }
+
+  std::string bytes_of(const std::string &file) const {
+    std::ifstream stream(folder_ / file, std::ios::binary);
+    return {std::istreambuf_iterator<char>(stream), {}};
+  }
+
+  /// The solver has told of a converged pair.
+  static bool has_converged_pair(const std::string &output) {
+    for (std::size_t at = output.find("nconv="); at != std::string::npos; at = output.find("nconv=", at + 1))
+      if (output.compare(at, 7, "nconv=0") != 0) return true;
+    return false;
+  }
+  struct Signal {
+    const char *name;
+    std::string to;                ///< pattern of a command line, of whose processes the last one is meant
+    std::function<bool()> moment;  ///< whether it has come
+  };
+
+  /// Runs the program with its output in the file "log" and sends the signal. `patience`: after so many seconds mpirun
+  /// kills processes that it has asked to end; it waits as long even when they have ended. `seconds` count from the
+  /// signal on.
+  Outcome run_and_signal(int ranks, const std::string &arguments, const Signal &signal, int patience) const {
+    using Clock = std::chrono::steady_clock;
+    fs::remove(folder_ / "log");
+    Clock::time_point sent;
+    bool seen = false;
+    std::thread sender([&] {
+      for (int n = 0; n < 6000 && !seen; ++n) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        seen = signal.moment();
+      }
+      sent = Clock::now();
+      std::system(("kill -" + std::string(signal.name) + " $(pgrep -f '" + signal.to + "' | tail -n 1)").c_str());
+    });
+    Outcome result =
+        run(ranks, arguments + " >" + path("log"), "OMPI_MCA_odls_base_sigkill_timeout=" + std::to_string(patience));
+    sender.join();
+    result.seconds = std::chrono::duration<double>(Clock::now() - sent).count();
+    EXPECT_TRUE(seen) << bytes_of("log");
+    result.output += bytes_of("log");
+    return result;
+  }
+
+  static void expect_no_process_of(const std::string &out) {
+    EXPECT_NE(std::system(("pgrep -f '[-]output " + out + "' >/dev/null").c_str()), 0) << "a process is left";
   }
 
   fs::path folder_;

@@ -2,8 +2,8 @@
 // written for a Thread, runs as it is on ordinary memory. Threads run one at a time; they begin by ucontext and change
 // by longjmp, since swapcontext asks the system at every change. The order in which they take turns can be chosen:
 // results that depend on it show a missing synchronisation. A synchronisation that not all threads reach throws, and
-// says who waits for what. What a warp does together (warp_words.hpp) waits until all its lanes have asked for the same;
-// asynchronous copies are made when they are waited for and not before.
+// says who waits for what. What a warp does together (warp_words.hpp) waits until all its lanes have asked for the
+// same; asynchronous copies are made when they are waited for and not before.
 #pragma once
 
 #include <setjmp.h>

@@ -1,0 +1,86 @@
+#include "map_run.hpp"
+
+#include "flashring/communicator_mpi.hpp"
+#include "flashring/petsc_mat.hpp"
+#include "flashring/readers.hpp"
+#include "signals.hpp"
+
+namespace flashring {
+namespace {
+
+std::shared_ptr<KernelOperator> operator_of(const Communicator &communicator, const MapSettings &settings, Input input,
+                                            Neighbour *neighbour) {
+  std::shared_ptr<KernelOperator> op = make_operator(mpi_comm(communicator), settings.op, std::move(input.points));
+  if (!settings.input.weights.empty()) op->update_measure(input.weights);
+  op->set_stop(StopSignals::asked);
+  if (neighbour != nullptr) neighbour->prepare(*op);
+  return op;
+}
+
+/// Set-up and solution; `setup_done` is the moment between the two.
+DiffusionMap solve(const Communicator &communicator, const DriverOptions &options, KernelOperator &op, Mat A,
+                   DiffusionMapRequest &request, double &setup_done) {
+  ProgressLine line(communicator, op);
+  request.eigen.progress = [&](const EigenProgress &progress) { line.show(progress); };
+  request.eigen.before_first_pass = [&] {
+    communicator.agree([&] { options.refuse_unused(true); });
+    if (request.eigen.restart.empty()) op.degree();  // the set-up passes; a checkpoint has what they give
+    setup_done = seconds_now();
+  };
+  return diffusion_map(A, op, request);
+}
+
+}  // namespace
+
+MapOutcome solve_map(const Communicator &communicator, const DriverOptions &options, const MapSettings &settings,
+                     OutputFolder &folder, Neighbour *neighbour) {
+  const double start = seconds_now();
+  Input input = read_input(settings.input, communicator);
+  const double read_done = seconds_now();
+  folder.write_points(input.points);
+  const double points_written = seconds_now();
+
+  std::shared_ptr<KernelOperator> op = operator_of(communicator, settings, std::move(input), neighbour);
+  Mat A = nullptr;
+  check_petsc(mat_create(mpi_comm(communicator), op, &A), "mat_create");
+  DiffusionMapRequest request = settings.request;
+  const bool from_neighbour = neighbour != nullptr && neighbour->has_start();
+  if (from_neighbour)
+    request.eigen.start = [&](int columns) { return neighbour->start(*op, request.nystrom, columns); };
+  MapOutcome outcome;
+  double setup_done = 0;
+  outcome.map = solve(communicator, options, *op, A, request, setup_done);
+  const double solve_done = seconds_now();
+  check_petsc(MatDestroy(&A), "MatDestroy");
+
+  Report &report = outcome.report = make_report(communicator, options, *op);
+  if (neighbour != nullptr) neighbour->remember(*op);
+  op.reset();  // its memory is free while files are written, unless a solver that was interrupted holds on to it
+  report.status = outcome.map.complete ? "converged" : outcome.map.status;
+  if (from_neighbour) report.start = "neighbour";
+  if (!request.eigen.restart.empty()) report.start = "checkpoint";
+  report.seconds_read = read_done - start;
+  report.seconds_setup = setup_done - points_written;
+  report.seconds_solve = solve_done - setup_done;
+  report.seconds_total = seconds_now() - start - (points_written - read_done);  // the folder adds its own seconds
+  return outcome;
+}
+
+std::vector<std::string> map_labels(const Communicator &communicator, const DriverOptions &options, std::int64_t rows) {
+  if (options.value("labels").empty()) return {};
+  return read_labels(options.value("labels"), rows, communicator);
+}
+
+std::string passes_text(const Report &report) {
+  std::string precisions;
+  for (const auto &[precision, passes] : report.passes_in)
+    precisions += (precisions.empty() ? "" : ", ") + std::to_string(passes) + " in " + precision;
+  return std::to_string(report.passes) + " passes (" + precisions + ")";
+}
+
+int exit_code(const DiffusionMap &map) {
+  if (map.interrupted) return exit_interrupted;
+  return map.complete ? exit_converged : exit_not_converged;
+}
+
+}  // namespace flashring

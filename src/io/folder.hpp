@@ -1,0 +1,27 @@
+// Folders that runs write into: made and checked before the computation, and files that are whole or not there.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "flashring/communicator.hpp"
+#include "flashring/results.hpp"
+
+namespace flashring {
+
+/// Makes the folder where it is missing, takes it for this run, and sees that files can be written there. Collective.
+/// Throws Error as OutputFolder does.
+void open_folder(const Communicator &communicator, const std::string &path, bool overwrite, FolderLock &lock);
+
+/// Throws Error where the folder holds a run or a sweep.
+void check_no_run(const std::filesystem::path &path);
+
+/// Where a file is written until it is complete.
+std::string unfinished_name(const std::filesystem::path &path, const char *name);
+
+void write_text(const std::filesystem::path &file, const std::string &text);
+
+/// Takes the place of what was there, on the disk too.
+void move_into_place(const std::filesystem::path &from, const std::filesystem::path &to);
+
+}  // namespace flashring
