@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <string_view>
 
 #include "flashring/check.hpp"
@@ -179,7 +180,9 @@ int guarded(int argc, char **argv, const DriverText &text,
     return body(*communicator, options);
   } catch (const Interrupted &) {
     if (communicator->rank() == 0)
-      std::fprintf(stderr, "%s: interrupted before any pair had converged; nothing is written\n", text.name);
+      std::fprintf(stderr, "%s: %s\n", text.name,
+                   text.solves ? "interrupted before any pair had converged; nothing is written"
+                               : "interrupted; nothing is written");
     return exit_interrupted;
   } catch (const Error &error) {
     if (error.common() || communicator->size() == 1) {
@@ -304,6 +307,13 @@ Report make_report(const Communicator &communicator, const DriverOptions &option
   report.device_copy_bytes = communicator.sum(counters.ring.bytes_copied);
   report.peak_bytes_per_rank = peak_bytes(communicator);
   return report;
+}
+
+void print_written(const std::string &folder) {
+  std::printf("written to %s/:", folder.c_str());
+  for (const char *file : run_files)
+    if (std::filesystem::exists(std::filesystem::path(folder) / file)) std::printf(" %s", file);
+  std::printf("\n");
 }
 
 int run_driver(int argc, char **argv, const DriverText &text,

@@ -68,12 +68,28 @@ class DriverOptions {
   std::vector<std::string> operator_given_;  // names of those of the operator that the user gave
 };
 
-/// How far the solver is, and how many passes are left: on a terminal one line that is rewritten after every step,
-/// elsewhere a line a minute on standard error.
+/// How far a run is, on rank 0: on a terminal one line that is rewritten, elsewhere a line a minute on standard error.
+class StatusLine {
+ public:
+  explicit StatusLine(const Communicator &communicator);
+  StatusLine(const StatusLine &) = delete;
+  StatusLine &operator=(const StatusLine &) = delete;
+  ~StatusLine();
+  bool active() const { return active_; }
+  /// Since it was made, seconds.
+  double elapsed() const;
+  void show(const char *text);
+
+ private:
+  bool active_, terminal_;
+  double start_, last_;
+  std::size_t width_ = 0;
+};
+
+/// How far the solver is, and how many passes are left, after every step.
 class ProgressLine {
  public:
   ProgressLine(const Communicator &communicator, const KernelOperator &op);
-  ~ProgressLine();
   void show(const EigenProgress &progress);
 
  private:
@@ -83,9 +99,7 @@ class ProgressLine {
   double passes_left(const EigenProgress &progress);
 
   const KernelOperator &op_;
-  bool active_, terminal_;
-  double start_, last_;
-  std::size_t width_ = 0;
+  StatusLine line_;
   std::vector<Sample> history_;
 };
 
@@ -102,12 +116,18 @@ struct PlanSeconds {
 PlanSeconds measure_plan(const Communicator &communicator, const OperatorOptions &options, const DiffusionMapPlan &plan,
                          int pairs);
 
+/// What -dry_run prints first: the size of the run and the memory of every phase.
+std::string memory_text(const RunPlan &plan);
+
 /// What -dry_run prints: memory of every phase, and the time for typical numbers of passes.
 std::string plan_text(const DiffusionMapPlan &plan, const PlanSeconds &seconds, int pairs, const char *precision);
 
 /// What a run's report says of options, ranks, backend, work and memory; results and seconds are the caller's.
 /// Collective.
 Report make_report(const Communicator &communicator, const DriverOptions &options, const KernelOperator &op);
+
+/// Tells which of run_files are in the folder of a run.
+void print_written(const std::string &folder);
 
 /// Seconds since some fixed moment.
 double seconds_now();

@@ -12,7 +12,6 @@
 #include <array>
 #include <cmath>
 #include <cstdio>
-#include <filesystem>
 #include <limits>
 
 #include "flashring/check.hpp"
@@ -144,10 +143,7 @@ void write_results(const Communicator &communicator, OutputFolder &folder, const
   const std::vector<std::string> findings = folder.write(map.results, report, labels);
   if (communicator.rank() != 0) return;
   for (const std::string &finding : findings) std::printf("note: %s\n", finding.c_str());
-  std::printf("written to %s/:", folder.path().c_str());
-  for (const char *file : {"results.h5", "embedding.npy", "spectrum.png", "map.png", "report.json"})
-    if (std::filesystem::exists(std::filesystem::path(folder.path()) / file)) std::printf(" %s", file);
-  std::printf("\n");
+  print_written(folder.path());
 }
 
 /// A single map, from points to files.

@@ -38,7 +38,7 @@ class MapSweep {
     record("running");
     for (SweepOutcome &outcome : table_.outcomes) {
       if (communicator_.max(StopSignals::asked() ? 1.0 : 0.0) > 0) code_ = exit_interrupted;
-
+      if (code_ == exit_interrupted) break;
       run_map(outcome);
       if (first()) print(outcome);
       record("running");

@@ -59,9 +59,8 @@ PlanSeconds measure_plan(const Communicator &communicator, const OperatorOptions
           seconds(Precision::fp64, residual_block(pairs))};
 }
 
-std::string plan_text(const DiffusionMapPlan &plan, const PlanSeconds &seconds, int pairs, const char *precision) {
+std::string memory_text(const RunPlan &plan) {
   std::string text;
-  const auto n = static_cast<double>(plan.shape.rows);
   append(text, "dry run: nothing is computed, nothing is written\n%lld points, %d features; %d ranks of %d threads\n",
          static_cast<long long>(plan.shape.rows), plan.shape.features, plan.ranks, plan.threads);
   append(text, "exchange %s: %s\n", plan.exchange.value.c_str(), plan.exchange.reason.c_str());
@@ -76,6 +75,12 @@ std::string plan_text(const DiffusionMapPlan &plan, const PlanSeconds &seconds, 
     append(text, "peak %.1f MB per GPU, of which %.0f MB are free%s\n", 1e-6 * plan.peak(true),
            1e-6 * plan.device_room.bytes,
            plan.peak(true) > plan.device_room.bytes ? ": too little, the run would be refused" : "");
+  return text;
+}
+
+std::string plan_text(const DiffusionMapPlan &plan, const PlanSeconds &seconds, int pairs, const char *precision) {
+  std::string text = memory_text(plan);
+  const auto n = static_cast<double>(plan.shape.rows);
   append(text, "pairs per pass: %.3g, of which %.3g are evaluated (symmetry)\n", n * n, n * (n + 1) / 2);
   const int blocks = residual_passes(pairs);
   append(text, "seconds per pass: %.3g in %s with %d columns; set-up 2 passes of %.3g in fp64; residuals %d of %.3g\n",

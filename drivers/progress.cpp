@@ -8,6 +8,7 @@
 #include <array>
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 
 #include "driver.hpp"
 
@@ -18,16 +19,32 @@ constexpr double seconds_between_lines = 60;  // of a log
 
 }  // namespace
 
-ProgressLine::ProgressLine(const Communicator &communicator, const KernelOperator &op)
-    : op_(op),
-      active_(communicator.rank() == 0),
+StatusLine::StatusLine(const Communicator &communicator)
+    : active_(communicator.rank() == 0),
       terminal_(active_ && isatty(STDERR_FILENO) != 0),
       start_(seconds_now()),
       last_(start_) {}
 
-ProgressLine::~ProgressLine() {
+StatusLine::~StatusLine() {
   if (terminal_ && width_ > 0) std::fprintf(stderr, "\r%*s\r", static_cast<int>(width_), "");
 }
+
+double StatusLine::elapsed() const { return seconds_now() - start_; }
+
+void StatusLine::show(const char *text) {
+  const double now = seconds_now();
+  if (!active_ || (!terminal_ && now - last_ < seconds_between_lines)) return;
+  last_ = now;
+  if (!terminal_) {
+    std::fprintf(stderr, "%s\n", text);
+    return;
+  }
+  const std::size_t width = std::strlen(text);
+  std::fprintf(stderr, "\r%-*s", static_cast<int>(std::max(width, width_)), text);
+  width_ = std::max(width, width_);
+}
+
+ProgressLine::ProgressLine(const Communicator &communicator, const KernelOperator &op) : op_(op), line_(communicator) {}
 
 double ProgressLine::passes_left(const EigenProgress &progress) {
   if (!(progress.last_error > 0) || !(progress.tolerance > 0)) return NAN;
@@ -51,30 +68,21 @@ double ProgressLine::passes_left(const EigenProgress &progress) {
 }
 
 void ProgressLine::show(const EigenProgress &progress) {
-  if (!active_) return;
+  if (!line_.active()) return;
   const double left = passes_left(progress);
-  const double now = seconds_now();
-  if (!terminal_ && now - last_ < seconds_between_lines) return;
-  last_ = now;
+  const double elapsed = line_.elapsed();
   const Counters &counters = op_.counters();
   const auto passes = static_cast<double>(counters.passes);
   const double rate = static_cast<double>(op_.rows()) * static_cast<double>(op_.rows()) * passes /
                       std::max(1e-9, counters.ring.seconds);
   std::array<char, 64> rest{"?"};
   if (std::isfinite(left))
-    std::snprintf(rest.data(), rest.size(), "%.0f passes, %.0f s", std::ceil(left), left * (now - start_) / passes);
+    std::snprintf(rest.data(), rest.size(), "%.0f passes, %.0f s", std::ceil(left), left * elapsed / passes);
   std::array<char, 200> line{};
-  const int length = std::snprintf(
-      line.data(), line.size(),
-      "%d of %d pairs converged, error %.1e, %.0f passes, %.2f Gpairs/s, %.0f s; left: about %s", progress.converged,
-      progress.wanted, progress.largest_error, passes, rate * 1e-9, now - start_, rest.data());
-  if (!terminal_) {
-    std::fprintf(stderr, "%s\n", line.data());
-    return;
-  }
-  const auto width = static_cast<std::size_t>(std::max(0, length));
-  std::fprintf(stderr, "\r%-*s", static_cast<int>(std::max(width, width_)), line.data());
-  width_ = std::max(width, width_);
+  std::snprintf(line.data(), line.size(),
+                "%d of %d pairs converged, error %.1e, %.0f passes, %.2f Gpairs/s, %.0f s; left: about %s",
+                progress.converged, progress.wanted, progress.largest_error, passes, rate * 1e-9, elapsed, rest.data());
+  line_.show(line.data());
 }
 
 }  // namespace flashring

@@ -97,4 +97,13 @@ PETSC_EXTERN PetscErrorCode FlashringMapGetLeft(FlashringMap map, PetscInt k, Pe
 /* Stationary law pi, (local_rows), sums to 1 over all ranks. */
 PETSC_EXTERN PetscErrorCode FlashringMapGetStationaryLaw(FlashringMap map, PetscReal out[]);
 
+/* The right vectors at points that are not those of A, new_rows of this rank (0 or more): coordinates (new_rows,
+ * features) as those of A were given. right (pairs, new_rows): psi_k begins at right + k * new_rows, psi_0 = 1.
+ * log_density (new_rows): ln of the density of A's points there. far (new_rows): PETSC_TRUE where no point of A counts,
+ * so that the values are those of the nearest one over the eigenvalue. NULL is allowed for both. Fails when A's points
+ * have moved since FlashringMapSolve, and where an eigenvalue is so small that its vector would be noise: ask for fewer
+ * pairs. Memory for all new points at a time. Source: docs/mathematics.md, "Extension". */
+PETSC_EXTERN PetscErrorCode FlashringMapExtend(FlashringMap map, PetscInt new_rows, const PetscReal coordinates[],
+                                               PetscReal right[], PetscReal log_density[], PetscBool far[]);
+
 #endif

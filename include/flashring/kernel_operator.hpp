@@ -30,6 +30,7 @@ struct Counters {
   std::array<std::int64_t, 3> passes_in{};  ///< of each Precision
   PassReport ring;
   PassReport landmarks;  ///< of products with landmarks (LandmarkOperator), which are no passes
+  PassReport queries;    ///< of averages at other points (QueryOperator), which are none either
 };
 
 /// The operators of docs/mathematics.md, "Operators", with a measure m (per-point weights, ones by default):
@@ -57,6 +58,8 @@ class KernelOperator {
   /// The same of where packed points are.
   const std::string &points_memory_reason() const { return points_memory_reason_; }
   std::span<const double> mean() const { return mean_; }
+  /// Factor of every feature, (features), or empty: ones.
+  std::span<const double> feature_scales() const { return feature_scales_; }
   /// Of the points that the tiles hold now (flashring/fingerprint.hpp); that of the measure is apart:
   /// fingerprint(communicator(), partition(), measure()).
   std::uint64_t fingerprint() const { return fingerprint_; }
@@ -135,6 +138,7 @@ class KernelOperator {
 
  private:
   friend class LandmarkOperator;
+  friend class QueryOperator;
   bool fits(Precision precision) const;
   void resolve_bandwidth(const PointBlock &points);
   void check_single_range(const PointBlock &points, std::span<const double> mean);

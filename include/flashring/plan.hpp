@@ -51,6 +51,10 @@ std::vector<MemoryPart> operator_memory(const OperatorOptions &options, PointSha
 std::vector<MemoryPart> operator_memory(const Backend &backend, const OperatorOptions &options, PointShape shape,
                                         int ranks, int columns, const std::string &exchange);
 
+/// The same of one whose points are the sources of queries (QueryOperator) and that makes no pass of its own; the
+/// queries themselves are left out.
+std::vector<MemoryPart> query_memory(const OperatorOptions &options, PointShape shape, int ranks, int columns);
+
 /// Throws Error on all ranks where the GPU of one has no room for that with one column; the message says which size
 /// would fit, and on how many GPUs. Nothing for backends of the host. `options` are resolved. Collective.
 void check_device_room(const Communicator &communicator, const OperatorOptions &options, PointShape shape);
@@ -61,6 +65,11 @@ std::vector<MemoryPart> input_memory(const OperatorOptions &options, PointShape 
 /// Seconds of one pass of `columns`, 1 to max_columns, from some milliseconds of the very tiles. Collective.
 double measure_pass(const Communicator &communicator, const OperatorOptions &options, PointShape shape,
                     Precision precision, int columns);
+
+/// Seconds of `rows` queries against `shape.rows` points by log-sum-exp with that many columns in options.precision.
+/// Collective.
+double measure_queries(const Communicator &communicator, const OperatorOptions &options, PointShape shape,
+                       std::int64_t rows, int columns);
 
 /// A stretch of the run with the memory that it holds.
 struct PlanPhase {

@@ -33,4 +33,11 @@ LogSumExpResult log_sum_exp(const Communicator &communicator, Transport &transpo
                             const RingOptions &options, const PointBlock &queries, const PointBlock &sources,
                             const LogSumExpRequest &request);
 
+/// The same for points that are in tiles, both packed with one mean in shape.precision: shape.row is logsumexp.
+/// `sources` carries its log weights and values (set_sources) and nothing of it changes. Collective.
+LogSumExpResult log_sum_exp(Ring &ring, const TileShape &shape, TileBlock &queries, TileBlock &sources);
+
+/// Log weights and values of the request to the rows of `sources`. Throws Error where there is no memory.
+void set_sources(TileBlock &sources, const LogSumExpRequest &request);
+
 }  // namespace flashring

@@ -9,6 +9,7 @@
 
 #include "flashring/communicator.hpp"
 #include "flashring/points.hpp"
+#include "flashring/run_folder.hpp"
 
 namespace flashring {
 
@@ -56,33 +57,12 @@ struct WrittenPoints {
   std::string unit;  ///< of coordinates, in words
 };
 
-/// One run at a time in a folder: a second one would take the first one's points for its own. Held by a descriptor, so
-/// that it goes with the process.
-class FolderLock {
- public:
-  FolderLock() = default;
-  FolderLock(const FolderLock &) = delete;
-  FolderLock &operator=(const FolderLock &) = delete;
-  ~FolderLock();
-  /// Throws Error where another run holds it; does nothing where the file system has no locks.
-  void take(const std::string &path);
-
- private:
-  int descriptor_ = -1;
-};
-
-/// The folder of a run: made (and checked) before the computation, given the points then, and the results afterwards.
-/// All collective but the destructor.
+/// The folder of a diffusion map: given the points before the computation and the results afterwards. All collective
+/// but the destructor. Errors of the constructor are those of RunFolder.
 class OutputFolder {
  public:
-  /// Throws Error, on every rank, when the path cannot be made, lies below a regular file, cannot be written to, is not
-  /// seen by every rank, or holds another run (report.json, results.h5 or sweep.json) and overwrite is false, or
-  /// another run is using it at this moment. The communicator must outlive the object.
-  OutputFolder(const Communicator &communicator, std::string path, bool overwrite);
-  OutputFolder(const OutputFolder &) = delete;  // two objects would remove the same files
-  OutputFolder &operator=(const OutputFolder &) = delete;
-  /// A run that ends without results removes its unfinished files (rank 0).
-  ~OutputFolder();
+  OutputFolder(const Communicator &communicator, std::string path, bool overwrite)
+      : communicator_(communicator), folder_(communicator, std::move(path), overwrite) {}
 
   /// Begins results.h5, under a temporary name, with the points and their feature scales. Written before the
   /// computation, so that a full disk is noticed first and the memory of the points can be given up: nothing of them is
@@ -97,16 +77,15 @@ class OutputFolder {
   /// The same on every rank.
   std::vector<std::string> write(const Results &results, Report report, const std::vector<std::string> &labels);
 
-  const std::string &path() const { return path_; }
+  const std::string &path() const { return folder_.path(); }
 
  private:
   void discard();
 
   const Communicator &communicator_;
-  std::string path_;
+  RunFolder folder_;
   std::optional<WrittenPoints> points_;  // while there are unfinished files of this object
   double points_seconds_ = 0;
-  FolderLock lock_;  // on rank 0
 };
 
 }  // namespace flashring

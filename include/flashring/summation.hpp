@@ -7,6 +7,7 @@
 #include <string>
 
 #include "flashring/points.hpp"
+#include "flashring/reduction.hpp"
 #include "flashring/ring.hpp"
 
 namespace flashring {
@@ -58,6 +59,10 @@ class Summation {
   virtual std::vector<double> gather_points(std::span<const GlobalRow> rows) = 0;
   /// Products with such points, (landmarks, features); at least one. They keep a reference to this. Collective.
   virtual std::unique_ptr<LandmarkSummation> landmarks(std::span<const double> points) = 0;
+  /// Log-sum-exp at points that are none of these, which are the sources; `mean` as when these were packed.
+  /// request.pair is not read. Collective.
+  virtual LogSumExpResult log_sum_exp(const PointBlock &queries, std::span<const double> mean,
+                                      const LogSumExpRequest &request) = 0;
 };
 
 struct TilesOptions {

@@ -6,6 +6,7 @@
 
 #include "flashring/communicator.hpp"
 #include "flashring/results.hpp"
+#include "flashring/run_folder.hpp"
 #include "flashring/sweep.hpp"
 
 namespace flashring {

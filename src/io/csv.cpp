@@ -1,11 +1,13 @@
 // Points from text. Each rank parses the lines that begin in its share of the bytes; then the rows, whose number per
-// rank is known only now, move to the contiguous partition. Cost: every byte is read once, every row moves once.
+// rank is known only now, move to the contiguous partition. Cost: every byte is read once, every row moves once. Where
+// rows are taken block by block they stay, and every byte is read twice: once to count them.
 // A line's number is the count of the lines before it, on the ranks before this one too, so that a message names the
 // first bad line of the file whoever met it.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <memory>
+#include <numeric>
 
 #include "flashring/check.hpp"
 #include "flashring/readers.hpp"
@@ -99,28 +101,39 @@ CsvFile open_csv(const std::string &file, const Communicator &communicator) {
   return csv;
 }
 
-/// Calls `take(line)` for every line that begins in this rank's share of the bytes and holds a row, until it returns
-/// false. Returns the number of lines that were looked at, all kinds.
-template <class Take>
-std::int64_t for_each_row(const CsvFile &csv, const Communicator &communicator, const Take &take) {
-  const CsvLayout &layout = csv.layout;
-  const RowPartition shares = RowPartition::contiguous(layout.bytes, communicator.size());
-  const std::vector<RowRange> &ranges = shares.ranges(communicator.rank());
-  if (ranges.empty()) return 0;
-  const std::int64_t begin = ranges.front().begin.value;
-  const std::int64_t end = begin + ranges.front().count;
-  // A line begins behind the end of another one: from the byte before the share, the first end is passed over.
-  LineReader reader(csv.name, *csv.handle, std::max<std::int64_t>(0, begin - 1), buffer_bytes);
-  std::string_view line;
-  if (begin > 0 && !reader.next(line)) return 0;
-  std::int64_t lines = 0;
-  while (next_line(reader, line) && reader.begin() < end) {
-    ++lines;
-    if (is_skipped(line, layout.separator) || reader.begin() == layout.header) continue;
-    if (!take(line)) break;
+/// The lines that begin in this rank's share of the bytes and hold a row. The file must outlive it.
+class CsvRows {
+ public:
+  CsvRows(const CsvFile &csv, const Communicator &communicator)
+      : csv_(csv),
+        shares_(RowPartition::contiguous(csv.layout.bytes, communicator.size()).ranges(communicator.rank())),
+        // A line begins behind the end of another one: from the byte before the share, the first end is passed over.
+        reader_(csv.name, *csv.handle, std::max<std::int64_t>(0, begin() - 1), buffer_bytes) {
+    std::string_view line;
+    ended_ = shares_.empty() || (begin() > 0 && !reader_.next(line));
   }
-  return lines;
-}
+
+  /// False behind the last one.
+  bool next(std::string_view &line) {
+    while (!ended_ && next_line(reader_, line) && reader_.begin() < begin() + shares_.front().count) {
+      ++lines_;
+      if (!is_skipped(line, csv_.layout.separator) && reader_.begin() != csv_.layout.header) return true;
+    }
+    ended_ = true;
+    return false;
+  }
+  /// Lines of all kinds that were looked at.
+  std::int64_t lines() const { return lines_; }
+
+ private:
+  std::int64_t begin() const { return shares_.empty() ? 0 : shares_.front().begin.value; }
+
+  const CsvFile &csv_;
+  std::vector<RowRange> shares_;  // one, or none
+  LineReader reader_;
+  std::int64_t lines_ = 0;
+  bool ended_ = false;
+};
 
 /// What a rank found in its share of the bytes.
 struct CsvShare {
@@ -133,14 +146,14 @@ CsvShare read_share(const CsvFile &csv, const Communicator &communicator) {
   CsvShare share;
   const CsvLayout &layout = csv.layout;
   std::vector<double> row(layout.fields);
-  share.lines = for_each_row(csv, communicator, [&](std::string_view line) {
-    if (parse_line(line, layout.separator, row)) {
+  CsvRows rows(csv, communicator);
+  for (std::string_view line; share.fault.empty() && rows.next(line);) {
+    if (parse_line(line, layout.separator, row))
       share.values.insert(share.values.end(), row.begin(), row.end());
-      return true;
-    }
-    share.fault = explain_line(line, layout.separator, layout.fields, layout.first_line);
-    return false;
-  });
+    else
+      share.fault = explain_line(line, layout.separator, layout.fields, layout.first_line);
+  }
+  share.lines = rows.lines();
   return share;
 }
 
@@ -152,10 +165,39 @@ std::vector<std::int64_t> gather_counts(const Communicator &communicator, std::i
   return counts;
 }
 
+/// Lines on the ranks before this one.
+std::int64_t lines_before(const Communicator &communicator, std::int64_t lines) {
+  const std::vector<std::int64_t> all = gather_counts(communicator, lines);
+  return std::accumulate(all.begin(), all.begin() + communicator.rank(), std::int64_t{0});
+}
+
 void check_points(const CsvFile &csv, std::int64_t rows) {
   FLASHRING_CHECK(rows > 0, csv.name, ": holds a header in line ", csv.layout.first_line,
                   " and no points; write one row of numbers per point");
 }
+
+/// A text whose rows are taken one after the other.
+struct CsvStream {
+  CsvStream(CsvFile file, const Communicator &communicator) : csv(std::move(file)), rows(csv, communicator) {}
+  CsvFile csv;
+  CsvRows rows;
+  std::int64_t lines_before = 0;
+
+  std::vector<double> read(std::int64_t count) {
+    const CsvLayout &layout = csv.layout;
+    std::vector<double> values(static_cast<std::size_t>(count) * layout.fields);
+    std::string_view line;
+    for (std::int64_t i = 0; i < count; ++i) {
+      FLASHRING_CHECK(rows.next(line), csv.name, ": ends early: it was cut off while it is read; let no other program ",
+                      "write it and run again");
+      const auto row = std::span(values).subspan(static_cast<std::size_t>(i) * layout.fields, layout.fields);
+      if (parse_line(line, layout.separator, row)) continue;
+      throw Error(detail::concatenate(csv.name, ": line ", lines_before + rows.lines(),
+                                      explain_line(line, layout.separator, layout.fields, layout.first_line)));
+    }
+    return values;
+  }
+};
 
 }  // namespace
 
@@ -164,12 +206,8 @@ PointBlock read_csv(const std::string &file, const Communicator &communicator) {
   const int rank = communicator.rank();
   CsvShare share;
   communicator.agree([&] { share = read_share(csv, communicator); });
-  const std::vector<std::int64_t> lines = gather_counts(communicator, share.lines);
-  communicator.agree([&] {
-    std::int64_t line = share.lines;
-    for (int r = 0; r < rank; ++r) line += lines[static_cast<std::size_t>(r)];
-    FLASHRING_CHECK(share.fault.empty(), file, ": line ", line, share.fault);
-  });
+  const std::int64_t before = lines_before(communicator, share.lines);
+  communicator.agree([&] { FLASHRING_CHECK(share.fault.empty(), file, ": line ", before + share.lines, share.fault); });
   const auto mine = static_cast<std::int64_t>(share.values.size() / csv.layout.fields);
   RowPartition partition = RowPartition::from_counts(gather_counts(communicator, mine));
   const std::int64_t rows = partition.rows();
@@ -181,13 +219,19 @@ PointBlock read_csv(const std::string &file, const Communicator &communicator) {
   return redistribute(communicator, std::move(points), RowPartition::contiguous(rows, communicator.size()));
 }
 
-PointShape csv_shape(const std::string &file, const Communicator &communicator) {
-  const CsvFile csv = open_csv(file, communicator);
+OpenPoints open_csv_points(const std::string &file, const Communicator &communicator) {
+  const auto stream = std::make_shared<CsvStream>(open_csv(file, communicator), communicator);
+  CsvRows counting(stream->csv, communicator);
   std::int64_t rows = 0;
-  communicator.agree([&] { for_each_row(csv, communicator, [&](std::string_view) { return ++rows > 0; }); });
-  rows = communicator.sum(rows);
-  communicator.agree([&] { check_points(csv, rows); });
-  return {rows, static_cast<int>(csv.layout.fields)};
+  communicator.agree([&] {
+    for (std::string_view line; counting.next(line);) ++rows;
+  });
+  stream->lines_before = lines_before(communicator, counting.lines());
+  RowPartition partition = RowPartition::from_counts(gather_counts(communicator, rows));
+  communicator.agree([&] { check_points(stream->csv, partition.rows()); });
+  const PointShape shape{partition.rows(), static_cast<int>(stream->csv.layout.fields)};
+  const auto read = [stream](std::int64_t /*begin*/, std::int64_t count) { return stream->read(count); };
+  return {file, shape, std::move(partition), read};
 }
 
 }  // namespace flashring

@@ -101,8 +101,8 @@ void check_no_run(const fs::path &path) {
   }
 }
 
-std::string unfinished_name(const fs::path &path, const char *name) {
-  return (path / (std::string(name) + unfinished)).string();
+std::string unfinished_name(const fs::path &path, const std::string &name) {
+  return (path / (name + unfinished)).string();
 }
 
 void write_text(const fs::path &file, const std::string &text) {

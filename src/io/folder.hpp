@@ -5,19 +5,19 @@
 #include <string>
 
 #include "flashring/communicator.hpp"
-#include "flashring/results.hpp"
+#include "flashring/run_folder.hpp"
 
 namespace flashring {
 
 /// Makes the folder where it is missing, takes it for this run, and sees that files can be written there. Collective.
-/// Throws Error as OutputFolder does.
+/// Throws Error as RunFolder does.
 void open_folder(const Communicator &communicator, const std::string &path, bool overwrite, FolderLock &lock);
 
 /// Throws Error where the folder holds a run or a sweep.
 void check_no_run(const std::filesystem::path &path);
 
 /// Where a file is written until it is complete.
-std::string unfinished_name(const std::filesystem::path &path, const char *name);
+std::string unfinished_name(const std::filesystem::path &path, const std::string &name);
 
 void write_text(const std::filesystem::path &file, const std::string &text);
 

@@ -2,31 +2,18 @@
 // MPI-IO is not used. Memory beside the result: HDF5's conversion buffer of 1 MiB and one chunk.
 #include <algorithm>
 #include <array>
+#include <memory>
 
 #include "base/parse.hpp"
 #include "flashring/check.hpp"
 #include "flashring/readers.hpp"
-#include "io/file_handle.hpp"
-#include "io/hdf5_handle.hpp"
+#include "io/hdf5_input.hpp"
 #include "io/point_file.hpp"
 
 namespace flashring {
 namespace {
 
 constexpr std::size_t most_listed = 20;  // datasets in a message
-
-Hdf5Handle open_file(const std::string &file) {
-  FileHandle(file, O_RDONLY | O_CLOEXEC).size();  // the system's own words for what is missing or a folder
-  FLASHRING_CHECK(H5Fis_hdf5(file.c_str()) > 0, file,
-                  ": is not an HDF5 file (it has no HDF5 signature); write it again, or name another file");
-  const Hdf5Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
-  H5Pset_fapl_sec2(access.id());
-  H5Pset_file_locking(access.id(), true, true);  // file systems without locks are read as well
-  Hdf5Handle handle(H5Fopen(file.c_str(), H5F_ACC_RDONLY, access.id()), H5Fclose);
-  FLASHRING_CHECK(handle.good(), file, ": cannot be opened as HDF5 (", hdf5_reason(),
-                  "); end the program that still writes it, or copy the file again");
-  return handle;
-}
 
 herr_t note_dataset(hid_t group, const char *name, const H5L_info_t *link, void *list) {
   if (link->type != H5L_TYPE_HARD) return 0;  // what other links point to may be missing
@@ -120,9 +107,9 @@ struct Hdf5Points {
   PointShape shape;
 };
 
-Hdf5Points open_points(const std::string &file, const std::string &dataset) {
+Hdf5Points find_points(const std::string &file, const std::string &dataset) {
   Hdf5Points points;
-  points.file = open_file(file);
+  points.file = open_hdf5(file);
   const std::string name = choose_dataset(file, points.file, dataset);
   points.place = file + ":" + name;
   points.dataset = open_dataset(points.place, points.file, name);
@@ -150,20 +137,18 @@ std::vector<double> read_rows(const Hdf5Points &points, std::int64_t begin, std:
 
 }  // namespace
 
-PointBlock read_hdf5(const std::string &file, const std::string &dataset, const Communicator &communicator) {
+OpenPoints open_hdf5_points(const std::string &file, const std::string &dataset, const Communicator &communicator) {
   const Hdf5Silence silence;
-  Hdf5Points points;
-  communicator.agree([&] { points = open_points(file, dataset); });
-  return read_shares(points.place, points.shape, communicator,
-                     [&](std::int64_t begin, std::int64_t count) { return read_rows(points, begin, count); });
+  const auto points = std::make_shared<Hdf5Points>();
+  communicator.agree([&] { *points = find_points(file, dataset); });
+  return open_shares(points->place, points->shape, communicator, [points](std::int64_t begin, std::int64_t count) {
+    const Hdf5Silence while_reading;
+    return read_rows(*points, begin, count);
+  });
 }
 
-PointShape hdf5_shape(const std::string &file, const std::string &dataset, const Communicator &communicator) {
-  const Hdf5Silence silence;
-  Hdf5Points points;
-  communicator.agree([&] { points = open_points(file, dataset); });
-  check_common(points.place, points.shape, communicator);
-  return points.shape;
+PointBlock read_hdf5(const std::string &file, const std::string &dataset, const Communicator &communicator) {
+  return read_shares(open_hdf5_points(file, dataset, communicator), communicator);
 }
 
 }  // namespace flashring

@@ -2,6 +2,7 @@
 // file, in Fortran order one run per feature. Memory beside the result: one bounded buffer.
 #include <algorithm>
 #include <cstring>
+#include <memory>
 
 #include "flashring/check.hpp"
 #include "flashring/readers.hpp"
@@ -99,23 +100,21 @@ std::vector<double> read_rows(const std::string &file, const FileHandle &handle,
 
 }  // namespace
 
-PointBlock read_npy(const std::string &file, const Communicator &communicator) {
-  std::unique_ptr<FileHandle> handle;
+OpenPoints open_npy_points(const std::string &file, const Communicator &communicator) {
+  std::shared_ptr<FileHandle> handle;
   NpyFile npy;
   communicator.agree([&] {
-    handle = std::make_unique<FileHandle>(file, O_RDONLY | O_CLOEXEC);
+    handle = std::make_shared<FileHandle>(file, O_RDONLY | O_CLOEXEC);
     npy = open_npy(file, *handle);
   });
-  return read_shares(file, npy.shape, communicator, [&](std::int64_t begin, std::int64_t count) {
+  const auto read = [file, handle, npy](std::int64_t begin, std::int64_t count) {
     return read_rows(file, *handle, npy, begin, count);
-  });
+  };
+  return open_shares(file, npy.shape, communicator, read);
 }
 
-PointShape npy_shape(const std::string &file, const Communicator &communicator) {
-  PointShape shape;
-  communicator.agree([&] { shape = open_npy(file, FileHandle(file, O_RDONLY | O_CLOEXEC)).shape; });
-  check_common(file, shape, communicator);
-  return shape;
+PointBlock read_npy(const std::string &file, const Communicator &communicator) {
+  return read_shares(open_npy_points(file, communicator), communicator);
 }
 
 }  // namespace flashring

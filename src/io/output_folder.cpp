@@ -1,16 +1,10 @@
-// The folder of a run. Checks come before the computation, because an error after hours of it would lose the results.
-// The points are written before it too: their memory is given up then. Files are complete under temporary names before
-// the first of them takes its place, so a failure changes nothing.
+// The folder of a diffusion map. The points are written before the computation: their memory is given up then.
 #include <fmt/format.h>
-#include <sys/statvfs.h>
 
 #include <chrono>
-#include <filesystem>
-#include <system_error>
 
 #include "flashring/check.hpp"
 #include "flashring/results.hpp"
-#include "io/folder.hpp"
 #include "io/npy_writer.hpp"
 #include "io/pictures.hpp"
 #include "io/report.hpp"
@@ -19,30 +13,16 @@
 namespace flashring {
 namespace {
 
-namespace fs = std::filesystem;
-
-constexpr const char *outputs[] = {"results.h5", "embedding.npy", "spectrum.png", "map.png", "report.json"};
-
-/// Said before gigabytes are written in vain; what the file system does not tell (a quota) is found while writing.
-void check_space(const std::string &path, const char *what, double needed) {
-  struct statvfs space {};
-  if (::statvfs(path.c_str(), &space) != 0) return;
-  const double free = static_cast<double>(space.f_bavail) * static_cast<double>(space.f_frsize);
-  FLASHRING_CHECK(free >= needed, "output folder ", path,
-                  fmt::format(": {} {:.0f} MB and {:.0f} MB are free; make room or choose another folder", what,
-                              needed / 1e6, free / 1e6));
-}
-
-void check_space_of_points(const std::string &path, const PointBlock &points) {
+void check_space_of_points(const RunFolder &folder, const PointBlock &points) {
   const double numbers = static_cast<double>(points.partition().rows()) * points.features();
-  check_space(path, "the points need", 8.0 * numbers + 2e6);  // and 2 MB for the metadata of results.h5
+  folder.check_space("the points need", 8.0 * numbers + 2e6);  // and 2 MB for the metadata of results.h5
 }
 
 /// The points are on the disk already.
-void check_space_of_results(const std::string &path, const Results &results) {
+void check_space_of_results(const RunFolder &folder, const Results &results) {
   const double per_row = 4.0 * results.pairs + 4.0;  // right, left, embedding twice, 4 vectors
   const double numbers = static_cast<double>(results.rows) * per_row;
-  check_space(path, "the results need", 8.0 * numbers + 4e6);  // and 4 MB for pictures, report and metadata
+  folder.check_space("the results need", 8.0 * numbers + 4e6);  // and 4 MB for pictures, report and metadata
 }
 
 /// A broken promise of the caller is found here, not inside a collective transfer. `measured`: some rank has weights.
@@ -65,35 +45,15 @@ void check_shapes(const Results &results, const WrittenPoints &points, int rank,
                     " labels for ", results.rows, " rows");
 }
 
-/// All outputs are complete under temporary names: puts them in place of what was there. The old report goes first and
-/// the new one comes last, so that whatever happens between, no report stands beside results of another run.
-void commit(const fs::path &path) {
-  std::error_code ignored;
-  fs::remove(path / "report.json", ignored);
-  for (const char *name : outputs) {
-    const fs::path from = unfinished_name(path, name);
-    if (fs::exists(from, ignored)) {
-      move_into_place(from, path / name);
-    } else {
-      fs::remove(path / name, ignored);  // a picture of an earlier run would belong to other results
-    }
-  }
-}
-
-void remove_unfinished(const fs::path &path) {
-  std::error_code ignored;
-  for (const char *name : outputs) fs::remove(unfinished_name(path, name), ignored);
-}
-
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
 /// Everything but the report, under temporary names. Returns findings.
-std::vector<std::string> write_arrays(const Communicator &communicator, const std::string &path, const Results &results,
+std::vector<std::string> write_arrays(const Communicator &communicator, const RunFolder &folder, const Results &results,
                                       const Report &report, const WrittenPoints &points,
                                       const std::vector<std::string> &labels) {
-  const auto temporary = [&](const char *name) { return unfinished_name(path, name); };
+  const auto temporary = [&](const char *name) { return folder.unfinished(name); };
   const RowPartition &partition = points.partition;
   std::vector<std::string> findings;
   const std::vector<double> scale = embedding_scale(results, findings);
@@ -109,29 +69,21 @@ std::vector<std::string> write_arrays(const Communicator &communicator, const st
 
 }  // namespace
 
-OutputFolder::OutputFolder(const Communicator &communicator, std::string path, bool overwrite)
-    : communicator_(communicator), path_(std::move(path)) {
-  open_folder(communicator_, path_, overwrite, lock_);
-}
-
-OutputFolder::~OutputFolder() {
-  if (points_) discard();
-}
-
 void OutputFolder::discard() {
-  if (communicator_.rank() == 0) remove_unfinished(path_);
+  folder_.discard();
   points_.reset();
 }
 
 void OutputFolder::write_points(const PointBlock &points) {
   const auto start = std::chrono::steady_clock::now();
-  discard();  // what a killed process left too: its picture would be taken for one of this run
+  discard();
+  folder_.begin();
   communicator_.agree([&] {
-    if (communicator_.rank() == 0) check_space_of_points(path_, points);
+    if (communicator_.rank() == 0) check_space_of_points(folder_, points);
   });
   points_ = WrittenPoints{points.partition(), points.features(), coordinate_unit(points)};
   try {
-    write_points_file(communicator_, unfinished_name(path_, "results.h5"), points);
+    write_points_file(communicator_, folder_.unfinished("results.h5"), points);
   } catch (...) {
     discard();
     throw;
@@ -142,27 +94,22 @@ void OutputFolder::write_points(const PointBlock &points) {
 std::vector<std::string> OutputFolder::write(const Results &results, Report report,
                                              const std::vector<std::string> &labels) {
   const auto start = std::chrono::steady_clock::now();
-  const bool first = communicator_.rank() == 0;
   const bool measured = communicator_.max(results.measure.empty() ? 0.0 : 1.0) > 0;
   communicator_.agree([&] { FLASHRING_REQUIRE(points_.has_value(), "write_points comes before write"); });
   try {
     communicator_.agree([&] {
       check_shapes(results, *points_, communicator_.rank(), labels, measured);
-      if (first) check_space_of_results(path_, results);
+      if (communicator_.rank() == 0) check_space_of_results(folder_, results);
     });
-    std::vector<std::string> findings = write_arrays(communicator_, path_, results, report, *points_, labels);
-    communicator_.agree([&] {
-      if (!first) return;
-      report.seconds_write = points_seconds_ + seconds_since(start);
-      report.seconds_total += report.seconds_write;
-      write_text(unfinished_name(path_, "report.json"), report_json(results, report, findings));
-      commit(path_);
-    });
+    std::vector<std::string> findings = write_arrays(communicator_, folder_, results, report, *points_, labels);
+    report.seconds_write = points_seconds_ + seconds_since(start);
+    report.seconds_total += report.seconds_write;
+    folder_.complete(report_json(results, report, findings));
     points_.reset();
     return findings;
   } catch (const Error &error) {
     discard();
-    throw Error(detail::concatenate(error.what(), "; not written: ", fmt::format("{}", fmt::join(outputs, ", "))),
+    throw Error(detail::concatenate(error.what(), "; not written: ", fmt::format("{}", fmt::join(run_files, ", "))),
                 error.common());
   }
 }

@@ -41,15 +41,17 @@ std::string grouped(std::int64_t value) {
   return text;
 }
 
-std::string headings(const std::string &what, const Report &report, const std::string &details, double left,
-                     int height) {
+Headings headings_of(const std::string &what, const Report &report, const std::string &details) {
   const std::string name = data_set_name(report);
-  const std::string title = name.empty() ? what : what + " of " + name;
+  return {name.empty() ? what : what + " of " + name, details};
+}
+
+std::string headings(const Headings &text, double left, int height) {
   std::string script;
   script += fmt::format("set label 1 {} at screen {:g}, {:g} left noenhanced font ',22' textcolor rgb '{}'\n",
-                        gnuplot_quote(title), left, 1 - 37.0 / height, ink);
+                        gnuplot_quote(text.title), left, 1 - 37.0 / height, ink);
   script += fmt::format("set label 2 {} at screen {:g}, {:g} left noenhanced font ',15' textcolor rgb '#667080'\n",
-                        gnuplot_quote(details), left, 1 - 78.0 / height);
+                        gnuplot_quote(text.details), left, 1 - 78.0 / height);
   return script;
 }
 

@@ -34,8 +34,15 @@ std::string palette();
 std::string grouped(std::int64_t value);
 
 /// Two lines above the panels: what it is, and of what. User's texts are never interpreted.
-std::string headings(const std::string &what, const Report &report, const std::string &details, double left,
-                     int height);
+struct Headings {
+  std::string title, details;
+};
+
+/// `what` of the data set that the report names.
+Headings headings_of(const std::string &what, const Report &report, const std::string &details);
+
+/// In a picture of that height in pixels, from `left` on.
+std::string headings(const Headings &text, double left, int height);
 
 /// Of a panel, in parts of the picture.
 std::string margins(double left, double right, double bottom, double top);

@@ -14,9 +14,11 @@ namespace flashring {
 namespace {
 
 constexpr int picture_height = 1050;  // pixels
+constexpr const char *faint_points = "#c4c9d1";
 
-std::string details_of(const Results &results, const Report &report) {
-  return fmt::format("{}   α = {:g}   N = {}   d = {}", report.pair, results.alpha, grouped(results.rows),
+/// `more`: words behind the number of points.
+std::string details_of(const Results &results, const Report &report, const std::string &more = "") {
+  return fmt::format("{}   α = {:g}   N = {}{}   d = {}", report.pair, results.alpha, grouped(results.rows), more,
                      results.features);
 }
 
@@ -57,7 +59,8 @@ std::string spectrum_script(const std::string &file, const Results &results, con
   const double size = std::clamp(1.9 * std::sqrt(20 / count), 0.5, 1.7);
   const double tick = std::max(1.0, std::pow(10, std::floor(std::log10(count / 5))));
   std::string script = preamble(file, 1400, picture_height) + spectrum_data(results, smallest);
-  script += "set multiplot\n" + headings("Spectrum", report, details_of(results, report), 0.11, picture_height);
+  script +=
+      "set multiplot\n" + headings(headings_of("Spectrum", report, details_of(results, report)), 0.11, picture_height);
   script += margins(0.11, 0.97, 0.405, 0.89);
   script += fmt::format("set xrange [{:g}:{:g}]\nset xtics {:g}\n", -0.02 * count - 0.2, 1.02 * count - 0.8,
                         count / tick > 12 ? 2 * tick : tick);
@@ -79,7 +82,7 @@ std::string spectrum_script(const std::string &file, const Results &results, con
   return script + "unset multiplot\n";
 }
 
-/// Which coordinate (1-based; 4 is the stationary law) is drawn where.
+/// Which coordinate (1-based; 4 is the fourth number of the sample) is drawn where.
 struct Panel {
   int x, y;
   double left, right, bottom, top;
@@ -100,11 +103,16 @@ std::string axis_name(int coordinate, double time) {
   return fmt::format("'{{/:Italic λ}}@_{{{}}}^{{{:g}}} {}'", coordinate, time, psi);
 }
 
-std::string map_data(const PointSample &sample) {
+std::string map_data(const PointSample &sample, const std::vector<SampleRow> &behind) {
   std::string data = "$map << EOD\n";
   for (const SamplePoint &point : sample.points) {
     for (const double value : point.coordinates) data += gnuplot_number(value) + ' ';
     data += gnuplot_number(point.colour) + '\n';
+  }
+  data += "EOD\n$behind << EOD\n";
+  for (const SampleRow &row : behind) {
+    for (const double value : row.coordinates) data += gnuplot_number(value) + ' ';
+    data += '\n';
   }
   return data + "EOD\n";
 }
@@ -123,33 +131,48 @@ std::string colour_settings(const PointSample &sample, double right) {
   return script + "set cblabel " + sample.colour_name + " offset 0.5\n";
 }
 
-std::string panel_plot(const Panel &panel, const PointSample &sample, double time, bool first) {
-  const double count = static_cast<double>(std::max<std::size_t>(1, sample.points.size()));
-  const double size = std::clamp(1.35 * std::pow(1000 / count, 0.32), 0.4, 1.7) * (first ? 1 : 0.62);
+/// Size of so many points, of the first panel or of another one.
+double point_size(std::size_t count, bool first) {
+  const double points = static_cast<double>(std::max<std::size_t>(1, count));
+  return std::clamp(1.35 * std::pow(1000 / points, 0.32), 0.4, 1.7) * (first ? 1 : 0.62);
+}
+
+/// What map.png shows.
+struct Map {
+  Headings headings;
+  PointSample sample;
+  std::vector<SampleRow> behind;  ///< points in grey behind the others
+  int coordinates = 3;
+  double time = 1;
+};
+
+std::string panel_plot(const Panel &panel, const Map &map, bool first) {
   std::string script = margins(panel.left, panel.right, panel.bottom, panel.top);
-  script += "set xlabel " + axis_name(panel.x, time) + " offset 0,0.3\n";
-  script += "set ylabel " + axis_name(panel.y, time) + " offset 0.6\n";
-  const bool legend = !sample.categories.empty();
-  script += fmt::format("plot $map using {}:{}:5 with points pointtype 7 pointsize {:g} linecolor {} notitle", panel.x,
-                        panel.y, size, legend ? "rgb variable" : "palette");
+  script += "set xlabel " + axis_name(panel.x, map.time) + " offset 0,0.3\n";
+  script += "set ylabel " + axis_name(panel.y, map.time) + " offset 0.6\nplot ";
+  if (!map.behind.empty())
+    script += fmt::format("$behind using {}:{} with points pointtype 7 pointsize {:g} linecolor rgb '{}' notitle, ",
+                          panel.x, panel.y, 0.8 * point_size(map.behind.size(), first), faint_points);
+  const bool legend = !map.sample.categories.empty();
+  script += fmt::format("$map using {}:{}:5 with points pointtype 7 pointsize {:g} linecolor {} notitle", panel.x,
+                        panel.y, point_size(map.sample.points.size(), first), legend ? "rgb variable" : "palette");
   if (first && legend)
-    for (const Category &category : sample.categories)
+    for (const Category &category : map.sample.categories)
       script += fmt::format(", keyentry with points pointtype 7 pointsize 1.5 linecolor rgb '#{:06x}' title {}",
                             category.rgb, gnuplot_quote(category.name));
   return script + "\nunset label\nunset key\nunset colorbox\n";
 }
 
-std::string map_script(const std::string &file, const Results &results, const Report &report, const PointSample &sample,
-                       int coordinates) {
-  std::string script = preamble(file, coordinates >= 3 ? 1800 : 1300, picture_height) + map_data(sample);
-  const std::vector<Panel> parts = panels(coordinates);
-  script += "set multiplot\n" +
-            headings("Diffusion map", report, details_of(results, report), parts.front().left, picture_height);
+std::string map_script(const std::string &file, const Map &map) {
+  std::string script =
+      preamble(file, map.coordinates >= 3 ? 1800 : 1300, picture_height) + map_data(map.sample, map.behind);
+  const std::vector<Panel> parts = panels(map.coordinates);
+  script += "set multiplot\n" + headings(map.headings, parts.front().left, picture_height);
   script += "set offsets graph 0.03, graph 0.03, graph 0.03, graph 0.03\nset autoscale noextend\n" +
-            colour_settings(sample, parts.back().right);
+            colour_settings(map.sample, parts.back().right);
   for (std::size_t p = 0; p < parts.size(); ++p) {
     if (p == 1) script += "set tics font ',13'\n";
-    script += panel_plot(parts[p], sample, results.time, p == 0);
+    script += panel_plot(parts[p], map, p == 0);
   }
   return script + "unset multiplot\n";
 }
@@ -166,10 +189,28 @@ std::string draw_map(const Communicator &communicator, const std::string &file, 
                      const Report &report, const std::vector<double> &scale, const RowPartition &partition,
                      const std::vector<std::string> &labels) {
   if (scale.empty()) return "the map needs at least two converged eigenpairs";
-  const PointSample sample = sample_points(communicator, results, scale, partition, labels);
-  const int coordinates = static_cast<int>(std::min<std::size_t>(3, scale.size()));
-  return on_first_rank(communicator,
-                       [&] { return run_gnuplot(map_script(file, results, report, sample, coordinates), file); });
+  const Map map{headings_of("Diffusion map", report, details_of(results, report)),
+                sample_points(communicator, results, scale, partition, labels),
+                {},
+                static_cast<int>(std::min<std::size_t>(3, scale.size())),
+                results.time};
+  return on_first_rank(communicator, [&] { return run_gnuplot(map_script(file, map), file); });
+}
+
+std::string draw_extension(const Communicator &communicator, const std::string &file, const ExtensionPicture &picture) {
+  if (picture.coordinates < 2) return "the map needs at least three eigenpairs";
+  const std::vector<SampleRow> rows = picture.rows.gather(communicator);
+  Map map;
+  map.behind = picture.map_rows.gather(communicator);
+  map.coordinates = std::min(3, picture.coordinates);
+  map.time = picture.map.time;
+  return on_first_rank(communicator, [&] {
+    map.sample = colour_rows(rows, picture.labels, picture.coordinates, "'ln density'");
+    map.headings =
+        headings_of("Diffusion coordinates", picture.report,
+                    details_of(picture.map, picture.report, fmt::format(" (grey)   M = {}", grouped(picture.count))));
+    return run_gnuplot(map_script(file, map), file);
+  });
 }
 
 }  // namespace flashring

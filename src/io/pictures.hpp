@@ -7,6 +7,7 @@
 #include "flashring/communicator.hpp"
 #include "flashring/results.hpp"
 #include "flashring/sweep_folder.hpp"
+#include "io/point_sample.hpp"
 
 namespace flashring {
 
@@ -24,5 +25,17 @@ std::string draw_map(const Communicator &communicator, const std::string &file, 
 /// The eigenvalues of every map against the values of the longer list, a panel for each value of the other one. Returns
 /// as draw_spectrum.
 std::string draw_sweep(const Communicator &communicator, const std::string &file, const SweepTable &table);
+/// New points over some of those of the map that was extended to them.
+struct ExtensionPicture {
+  const Results &map;  ///< of which no rows are read
+  const Report &report;
+  const RowSampler &map_rows, &rows;  ///< the fourth number of a new point is ln of its density
+  const std::vector<std::string> &labels;
+  std::int64_t count = 0;  ///< new points
+  int coordinates = 0;     ///< K - 1
+};
+
+/// As draw_map; two coordinates at least.
+std::string draw_extension(const Communicator &communicator, const std::string &file, const ExtensionPicture &picture);
 
 }  // namespace flashring

@@ -53,20 +53,28 @@ void check_common(const std::string &place, const PointShape &shape, const Commu
   check_common(place, detail::concatenate(shape.rows, " rows of ", shape.features, " features"), communicator);
 }
 
-PointBlock read_shares(const std::string &place, const PointShape &shape, const Communicator &communicator,
-                       const std::function<std::vector<double>(std::int64_t begin, std::int64_t count)> &read_rows) {
+OpenPoints open_shares(const std::string &place, const PointShape &shape, const Communicator &communicator,
+                       ReadRows read) {
   check_common(place, shape, communicator);
-  PointBlock points;
+  return {place, shape, RowPartition::contiguous(shape.rows, communicator.size()), std::move(read)};
+}
+
+std::vector<double> read_checked(const OpenPoints &points, std::int64_t begin, std::int64_t count) {
+  if (count == 0) return {};
+  std::vector<double> values = points.read(begin, count);
+  check_finite(points.place, values, begin, points.shape.features);
+  return values;
+}
+
+PointBlock read_shares(const OpenPoints &points, const Communicator &communicator) {
+  PointBlock block;
   communicator.agree([&] {
-    RowPartition partition = RowPartition::contiguous(shape.rows, communicator.size());
     const int rank = communicator.rank();
-    const std::int64_t count = partition.local_rows(rank);
-    const std::int64_t begin = count > 0 ? partition.global_row(rank, LocalRow{0}).value : 0;
-    std::vector<double> values = count > 0 ? read_rows(begin, count) : std::vector<double>();
-    check_finite(place, values, begin, shape.features);
-    points = PointBlock(std::move(partition), rank, shape.features, std::move(values));
+    const std::int64_t count = points.partition.local_rows(rank);
+    const std::int64_t begin = count > 0 ? points.partition.global_row(rank, LocalRow{0}).value : 0;
+    block = PointBlock(points.partition, rank, points.shape.features, read_checked(points, begin, count));
   });
-  return points;
+  return block;
 }
 
 PointFile parse_point_file(const std::string &name) {

@@ -23,15 +23,33 @@ PointShape shape_of_axes(const std::string &place, std::span<const std::int64_t>
 void check_common(const std::string &place, const std::string &found, const Communicator &communicator);
 void check_common(const std::string &place, const PointShape &shape, const Communicator &communicator);
 
-/// Every rank reads its contiguous rows: `read_rows(begin, count)` gives them as (count, shape.features), and may throw
-/// on some ranks only. Values that are not finite are refused with row and feature. Collective.
-PointBlock read_shares(const std::string &place, const PointShape &shape, const Communicator &communicator,
-                       const std::function<std::vector<double>(std::int64_t begin, std::int64_t count)> &read_rows);
+/// Rows [begin, begin + count) of a file, (count, features). May throw on some ranks only.
+using ReadRows = std::function<std::vector<double>(std::int64_t begin, std::int64_t count)>;
 
-/// Shapes without the values; a text is counted. Collective.
-PointShape npy_shape(const std::string &file, const Communicator &communicator);
-PointShape hdf5_shape(const std::string &file, const std::string &dataset, const Communicator &communicator);
-PointShape csv_shape(const std::string &file, const Communicator &communicator);
+/// A file of points that every rank holds open.
+struct OpenPoints {
+  std::string place;
+  PointShape shape;
+  RowPartition partition;  ///< one range for each rank: the rows that it reads, in their order
+  ReadRows read;
+};
+/// Contiguous shares of a file whose rows can be read at any place. Collective.
+OpenPoints open_shares(const std::string &place, const PointShape &shape, const Communicator &communicator,
+                       ReadRows read);
+OpenPoints open_npy_points(const std::string &file, const Communicator &communicator);
+OpenPoints open_hdf5_points(const std::string &file, const std::string &dataset, const Communicator &communicator);
+/// Shares of the bytes. A text is read once to count its rows. Collective.
+OpenPoints open_csv_points(const std::string &file, const Communicator &communicator);
+
+/// Any of them, by the ending of its name. Collective.
+OpenPoints open_points(const std::string &file, const Communicator &communicator);
+
+/// The next `count` rows of this rank, from global row `begin` on. Values that are not finite are refused with row and
+/// feature. Not collective.
+std::vector<double> read_checked(const OpenPoints &points, std::int64_t begin, std::int64_t count);
+
+/// All rows. Collective.
+PointBlock read_shares(const OpenPoints &points, const Communicator &communicator);
 
 /// Formats of points, by the ending of the name.
 enum class PointFormat : std::uint8_t { none, npy, hdf5, csv };

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "flashring/random.hpp"
+#include "io/results_file.hpp"
 
 namespace flashring {
 namespace {
@@ -19,11 +20,6 @@ constexpr std::size_t most_name_bytes = 22;  // room of the legend
 constexpr std::array<std::uint32_t, most_categories> colours = {
     0x2f6db3, 0xf08c1e, 0x2f9e50, 0xd0342c, 0x8b5cb9, 0x8c5b3e, 0xe377b5, 0x6c7780, 0xb4ae1c, 0x18b2c8,
     0x16365f, 0x9a5200, 0x0d5a2b, 0x7d1014, 0x4a2a72, 0xd9b38c, 0xf5b7d6, 0x111418, 0x6a6600, 0x7fd6e3};
-
-struct SampleRow {
-  double index = 0;  // global row
-  std::array<double, 4> coordinates{};
-};
 
 /// The rows of a picture: one of each of n equal runs of rows, drawn at random. A fixed step would miss whole classes
 /// where rows repeat in its rhythm (class = row modulo 6, say).
@@ -37,45 +33,6 @@ std::vector<std::int64_t> drawn_rows(std::int64_t rows) {
     drawn.push_back(begin + std::min(length - 1, static_cast<std::int64_t>(place * static_cast<double>(length))));
   }
   return drawn;
-}
-
-SampleRow sample_row(const Results &results, const std::vector<double> &scale, std::int64_t local_rows,
-                     std::int64_t rows, std::int64_t local, std::int64_t row) {
-  SampleRow point;
-  point.index = static_cast<double>(row);
-  point.coordinates.fill(std::numeric_limits<double>::quiet_NaN());
-  for (std::size_t c = 0; c < std::min<std::size_t>(3, scale.size()); ++c)
-    point.coordinates[c] =
-        scale[c] * results.right[(c + 1) * static_cast<std::size_t>(local_rows) + static_cast<std::size_t>(local)];
-  point.coordinates[3] = static_cast<double>(rows) * results.pi[static_cast<std::size_t>(local)];
-  return point;
-}
-
-std::vector<SampleRow> own_sample(const Results &results, const std::vector<double> &scale,
-                                  const RowPartition &partition, int rank) {
-  const std::vector<std::int64_t> drawn = drawn_rows(partition.rows());  // increasing
-  std::vector<SampleRow> sample;
-  std::int64_t local = 0;
-  for (const RowRange &range : partition.ranges(rank)) {
-    const std::int64_t begin = range.begin.value;
-    for (auto at = std::lower_bound(drawn.begin(), drawn.end(), begin); at != drawn.end() && *at < begin + range.count;
-         ++at)
-      sample.push_back(
-          sample_row(results, scale, partition.local_rows(rank), partition.rows(), local + *at - begin, *at));
-    local += range.count;
-  }
-  return sample;
-}
-
-std::vector<SampleRow> gather_sample(const Communicator &communicator, const std::vector<SampleRow> &own) {
-  const std::vector<std::byte> bytes = communicator.gather(std::as_bytes(std::span(own)));
-  std::vector<SampleRow> all(bytes.size() / sizeof(SampleRow));
-  if (!all.empty()) std::memcpy(all.data(), bytes.data(), bytes.size());
-  const auto key = [](const SampleRow &row) {
-    return random_uniform(0, RandomStream::sample, static_cast<std::uint64_t>(row.index));
-  };
-  std::sort(all.begin(), all.end(), [&](const SampleRow &a, const SampleRow &b) { return key(a) < key(b); });
-  return all;
 }
 
 std::optional<double> as_number(const std::string &text) {
@@ -134,9 +91,10 @@ void set_range(PointSample &sample) {
   if (!(sample.high > sample.low)) sample.high = sample.low + std::max(1e-12, std::abs(sample.low));
 }
 
-void colour_by_value(PointSample &sample, const std::vector<SampleRow> &rows, std::size_t coordinates) {
+void colour_by_value(PointSample &sample, const std::vector<SampleRow> &rows, int coordinates,
+                     const std::string &fourth_name) {
   const std::size_t source = coordinates >= 3 ? 2 : 3;
-  sample.colour_name = coordinates >= 3 ? "'third coordinate'" : "'{/:Italic N π}  (stationary law)'";
+  sample.colour_name = coordinates >= 3 ? "'third coordinate'" : fourth_name;
   for (std::size_t i = 0; i < rows.size(); ++i) sample.points[i].colour = rows[i].coordinates[source];
 }
 
@@ -153,21 +111,68 @@ void colour_by_label(PointSample &sample, const std::vector<SampleRow> &rows, co
 
 }  // namespace
 
-PointSample sample_points(const Communicator &communicator, const Results &results, const std::vector<double> &scale,
-                          const RowPartition &partition, const std::vector<std::string> &labels) {
-  const std::vector<SampleRow> rows =
-      gather_sample(communicator, own_sample(results, scale, partition, communicator.rank()));
+RowSampler::RowSampler(std::int64_t rows) : drawn_(drawn_rows(rows)) {}
+
+void RowSampler::add(std::int64_t first, std::int64_t count, const RowMatrix &embedding, std::int64_t begin,
+                     std::span<const double> fourth) {
+  RowMatrix three = embedding;
+  three.columns = std::min(3, embedding.columns);
+  for (auto at = std::lower_bound(drawn_.begin(), drawn_.end(), first); at != drawn_.end() && *at < first + count;
+       ++at) {
+    const std::int64_t local = begin + *at - first;
+    SampleRow row;
+    row.index = static_cast<double>(*at);
+    row.coordinates.fill(std::numeric_limits<double>::quiet_NaN());
+    copy_rows(three, local, 1, row.coordinates.data());
+    if (!fourth.empty()) row.coordinates[3] = fourth[static_cast<std::size_t>(local)];
+    rows_.push_back(row);
+  }
+}
+
+std::vector<SampleRow> RowSampler::gather(const Communicator &communicator) const {
+  const std::vector<std::byte> bytes = communicator.gather(std::as_bytes(std::span(rows_)));
+  if (communicator.rank() != 0) return {};
+  std::vector<SampleRow> all(bytes.size() / sizeof(SampleRow));
+  if (!all.empty()) std::memcpy(all.data(), bytes.data(), bytes.size());
+  const auto key = [](const SampleRow &row) {
+    return random_uniform(0, RandomStream::sample, static_cast<std::uint64_t>(row.index));
+  };
+  std::sort(all.begin(), all.end(), [&](const SampleRow &a, const SampleRow &b) { return key(a) < key(b); });
+  return all;
+}
+
+PointSample colour_rows(const std::vector<SampleRow> &rows, const std::vector<std::string> &labels, int coordinates,
+                        const std::string &fourth_name) {
   PointSample sample;
-  if (communicator.rank() != 0) return sample;
   sample.points.resize(rows.size());
   for (std::size_t i = 0; i < rows.size(); ++i) sample.points[i].coordinates = rows[i].coordinates;
   if (labels.empty()) {
-    colour_by_value(sample, rows, scale.size());
+    colour_by_value(sample, rows, coordinates, fourth_name);
   } else {
     colour_by_label(sample, rows, labels);
   }
   set_range(sample);
   return sample;
+}
+
+RowSampler sample_map(const Results &results, const std::vector<double> &scale, const RowPartition &partition,
+                      int rank) {
+  const RowMatrix embedding = embedding_of(results, partition.local_rows(rank), scale);
+  std::vector<double> fourth = results.pi;
+  for (double &mass : fourth) mass *= static_cast<double>(partition.rows());
+  RowSampler sampler(partition.rows());
+  std::int64_t local = 0;
+  for (const RowRange &range : partition.ranges(rank)) {
+    sampler.add(range.begin.value, range.count, embedding, local, fourth);
+    local += range.count;
+  }
+  return sampler;
+}
+
+PointSample sample_points(const Communicator &communicator, const Results &results, const std::vector<double> &scale,
+                          const RowPartition &partition, const std::vector<std::string> &labels) {
+  const std::vector<SampleRow> rows = sample_map(results, scale, partition, communicator.rank()).gather(communicator);
+  return colour_rows(rows, labels, static_cast<int>(scale.size()), "'{/:Italic N π}  (stationary law)'");
 }
 
 }  // namespace flashring

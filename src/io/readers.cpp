@@ -22,13 +22,17 @@ PointBlock read_points(const std::string &file, const Communicator &communicator
   return {};
 }
 
-PointShape points_shape(const std::string &file, const Communicator &communicator) {
+OpenPoints open_points(const std::string &file, const Communicator &communicator) {
   const PointFile parts = parse_point_file(file);
-  if (parts.format == PointFormat::npy) return npy_shape(parts.file, communicator);
-  if (parts.format == PointFormat::hdf5) return hdf5_shape(parts.file, parts.dataset, communicator);
-  if (parts.format == PointFormat::csv) return csv_shape(parts.file, communicator);
+  if (parts.format == PointFormat::npy) return open_npy_points(parts.file, communicator);
+  if (parts.format == PointFormat::hdf5) return open_hdf5_points(parts.file, parts.dataset, communicator);
+  if (parts.format == PointFormat::csv) return open_csv_points(parts.file, communicator);
   communicator.agree([&] { refuse_ending(file); });
   return {};
+}
+
+PointShape points_shape(const std::string &file, const Communicator &communicator) {
+  return open_points(file, communicator).shape;
 }
 
 std::vector<double> read_vector(const std::string &what, const std::string &file, std::int64_t rows,

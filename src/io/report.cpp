@@ -80,9 +80,8 @@ Json outcome_json(const SweepOutcome &outcome) {
   return json;
 }
 
-}  // namespace
-
-std::string report_json(const Results &results, const Report &report, const std::vector<std::string> &findings) {
+/// What ran, and how.
+Json run_of(const Report &report) {
   Json json;
   json["version"] = report.version;
   json["git"] = report.git;
@@ -95,6 +94,13 @@ std::string report_json(const Results &results, const Report &report, const std:
   json["precision"] = report.precision;
   json["exchange"] = report.exchange;
   json["pair"] = report.pair;
+  return json;
+}
+
+}  // namespace
+
+std::string report_json(const Results &results, const Report &report, const std::vector<std::string> &findings) {
+  Json json = run_of(report);
   json["N"] = results.rows;
   json["d"] = results.features;
   json["calls"] = report.calls;
@@ -129,6 +135,25 @@ std::string sweep_json(const SweepTable &table) {
   json["seconds"] = table.report.seconds_total;
   json["maps"] = Json::array();
   for (const SweepOutcome &outcome : table.outcomes) json["maps"].push_back(outcome_json(outcome));
+  return text_of(json);
+}
+
+std::string extension_json(const Results &map, const Report &report, std::int64_t count, std::int64_t far,
+                           const std::vector<std::string> &findings) {
+  Json json = run_of(report);
+  json["N"] = map.rows;
+  json["d"] = map.features;
+  json["M"] = count;
+  json["far"] = far;
+  json["passes"] = report.passes;
+  json["pairs_per_second"] = report.pairs_per_second;
+  json["ring_wait_fraction"] = report.ring_wait_fraction;
+  json["device_copy_bytes"] = report.device_copy_bytes;
+  json["seconds"] = seconds_of(report);
+  json["peak_bytes_per_rank"] = bytes_of(report);
+  json["eigenvalues"] = map.eigenvalues;
+  json["residuals"] = map.residuals;
+  json["diagnoses"] = findings;
   return text_of(json);
 }
 

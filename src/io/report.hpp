@@ -15,6 +15,9 @@ std::string report_json(const Results &results, const Report &report, const std:
 
 /// The text of sweep.json, as docs/files.md specifies it.
 std::string sweep_json(const SweepTable &table);
+/// The same of an extension of `map`, of which no rows are read, to `count` points, `far` of them far.
+std::string extension_json(const Results &map, const Report &report, std::int64_t count, std::int64_t far,
+                           const std::vector<std::string> &findings);
 
 /// The options as the user would type them: -points 'my points.npy' -nev 10.
 std::string command_line(const Report &report);

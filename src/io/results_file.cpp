@@ -4,31 +4,11 @@
 #include <functional>
 
 #include "flashring/check.hpp"
-#include "io/hdf5_file.hpp"
 #include "io/npy_writer.hpp"
 #include "io/report.hpp"
 
 namespace flashring {
 namespace {
-
-void describe(Hdf5File &file, const std::string &dataset, const std::string &unit, const std::string &description) {
-  file.set_attribute(dataset, "unit", unit);
-  file.set_attribute(dataset, "description", description);
-}
-
-void write_provenance(Hdf5File &file, const Results &results, const Report &report) {
-  file.set_attribute("/", "version", report.version);
-  file.set_attribute("/", "git", report.git);
-  file.set_attribute("/", "status", report.status);
-  file.set_attribute("/", "options", command_line(report));
-  file.set_attribute("/", "pair", report.pair);
-  file.set_attribute("/", "precision", report.precision);
-  file.set_attribute("/", "alpha", results.alpha);
-  file.set_attribute("/", "time", results.time);
-  file.set_attribute("/", "log_shift", results.log_shift);
-  file.set_attribute("/", "N", results.rows);
-  file.set_attribute("/", "d", std::int64_t{results.features});
-}
 
 void write_spectrum(Hdf5File &file, const Results &results) {
   file.write_vector("/eigenvalues", results.eigenvalues);
@@ -103,7 +83,7 @@ std::vector<std::int64_t> complete_file(const std::string &file, const Results &
                                         const std::string &unit, const std::vector<RowArray> &arrays) {
   const std::int64_t small = 3 * std::int64_t{results.pairs} + std::ssize(results.mean);
   Hdf5File output(file, Hdf5File::Start::add, bytes_of(arrays, results.rows) + 8 * small);
-  write_provenance(output, results, report);
+  write_provenance(output, map_kind, results, report);
   write_spectrum(output, results);
   if (!results.mean.empty()) {
     output.write_vector("/mean", results.mean);
@@ -131,6 +111,27 @@ void write_arrays(const Communicator &communicator, const std::string &file, con
 }
 
 }  // namespace
+
+void describe(Hdf5File &file, const std::string &dataset, const std::string &unit, const std::string &description) {
+  file.set_attribute(dataset, "unit", unit);
+  file.set_attribute(dataset, "description", description);
+}
+
+void write_provenance(Hdf5File &file, const char *kind, const Results &results, const Report &report) {
+  file.set_attribute("/", "kind", std::string(kind));
+  file.set_attribute("/", "format", results_format);
+  file.set_attribute("/", "version", report.version);
+  file.set_attribute("/", "git", report.git);
+  file.set_attribute("/", "status", report.status);
+  file.set_attribute("/", "options", command_line(report));
+  file.set_attribute("/", "pair", report.pair);
+  file.set_attribute("/", "precision", report.precision);
+  file.set_attribute("/", "alpha", results.alpha);
+  file.set_attribute("/", "time", results.time);
+  file.set_attribute("/", "log_shift", results.log_shift);
+  file.set_attribute("/", "N", results.rows);
+  file.set_attribute("/", "d", std::int64_t{results.features});
+}
 
 std::vector<double> embedding_scale(const Results &results, std::vector<std::string> &findings) {
   std::vector<double> scale;

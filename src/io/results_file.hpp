@@ -6,9 +6,16 @@
 
 #include "flashring/communicator.hpp"
 #include "flashring/results.hpp"
+#include "io/hdf5_file.hpp"
 #include "io/row_matrix.hpp"
 
 namespace flashring {
+
+/// Attributes `kind` and `format` of a file of results: what it holds, and how. The number grows when older readers
+/// would misread it.
+inline constexpr const char *map_kind = "a diffusion map";
+inline constexpr const char *extension_kind = "an extension";
+inline constexpr std::int64_t results_format = 1;
 
 /// Factors lambda_k^t of the embedding, k = 1, 2, ..., K-1. A negative eigenvalue has no power t unless t is a whole
 /// number: NaN, and a sentence in `findings`.
@@ -16,6 +23,11 @@ std::vector<double> embedding_scale(const Results &results, std::vector<std::str
 
 /// lambda_k^t psi_k, k >= 1; refers to `results` and `scale`.
 RowMatrix embedding_of(const Results &results, std::int64_t local_rows, const std::vector<double> &scale);
+
+/// Attributes that every file of results has. `kind`: map_kind or extension_kind.
+void write_provenance(Hdf5File &file, const char *kind, const Results &results, const Report &report);
+/// Attributes of a dataset.
+void describe(Hdf5File &file, const std::string &dataset, const std::string &unit, const std::string &description);
 
 /// Of coordinates, in words.
 std::string coordinate_unit(const PointBlock &points);

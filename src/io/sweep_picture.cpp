@@ -140,7 +140,7 @@ std::string details_of(const SweepTable &table) {
 
 std::string sweep_script(const std::string &file, const SweepTable &table, const SweepPicture &picture) {
   std::string script = preamble(file, picture.width(), picture.height());
-  script += "set multiplot\n" + headings("Eigenvalues", table.report, details_of(table),
+  script += "set multiplot\n" + headings(headings_of("Eigenvalues", table.report, details_of(table)),
                                          double(picture.left) / picture.width(), picture.height());
   script += axis_settings(picture) + colour_bar(picture);
   for (int panel = 0; panel < picture.count(); ++panel) script += panel_plot(table, picture, panel);

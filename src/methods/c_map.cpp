@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "flashring/check.hpp"
 #include "flashring/diffusion_map.hpp"
+#include "flashring/extend.hpp"
 #include "flashring/flashring.h"
 #include "petsc/mat_context.hpp"
 
@@ -15,6 +17,7 @@ struct FlashringMap_ {
   int pairs = 0;  // 0: not given
   bool tolerance_given = false;
   flashring::DiffusionMap map;
+  std::uint64_t fingerprint = 0;  // of the points that were solved for
 };
 
 namespace flashring {
@@ -36,6 +39,23 @@ PetscErrorCode copy_right(FlashringMap map, PetscInt k, PetscReal out[]) {
   const std::size_t rows = results.pi.size();
   std::copy_n(results.right.begin() + static_cast<std::ptrdiff_t>(rows * static_cast<std::size_t>(k)), rows, out);
   PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/// New points of this rank, as a program holds them.
+PointBlock block_of(const KernelOperator &op, std::int64_t rows, const PetscReal coordinates[]) {
+  const Communicator &communicator = op.communicator();
+  communicator.agree([&] { FLASHRING_CHECK(rows >= 0, "new points: ", rows, " of them; give 0 or more"); });
+  std::vector<std::int64_t> counts(static_cast<std::size_t>(communicator.size()), 0);
+  counts[static_cast<std::size_t>(communicator.rank())] = rows;
+  communicator.sum(std::span<std::int64_t>(counts));
+  PointBlock block;
+  communicator.agree([&] {
+    block = PointBlock(RowPartition::from_counts(counts), communicator.rank(), op.features(),
+                       {coordinates, coordinates + rows * op.features()});
+    const std::span<const double> scales = op.feature_scales();
+    if (!scales.empty()) block.set_feature_scales({scales.begin(), scales.end()});
+  });
+  return block;
 }
 
 }  // namespace
@@ -105,6 +125,7 @@ PetscErrorCode FlashringMapSolve(FlashringMap map) {
   if (!map->tolerance_given) map->request.eigen.tolerance = flashring::default_tolerance(op->options().precision);
   map->request.eigen.seed = op->options().seed;
   FLASHRING_GUARD(comm, map->map = flashring::diffusion_map(map->matrix, *op, map->request));
+  map->fingerprint = op->fingerprint();
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -142,5 +163,26 @@ PetscErrorCode FlashringMapGetStationaryLaw(FlashringMap map, PetscReal out[]) {
   PetscCheck(!map->map.status.empty(), PetscObjectComm((PetscObject)map->matrix), PETSC_ERR_ORDER,
              "call FlashringMapSolve before the stationary law is read");
   std::copy(map->map.results.pi.begin(), map->map.results.pi.end(), out);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode FlashringMapExtend(FlashringMap map, PetscInt new_rows, const PetscReal coordinates[], PetscReal right[],
+                                  PetscReal log_density[], PetscBool far[]) {
+  std::shared_ptr<flashring::KernelOperator> op;
+  flashring::ExtendedRows rows;
+  const MPI_Comm comm = PetscObjectComm((PetscObject)map->matrix);
+  PetscFunctionBegin;
+  PetscCheck(!map->map.status.empty(), comm, PETSC_ERR_ORDER, "call FlashringMapSolve before the map is extended");
+  PetscCall(flashring::mat_get_operator(map->matrix, &op));
+  PetscCheck(op->fingerprint() == map->fingerprint, comm, PETSC_ERR_ORDER,
+             "the points have moved since FlashringMapSolve; call it again before the map is extended");
+  FLASHRING_GUARD(comm, {
+    const flashring::PointBlock points = flashring::block_of(*op, new_rows, coordinates);
+    rows = flashring::Extension(*op, map->map.results).apply(points);
+  });
+  std::copy(rows.right.begin(), rows.right.end(), right);
+  if (log_density != nullptr) std::copy(rows.log_density.begin(), rows.log_density.end(), log_density);
+  for (std::size_t i = 0; far != nullptr && i < rows.far.size(); ++i)
+    far[i] = rows.far[i] > 0 ? PETSC_TRUE : PETSC_FALSE;
   PetscFunctionReturn(PETSC_SUCCESS);
 }

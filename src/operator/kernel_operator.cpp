@@ -13,29 +13,14 @@
 #include "flashring/check.hpp"
 #include "flashring/fingerprint.hpp"
 #include "flashring/plan.hpp"
+#include "operator/length.hpp"
 #include "operator/noise_sample.hpp"
 
 namespace flashring {
 namespace {
 
-/// Squared distances are below 4e36 then, the largest fp32 number is 3e38.
-constexpr double most_single_length = 1e18;
 /// Passes with fp32 sums keep nothing of rows whose weights are all near its smallest number.
 constexpr double least_single_density = 1e-30;
-
-constexpr const char *rescale =
-    "its weights are out of the range of numbers; rescale the points, take another kernel parameter";
-
-/// |x - mean|^2; no mean where `mean` is empty.
-double squared_norm(const PointBlock &points, std::int64_t row, std::span<const double> mean = {}) {
-  const double *x = points.row(LocalRow{row});
-  double norm = 0;
-  for (int k = 0; k < points.features(); ++k) {
-    const double value = x[k] - (mean.empty() ? 0 : mean[static_cast<std::size_t>(k)]);
-    norm += value * value;
-  }
-  return norm;
-}
 
 }  // namespace
 
@@ -85,10 +70,7 @@ void KernelOperator::check_single_range(const PointBlock &points, std::span<cons
   communicator_.agree([&] {
     for (std::int64_t i = 0; i < local_rows(); ++i) {
       const double length = scale * std::sqrt(squared_norm(points, i, mean));
-      FLASHRING_CHECK(options_.precision == Precision::fp64 || length <= most_single_length, "row ",
-                      global_row(LocalRow{i}).value, " is ", length, " length scales away from the mean, more than ",
-                      most_single_length, ", where -precision ", to_string(options_.precision), " ends; ", rescale,
-                      ", or use -precision fp64");
+      check_length(length, options_.precision, global_row(LocalRow{i}).value);
       largest = std::max(largest, length);
     }
   });

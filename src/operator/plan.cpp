@@ -21,11 +21,13 @@ namespace {
 
 /// Sizes of the rank with most rows.
 struct RankSize {
-  RankSize(const Backend &backend, PointShape shape, int ranks)
-      : rows(std::ceil(static_cast<double>(shape.rows) / ranks)),
+  RankSize(const Backend &backend, PointShape shape, int all_ranks)
+      : ranks(all_ranks),
+        rows(std::ceil(static_cast<double>(shape.rows) / ranks)),
         tiles(std::ceil(rows / backend.tile_rows)),
         padded(tiles * backend.tile_rows),
         steps(ranks / 2 + 1) {}
+  int ranks;
   double rows, tiles, padded;
   int steps;  // of a square pass
 };
@@ -71,6 +73,30 @@ MemoryRoom device_room(const Communicator &communicator, const Backend &backend)
 
 bool points_on_device(const Backend &backend, const OperatorOptions &options) {
   return backend.device != nullptr && options.points_memory != "host";
+}
+
+/// Packed points, and `visiting` bytes of those of other ranks.
+std::vector<MemoryPart> points_parts(const Backend &backend, const OperatorOptions &options, PointShape shape,
+                                     const RankSize &size, double visiting) {
+  const bool there = points_on_device(backend, options);
+  return {
+      {"points in tiles", payload_bytes(backend, options, shape.features, Precision::fp64, size.tiles), there, true},
+      {"points in tiles of other precisions", beside_bytes(backend, options, shape.features, size.tiles), there, true},
+      {"points of other ranks", visiting, there, true}};
+}
+
+/// What a device holds beside points, columns and sums.
+void add_device_parts(const Backend &backend, const OperatorOptions &options, PointShape shape, const RankSize &size,
+                      int columns, std::vector<MemoryPart> &parts) {
+  const double visiting = visiting_bytes(backend, options, shape.features, size.tiles);
+  if (!points_on_device(backend, options))
+    parts.push_back({"points at work", 2 * std::min<double>(visiting, RingOptions{}.part_bytes), true});
+  parts.push_back({"vectors and scalings", 3 * size.rows * 8, true});
+  parts.push_back({"lists of tiles", (size.ranks * size.tiles) * 16 + size.tiles * 8, true});
+  parts.push_back(
+      {"sums of a launch",
+       static_cast<double>(backend.scratch_bytes(tile_shape(options, shape.features, Precision::fp64, columns))),
+       true});
 }
 
 std::string share_text(const char *what, double bytes, bool fits, const char *share, double room) {
@@ -137,27 +163,29 @@ std::vector<MemoryPart> operator_memory(const Backend &backend, const OperatorOp
   const int slots = std::min(2, size.steps - 1);
   // Visiting columns and two partial states in turn, and one state that arrives.
   const double moving = slots * 2 * column_numbers + (slots > 0 ? column_numbers : 0);
-  const double payload = payload_bytes(backend, options, shape.features, Precision::fp64, size.tiles);
-  const double beside = beside_bytes(backend, options, shape.features, size.tiles);
   const double visiting = visiting_bytes(backend, options, shape.features, size.tiles);
+  std::vector<MemoryPart> parts =
+      points_parts(backend, options, shape, size,
+                   exchange == "resident" ? visitors_bytes(backend, options, shape, ranks) : slots * visiting);
   const bool on_device = backend.device != nullptr;
-  const bool there = points_on_device(backend, options);
-  std::vector<MemoryPart> parts{
-      {"points in tiles", payload, there, true},
-      {"points in tiles of other precisions", beside, there, true},
-      {"points of other ranks",
-       exchange == "resident" ? visitors_bytes(backend, options, shape, ranks) : slots * visiting, there, true},
-      {"columns and sums", 2 * column_numbers, on_device},
-      {"columns and sums on their way", moving, on_device},
-      {"weights, density, degree, scalings", size.rows * 5 * 8}};
-  if (!on_device) return parts;
-  if (!there) parts.push_back({"points at work", 2 * std::min<double>(visiting, RingOptions{}.part_bytes), true});
-  parts.push_back({"vectors and scalings", 3 * size.rows * 8, true});
-  parts.push_back({"lists of tiles", (ranks * size.tiles) * 16 + size.tiles * 8, true});
-  parts.push_back(
-      {"sums of a launch",
-       static_cast<double>(backend.scratch_bytes(tile_shape(options, shape.features, Precision::fp64, columns))),
-       true});
+  parts.push_back({"columns and sums", 2 * column_numbers, on_device});
+  parts.push_back({"columns and sums on their way", moving, on_device});
+  parts.push_back({"weights, density, degree, scalings", size.rows * 5 * 8});
+  if (on_device) add_device_parts(backend, options, shape, size, columns, parts);
+  return parts;
+}
+
+std::vector<MemoryPart> query_memory(const OperatorOptions &options, PointShape shape, int ranks, int columns) {
+  const Backend &backend = find_backend(options.backend);
+  const RankSize size(backend, shape, ranks);
+  const int slots = std::min(2, ranks - 1);
+  const double visiting = visiting_bytes(backend, options, shape.features, size.tiles);
+  const double carried = size.padded * (columns + 1) * 8;
+  const bool on_device = backend.device != nullptr;
+  std::vector<MemoryPart> parts = points_parts(backend, options, shape, size, slots * visiting);
+  parts.push_back({"columns and log weights", carried, on_device});
+  parts.push_back({"columns and log weights on their way", slots * carried, on_device});
+  if (on_device) add_device_parts(backend, options, shape, size, columns, parts);
   return parts;
 }
 
@@ -183,6 +211,18 @@ double measure_pass(const Communicator &communicator, const OperatorOptions &opt
   const double tiles = RankSize(backend, shape, communicator.size()).tiles * communicator.size();
   return seconds_per_pass(communicator, backend, tile_shape(options, shape.features, precision, columns),
                           choose_threads(options.threads, communicator), tiles);
+}
+
+double measure_queries(const Communicator &communicator, const OperatorOptions &options, PointShape shape,
+                       std::int64_t rows, int columns) {
+  const Backend &backend = common_backend(communicator, options.backend);
+  TileShape tile = tile_shape(options, shape.features, options.precision, columns);
+  tile.row = RowKind::logsumexp;
+  const double one =
+      communicator.max(seconds_per_tile_pair(backend, tile, choose_threads(options.threads, communicator)));
+  const double pairs =
+      static_cast<double>(rows) / backend.tile_rows * (static_cast<double>(shape.rows) / backend.tile_rows);
+  return one * pairs / communicator.size();
 }
 
 double RunPlan::peak(bool on_device) const {

@@ -30,6 +30,24 @@ void check_request(const PointBlock &queries, const PointBlock &sources, const L
 
 }  // namespace
 
+void set_sources(TileBlock &sources, const LogSumExpRequest &request) {
+  const std::vector<double> no_weights(static_cast<std::size_t>(sources.local_rows()), 0.0);
+  sources.set_pass_scalars(request.log_weights.empty() ? std::span<const double>(no_weights) : request.log_weights,
+                           -std::numeric_limits<double>::infinity());
+  sources.set_columns({request.values.data(), sources.local_rows(), request.columns});
+}
+
+LogSumExpResult log_sum_exp(Ring &ring, const TileShape &shape, TileBlock &queries, TileBlock &sources) {
+  LogSumExpResult result;
+  result.report = ring.run(shape, Sides::own, queries, sources);
+  const auto rows = static_cast<std::size_t>(queries.local_rows());
+  std::vector<double> out(rows * static_cast<std::size_t>(1 + shape.columns));  // (rows, 1 + c)
+  queries.finish(RowKind::logsumexp, shape.columns, {out.data(), queries.local_rows(), shape.columns + 1});
+  result.lse.assign(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(rows));
+  result.values.assign(out.begin() + static_cast<std::ptrdiff_t>(rows), out.end());
+  return result;
+}
+
 LogSumExpResult log_sum_exp(const Communicator &communicator, Transport &transport, const Backend &backend,
                             const RingOptions &options, const PointBlock &queries, const PointBlock &sources,
                             const LogSumExpRequest &request) {
@@ -40,20 +58,9 @@ LogSumExpResult log_sum_exp(const Communicator &communicator, Transport &transpo
   if (traits(request.pair.kind).invariance == Invariance::translation) mean = global_mean(communicator, sources);
   TileBlock own(backend, shape, queries, mean);
   TileBlock visiting(backend, shape, sources, mean);
-  const std::vector<double> no_weights(static_cast<std::size_t>(sources.local_rows()), 0.0);
-  visiting.set_pass_scalars(request.log_weights.empty() ? std::span<const double>(no_weights) : request.log_weights,
-                            -std::numeric_limits<double>::infinity());
-  visiting.set_columns({request.values.data(), sources.local_rows(), request.columns});
+  set_sources(visiting, request);
   Ring ring(communicator, transport, backend, options);
-
-  LogSumExpResult result;
-  result.report = ring.run(shape, Sides::own, own, visiting);
-  const auto rows = static_cast<std::size_t>(queries.local_rows());
-  std::vector<double> out(rows * static_cast<std::size_t>(1 + request.columns));  // (rows, 1 + c)
-  own.finish(RowKind::logsumexp, request.columns, {out.data(), queries.local_rows(), request.columns + 1});
-  result.lse.assign(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(rows));
-  result.values.assign(out.begin() + static_cast<std::ptrdiff_t>(rows), out.end());
-  return result;
+  return log_sum_exp(ring, shape, own, visiting);
 }
 
 }  // namespace flashring

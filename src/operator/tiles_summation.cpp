@@ -81,6 +81,23 @@ class TilesSummation final : public Summation {
   std::vector<double> gather_points(std::span<const GlobalRow> rows) override;
   std::unique_ptr<LandmarkSummation> landmarks(std::span<const double> points) override;
 
+  LogSumExpResult log_sum_exp(const PointBlock &queries, std::span<const double> mean,
+                              const LogSumExpRequest &request) override {
+    pack_in(request.precision);
+    TileShape with = shape(request.precision, request.columns);
+    with.row = RowKind::logsumexp;
+    with.mask = request.mask;
+    TileBlock own;
+    const std::uint64_t before = block_.bytes_copied();
+    communicator_.agree([&] {
+      own = TileBlock(backend_, with, queries, mean, points_memory_);
+      set_sources(block_, request);
+    });
+    LogSumExpResult result = flashring::log_sum_exp(ring_, with, own, block_);
+    result.report.bytes_copied += static_cast<double>(own.bytes_copied() + block_.bytes_copied() - before);
+    return result;
+  }
+
  private:
   class Landmarks;
   TileShape shape(Precision precision, int columns) const {

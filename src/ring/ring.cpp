@@ -70,6 +70,9 @@ struct Ring::Pass {
 
   int rank() const { return ring.communicator_.rank(); }
   int ranks() const { return ring.communicator_.size(); }
+  bool square() const { return &own == &sources && sides == Sides::both; }
+  /// Other passes visit blocks that are not here.
+  bool resident() const { return square() && !sources.resident().empty(); }
   std::size_t tiles_of(int owner) const {
     return static_cast<std::size_t>(count_tiles(sources.partition(), owner, sources.tile_rows()));
   }
@@ -124,8 +127,7 @@ struct Ring::Pass {
     const int next = (owner + 1) % ranks();
     const std::size_t leaving = tiles_of(owner);
     const std::size_t coming = tiles_of(next);
-    const bool resident = !sources.resident().empty();
-    const std::size_t payload = resident ? 0 : payload_bytes();
+    const std::size_t payload = resident() ? 0 : payload_bytes();
     const int left = (rank() + ranks() - 1) % ranks();
     const int right = (rank() + 1) % ranks();
     slot.payload.resize(coming * payload);
@@ -138,10 +140,10 @@ struct Ring::Pass {
                                 {right, channel_pass_scalars, slot.scalars.data(), slot.scalars.size()},
                                 {right, channel_columns, slot.columns.data(), slot.columns.size()}};
     block_exchange = start(sends, receives);
-    if (resident)
+    if (resident())
       FLASHRING_REQUIRE(sources.resident()[static_cast<std::size_t>(next)].size() == coming * payload_bytes(),
                         "the resident block of rank ", next, " is not the one packed last");
-    std::byte *points = resident ? sources.resident()[static_cast<std::size_t>(next)].data() : slot.payload.data();
+    std::byte *points = resident() ? sources.resident()[static_cast<std::size_t>(next)].data() : slot.payload.data();
     return {points, slot.scalars.data(), slot.columns.data()};
   }
 
@@ -191,7 +193,7 @@ struct Ring::Pass {
     for (int n = 0; n < std::min(2, steps - 1); ++n) {
       Slot &slot = buffers.slots[n];
       if (slot.payload.device() != sources.payload().device()) slot.payload = AlignedBuffer(sources.payload().device());
-      wanted.emplace_back(&slot.payload, sources.resident().empty() ? coming * payload_bytes() : 0);
+      wanted.emplace_back(&slot.payload, resident() ? 0 : coming * payload_bytes());
       wanted.emplace_back(&slot.scalars, coming * scalar_bytes());
       wanted.emplace_back(&slot.columns, coming * column_block_bytes());
       if (has_visiting(sides)) wanted.emplace_back(&buffers.partial[(n + 1) % 2], coming * state_bytes());
@@ -214,15 +216,14 @@ struct Ring::Pass {
   }
 
   void run() {
-    const bool square = &own == &sources && sides == Sides::both;
     const Schedule schedule{own.partition(), sources.partition(),
                             rank(),          own.tile_rows(),
-                            sides,           square,
+                            sides,           square(),
                             shape.mask,      tiles_of_group(ring.backend_.payload_bytes(shape))};
     const int steps = schedule.steps();
     reserve(steps);
     if (has_own(sides)) reset(own.state(), own.tiles().size());
-    if (has_visiting(sides) && !square) reset(sources.state(), sources.tiles().size());
+    if (has_visiting(sides) && !square()) reset(sources.state(), sources.tiles().size());
     Visitor here{sources.payload().data(), sources.pass_scalars().data(), sources.columns().data()};
     for (int step = 0; step < steps; ++step) {
       const Visit visit = schedule.visit(step);
@@ -293,8 +294,6 @@ PassReport Ring::run(const TileShape &shape, Sides sides, TileBlock &own, TileBl
   FLASHRING_REQUIRE(backend_.supports(shape), "backend ", backend_.name);
   FLASHRING_REQUIRE(own.precision() == shape.precision && sources.precision() == shape.precision, "tiles of another ",
                     "precision");
-  FLASHRING_REQUIRE(sources.resident().empty() || (&own == &sources && sides == Sides::both),
-                    "resident payloads serve square passes");
   FLASHRING_REQUIRE(own.payload().device() == sources.payload().device(), "points of one side alone on the device");
   FLASHRING_REQUIRE(own.payload().device() == backend_.device || !transport_.queues_on_device(),
                     "points of the host need a transport with host_messages");

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
+#include <functional>
 #include <vector>
 
 #include "flashring/check.hpp"
@@ -37,14 +39,31 @@ PointBlock normal_points(std::int64_t rows, int features) {
   return {RowPartition::contiguous(rows, 1), 0, features, std::move(values)};
 }
 
+/// Of `run`, in some milliseconds. The lower quartile: other programs on the machine come and go, a long pass sees them
+/// on the average only.
+double typical_seconds(const std::function<void()> &run) {
+  run();  // buffers, frequency
+  std::vector<double> seconds;
+  for (const auto begin = Clock::now(); seconds.size() < 4 || seconds_since(begin) < 0.02;) {
+    const auto before = Clock::now();
+    run();
+    seconds.push_back(seconds_since(before));
+  }
+  const auto quartile = seconds.begin() + static_cast<std::ptrdiff_t>(seconds.size() / 4);
+  std::nth_element(seconds.begin(), quartile, seconds.end());
+  return *quartile;
+}
+
 }  // namespace
 
 double seconds_per_tile_pair(const Backend &backend, TileShape shape, int threads) {
+  const bool both = shape.row == RowKind::sum;
+  const Sides sides = both ? Sides::both : Sides::own;
   if (shape.features > most_features) {
     TileShape narrow = shape;
     narrow.features = most_features;
-    return seconds_per_tile_pair(backend, narrow, threads) * backend.cost(shape, Sides::both).flops() /
-           backend.cost(narrow, Sides::both).flops();
+    return seconds_per_tile_pair(backend, narrow, threads) * backend.cost(shape, sides).flops() /
+           backend.cost(narrow, sides).flops();
   }
   if (shape.pair.kind == PairKind::inner_exp)
     shape.pair.parameters = {1.0 / shape.features, 1.0, 0, 0};
@@ -55,10 +74,12 @@ double seconds_per_tile_pair(const Backend &backend, TileShape shape, int thread
                   {});
   const std::vector<double> ones(static_cast<std::size_t>(block.local_rows() * shape.columns), 1.0);
   block.set_columns({ones.data(), block.local_rows(), shape.columns});
+  if (!both) block.set_pass_scalars(std::span(ones).first(static_cast<std::size_t>(block.local_rows())), -HUGE_VAL);
   block.state().resize(static_cast<std::size_t>(tiles) * state_bytes(backend, shape));
   reset_states(backend, shape, static_cast<std::size_t>(tiles), block.state().data());
   const auto all = std::make_shared<const std::vector<TileInfo>>(block.tiles().begin(), block.tiles().end());
-  const PairList pairs(PairPattern::square, Sides::both, {}, all, all, tiles_of_group(backend.payload_bytes(shape)));
+  const PairPattern pattern = both ? PairPattern::square : PairPattern::rectangle;
+  const PairList pairs(pattern, sides, {}, all, all, tiles_of_group(backend.payload_bytes(shape)));
   const TileSide side = block.side(true);
   const SweepWork work{shape, side, side, pairs};
   Sweep sweep(backend, threads);
@@ -66,17 +87,8 @@ double seconds_per_tile_pair(const Backend &backend, TileShape shape, int thread
     sweep.run(work, [] {});
     wait_for(backend.device);
   };
-  run();  // buffers, frequency
-  std::vector<double> seconds;
-  for (const auto begin = Clock::now(); seconds.size() < 4 || seconds_since(begin) < 0.02;) {
-    const auto before = Clock::now();
-    run();
-    seconds.push_back(seconds_since(before));
-  }
-  // The lower quartile: other programs on the machine come and go, a long pass sees them on the average only.
-  const auto quartile = seconds.begin() + static_cast<std::ptrdiff_t>(seconds.size() / 4);
-  std::nth_element(seconds.begin(), quartile, seconds.end());
-  return *quartile / (0.5 * tiles * (tiles + 1));
+  const double seconds = typical_seconds(run);
+  return seconds / (both ? 0.5 * tiles * (tiles + 1) : 1.0 * tiles * tiles);
 }
 
 double seconds_per_pass(const Communicator &communicator, const Backend &backend, const TileShape &shape, int threads,

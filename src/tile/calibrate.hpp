@@ -6,7 +6,8 @@
 
 namespace flashring {
 
-/// Seconds of one pair of tiles served both ways by row rule sum, while `threads` threads do the same. The points are
+/// Seconds of one pair of tiles while `threads` threads do the same: served both ways by row rule sum, one way by
+/// logsumexp. The points are
 /// random ones at the distance of the length scale; a pair function without a length scale gets one that fits them.
 /// Not collective, but ranks that share a machine should call it together.
 double seconds_per_tile_pair(const Backend &backend, TileShape shape, int threads);

@@ -10,12 +10,12 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "../../src/io/point_sample.hpp"
 #include "flashring/check.hpp"
 #include "flashring/results.hpp"
 #include "io/file_size_limit.hpp"
 #include "io/hdf5_reader.hpp"
 #include "io/io_support.hpp"
+#include "io/point_sample.hpp"
 #include "io/sample_run.hpp"
 #include "support/world.hpp"
 
@@ -130,6 +130,8 @@ TEST(OutputFolder, SaysWhereResultsComeFrom) {
   write_run(folder, run);
   if (world().rank() != 0) return;
   const fs::path file = fs::path(folder) / "results.h5";
+  EXPECT_EQ(read_text_attribute(file, "/", "kind"), "a diffusion map");
+  EXPECT_EQ(read_number_attribute(file, "format"), 1);
   EXPECT_EQ(read_text_attribute(file, "/", "version"), "9.8.7");
   EXPECT_EQ(read_text_attribute(file, "/", "git"), "0123456789ab");
   EXPECT_EQ(read_text_attribute(file, "/", "status"), "converged");

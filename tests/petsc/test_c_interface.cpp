@@ -228,6 +228,45 @@ TEST(CInterface, MapsWithOptionsOfTheirOwn) {
   }
 }
 
+/// At the map's own points psi comes back up to the residual, 1e-8 by default, over eigenvalues above 0.1 and the root
+/// of a law above 1e-3; a rank may ask for none, or for points that others hold.
+TEST(CInterface, TheMapAtOtherPoints) {
+  Simulation simulation(42);
+  simulation.set("feature_scales", "1,0.5");
+  std::vector<double> right(1);
+  expect_failure(FlashringMapExtend(simulation.map, 0, nullptr, right.data(), nullptr, nullptr), "FlashringMapSolve");
+  const std::vector<double> found = simulation.solve();
+  const auto n = static_cast<std::size_t>(simulation.local);
+  right.assign(4 * n, 0.0);
+  std::vector<double> density(n);
+  std::vector<PetscBool> far(n);
+  check_petsc(FlashringMapExtend(simulation.map, simulation.local, simulation.coordinates.data(), right.data(),
+                                 density.data(), far.data()),
+              "FlashringMapExtend");
+  std::vector<double> own(n);
+  check_petsc(MatFlashringGetVector(simulation.A, FLASHRING_DENSITY, own.data()), "density");
+  for (std::size_t k = 0; k < 4; ++k) {
+    ASSERT_GT(found[k * (n + 1)], 0.1);
+    for (std::size_t i = 0; i < n; ++i)
+      EXPECT_NEAR(right[k * n + i], found[k * (n + 1) + 1 + i], 4e-6) << k << " " << i;
+  }
+  for (std::size_t i = 0; i < n; ++i) {
+    EXPECT_NEAR(std::exp(density[i]), own[i], 1e-12 * own[i]);
+    EXPECT_EQ(far[i], PETSC_FALSE);
+  }
+  const bool last = world().rank() + 1 == world().size();
+  const std::vector<double> distant{0.1, 50};
+  std::vector<double> psi(4);
+  PetscBool flag = PETSC_FALSE;
+  check_petsc(FlashringMapExtend(simulation.map, last ? 1 : 0, distant.data(), psi.data(), nullptr, &flag), "far");
+  EXPECT_EQ(flag, last ? PETSC_TRUE : PETSC_FALSE);
+  EXPECT_EQ(psi[0], last ? 1 : 0);
+  expect_failure(FlashringMapExtend(simulation.map, last ? -1 : 1, distant.data(), psi.data(), nullptr, nullptr),
+                 "0 or more");
+  simulation.move(43);
+  expect_failure(FlashringMapExtend(simulation.map, 0, nullptr, psi.data(), nullptr, nullptr), "the points have moved");
+}
+
 TEST(CInterface, AMapNeedsTheOperatorItself) {
   Simulation simulation(41);
   std::vector<double> law(static_cast<std::size_t>(simulation.local));
