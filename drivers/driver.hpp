@@ -120,7 +120,8 @@ PlanSeconds measure_plan(const Communicator &communicator, const OperatorOptions
 std::string memory_text(const RunPlan &plan);
 
 /// What -dry_run prints: memory of every phase, and the time for typical numbers of passes.
-std::string plan_text(const DiffusionMapPlan &plan, const PlanSeconds &seconds, int pairs, const char *precision);
+std::string plan_text(const DiffusionMapPlan &plan, const PlanSeconds &seconds, int pairs,
+                      const OperatorOptions &options);
 
 /// What a run's report says of options, ranks, backend, work and memory; results and seconds are the caller's.
 /// Collective.

@@ -66,10 +66,9 @@ class SolverBench {
     A_.reset();
     op_.reset();
     const MPI_Comm comm = mpi_comm(communicator_);
-    op_ = make_operator(comm, op_options_, input_.points);
-    if (!input_.weights.empty()) op_->update_measure(input_.weights);
+    op_ = make_operator(comm, op_options_, input_);
     op_->set_stop(StopSignals::asked);
-    op_->degree();  // the two set-up passes
+    op_->degree();  // the set-up passes
     Mat A = nullptr;
     check_petsc(mat_create(comm, op_, &A), "mat_create");
     A_.reset(A);

@@ -81,9 +81,9 @@ int get_pairs(const DriverOptions &options, std::int64_t rows) {
 void print_results(const Communicator &communicator, const DiffusionMap &map, const Report &report) {
   if (communicator.rank() != 0) return;
   const Results &r = map.results;
-  std::printf("%lld points, %d features; %s, alpha %g; %s on %s (%s), %d ranks of %d threads\n",
-              static_cast<long long>(r.rows), r.features, report.pair.c_str(), r.alpha, report.precision.c_str(),
-              report.backend.c_str(), report.target.c_str(), report.ranks, report.threads);
+  std::printf("%lld points, %d features; %s, %s; %s on %s (%s), %d ranks of %d threads\n",
+              static_cast<long long>(r.rows), r.features, report.pair.c_str(), normalization_text(r).c_str(),
+              report.precision.c_str(), report.backend.c_str(), report.target.c_str(), report.ranks, report.threads);
   std::printf("\n  k  eigenvalue          residual   residual/gap\n");
   for (std::size_t k = 0; k < r.eigenvalues.size(); ++k)
     std::printf("%3zu  %.15f  %.2e   %.2e\n", k, r.eigenvalues[k], r.residuals[k], r.residual_over_gap[k]);
@@ -94,6 +94,10 @@ void print_results(const Communicator &communicator, const DiffusionMap &map, co
 
 /// The maps of -beta_list and -alpha_list. What else says what beta and alpha are would be passed over in silence.
 std::vector<SweepPoint> get_sweep(const DriverOptions &options, const OperatorOptions &op) {
+  const bool no_alpha = op.normalization != Normalization::density || options.given("target");
+  for (const std::string name : {"alpha", "alpha_list"})
+    FLASHRING_CHECK(!options.given(name) || !no_alpha, "-", name, " has no effect with -",
+                    options.given("target") ? "target" : "normalization bistochastic", "; give one of the two");
   for (const std::string name : {"beta", "alpha"}) {
     if (!options.given(name + "_list")) continue;
     FLASHRING_CHECK(!options.value(name + "_list").empty(), "-", name, "_list: there is no value in it");
@@ -130,8 +134,7 @@ MapSettings get_settings(const Communicator &communicator, DriverOptions &option
 int dry_run(const Communicator &communicator, const MapSettings &settings, const DiffusionMapPlan &plan) {
   const int pairs = settings.request.eigen.pairs;
   const PlanSeconds time = measure_plan(communicator, settings.op, plan, pairs);
-  if (communicator.rank() == 0)
-    std::fputs(plan_text(plan, time, pairs, to_string(settings.op.precision)).c_str(), stdout);
+  if (communicator.rank() == 0) std::fputs(plan_text(plan, time, pairs, settings.op).c_str(), stdout);
   if (communicator.rank() == 0 && !settings.sweep.empty())
     std::printf("a sweep of %zu maps: %zu times that at most, since each starts from the one before\n",
                 settings.sweep.size(), settings.sweep.size());

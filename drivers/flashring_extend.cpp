@@ -36,8 +36,8 @@ constexpr std::array<Option, 8> own_options{{
 }};
 
 /// The model tells the matrix; sums of visiting rows do not occur, and nothing is drawn or solved.
-constexpr std::array<std::string_view, 9> without_effect{"form",     "pair", "beta",   "alpha", "route",
-                                                         "exchange", "ramp", "memory", "seed"};
+constexpr std::array<std::string_view, 10> without_effect{"form",  "pair",     "beta", "alpha",  "normalization",
+                                                          "route", "exchange", "ramp", "memory", "seed"};
 
 constexpr DriverText text = {"flashring-extend",
                              "a diffusion map at new points",

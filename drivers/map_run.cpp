@@ -10,8 +10,7 @@ namespace {
 
 std::shared_ptr<KernelOperator> operator_of(const Communicator &communicator, const MapSettings &settings, Input input,
                                             Neighbour *neighbour) {
-  std::shared_ptr<KernelOperator> op = make_operator(mpi_comm(communicator), settings.op, std::move(input.points));
-  if (!settings.input.weights.empty()) op->update_measure(input.weights);
+  std::shared_ptr<KernelOperator> op = make_operator(mpi_comm(communicator), settings.op, std::move(input));
   op->set_stop(StopSignals::asked);
   if (neighbour != nullptr) neighbour->prepare(*op);
   return op;

@@ -78,14 +78,17 @@ std::string memory_text(const RunPlan &plan) {
   return text;
 }
 
-std::string plan_text(const DiffusionMapPlan &plan, const PlanSeconds &seconds, int pairs, const char *precision) {
+std::string plan_text(const DiffusionMapPlan &plan, const PlanSeconds &seconds, int pairs,
+                      const OperatorOptions &options) {
   std::string text = memory_text(plan);
   const auto n = static_cast<double>(plan.shape.rows);
   append(text, "pairs per pass: %.3g, of which %.3g are evaluated (symmetry)\n", n * n, n * (n + 1) / 2);
   const int blocks = residual_passes(pairs);
-  append(text, "seconds per pass: %.3g in %s with %d columns; set-up 2 passes of %.3g in fp64; residuals %d of %.3g\n",
-         seconds.solving, precision, plan.columns, seconds.set_up, blocks, seconds.residuals);
-  const double fixed = 2 * seconds.set_up + blocks * seconds.residuals;
+  const int set_up = set_up_passes(options.normalization);
+  append(text, "seconds per pass: %.3g in %s with %d columns; set-up %d passes of %.3g in fp64; residuals %d of %.3g\n",
+         seconds.solving, to_string(options.precision), plan.columns, set_up, seconds.set_up, blocks,
+         seconds.residuals);
+  const double fixed = set_up * seconds.set_up + blocks * seconds.residuals;
   for (const Spectrum &spectrum : spectra) {
     const double passes = expected_passes(plan, spectrum, pairs);
     append(text, "expected total: %.3g s with %.0f passes of %s (%s spectrum)\n", fixed + passes * seconds.solving,

@@ -54,14 +54,19 @@ PETSC_EXTERN PetscErrorCode MatFlashringSetPoints(Mat A, PetscInt features, cons
 /* Weights of the points (a measure), (local_rows), positive and finite; ones where never given. Any time. */
 PETSC_EXTERN PetscErrorCode MatFlashringSetWeights(Mat A, const PetscReal weights[]);
 
+/* Density that the stationary law of the diffusion is to have, at the points, (local_rows), positive and finite: alpha
+ * has no effect then. Not with normalization bistochastic. Any time. */
+PETSC_EXTERN PetscErrorCode MatFlashringSetTarget(Mat A, const PetscReal target[]);
+
 typedef enum {
   FLASHRING_DENSITY, /* D = K m, m the weights */
-  FLASHRING_WEIGHT,  /* w = D^-alpha */
+  FLASHRING_WEIGHT,  /* w = D^-alpha; with a target mu, D^-1 mu^(1/2); or the bistochastic scaling */
   FLASHRING_DEGREE,  /* d = w o K (w o m) */
   FLASHRING_MEASURE  /* m */
 } FlashringVector;
 
-/* A vector of the operator into out (local_rows). The first call after points or weights changed costs two passes. */
+/* A vector of the operator into out (local_rows). The first call after points or weights changed costs two passes, about
+ * 18 for normalization bistochastic. */
 PETSC_EXTERN PetscErrorCode MatFlashringGetVector(Mat A, FlashringVector which, PetscReal out[]);
 
 /* Products so far: calls, sweeps over all pairs, and columns times sweeps. Any pointer may be NULL. Not collective. */

@@ -1,4 +1,4 @@
-// Input: the points of a run with their weights and feature scales, by the options that name them.
+// Input: the points of a run with their weights, target density and feature scales, by the options that name them.
 #pragma once
 
 #include <span>
@@ -16,13 +16,14 @@ namespace flashring {
 /// -NAME, the matrix type as -[prefix]mat_flashring_NAME.
 struct InputOptions {
   std::string points, generate, weights, feature_scales;
+  std::string target = {};
 
   /// Throws Error for a name that is not declared.
   void set(std::string_view name, std::string_view value);
   const std::string &get(std::string_view name) const;
 };
 
-/// Declarations of the input options: points, generate, weights, feature_scales.
+/// Declarations of the input options: points, generate, weights, feature_scales, target.
 std::span<const Option> input_options();
 
 /// Size of the points, found without reading more of them than that needs (headers; a CSV file is counted). Collective.
@@ -32,16 +33,17 @@ PointShape input_shape(const InputOptions &options, const Communicator &communic
 struct Input {
   PointBlock points;            ///< feature scales applied and remembered
   std::vector<double> weights;  // (local_rows), positive and finite; empty: not given
+  std::vector<double> target;   // the same
 };
 
 /// The points alone, on contiguous row ranges. Collective. Throws Error, the same on every rank, that names file,
 /// place, value and remedy; so do the following.
 PointBlock read_input_points(const InputOptions &options, const Communicator &communicator);
 
-/// Feature scales and weights of the options onto points that are here already, on any partition. Collective.
+/// Feature scales, weights and target of the options onto points that are here already, on any partition. Collective.
 void read_scales_and_weights(const InputOptions &options, const Communicator &communicator, Input &input);
 
-/// Both: points, scales and weights. Collective.
+/// All of it. Collective.
 Input read_input(const InputOptions &options, const Communicator &communicator);
 
 }  // namespace flashring

@@ -33,10 +33,14 @@ struct Counters {
   PassReport queries;    ///< of averages at other points (QueryOperator), which are none either
 };
 
+/// Set-up passes, about: each of one column in fp64.
+constexpr int set_up_passes(Normalization normalization) { return normalization == Normalization::density ? 2 : 18; }
+
 /// The operators of docs/mathematics.md, "Operators", with a measure m (per-point weights, ones by default):
-///   D = K m, w = D^-alpha, d = w o K(w o m), r = w o (m/d)^(1/2),
+///   D = K m, w = D^-alpha (or as options().normalization and a target say), d = w o K(w o m), r = w o (m/d)^(1/2),
 ///   kernel K_ij = k(x_i,x_j);  symmetric M = diag(r) K diag(r);  markov P = diag(w/d) K diag(w o m).
-/// Set-up costs two fp64 passes, made when first needed. All vectors here are the rows of this rank, in user order.
+/// Set-up costs two fp64 passes (about 18 for bistochastic), made when first needed. All vectors here are the rows of
+/// this rank, in user order.
 class KernelOperator {
  public:
   /// Resolves the median bandwidth and the global shift of inner_exp, packs the points and gives them up: from here on
@@ -79,15 +83,18 @@ class KernelOperator {
   std::span<const double> density();
   std::span<const double> weight();
   std::span<const double> degree();
-  /// Takes density and degree, (local_rows) each, that an operator of the same points, measure and options had: the
+  /// Takes these vectors, (local_rows) each, of an operator with the same points, measure, target and options: the
   /// set-up passes are not made.
-  void restore_set_up(std::vector<double> density, std::vector<double> degree);
+  void restore_set_up(std::vector<double> density, std::vector<double> weight, std::vector<double> degree);
   /// The density alone, (local_rows), of an operator of the same points, measure and pair function, whatever its alpha:
   /// one set-up pass is left.
   void restore_density(std::vector<double> density);
   /// The measure, (local_rows), or empty where none was given: ones.
   std::span<const double> measure() const { return measure_; }
   bool weighted() const { return weighted_; }
+  /// The target density, (local_rows), or empty where none was given.
+  std::span<const double> target() const { return target_; }
+  bool targeted() const { return targeted_; }
   /// ln of the factor divided out of K before it is formed; 0 for distance kernels.
   double log_shift() const { return log_shift_; }
   /// k(x_i,x_i) * exp(-log_shift()), (local_rows).
@@ -103,6 +110,9 @@ class KernelOperator {
   void update_points(std::span<const double> rows);
   /// New measure (local_rows), positive: set-up renewed. Collective.
   void update_measure(std::span<const double> measure);
+  /// Density mu that the diffusion's stationary law is to have, (local_rows), positive: w = D^-1 mu^(1/2), whatever
+  /// alpha. Set-up renewed. Not with -normalization bistochastic. Collective.
+  void update_target(std::span<const double> target);
 
   /// `stop` is asked on every rank before every pass; when it is true on any rank, all throw Interrupted there. Empty:
   /// never.
@@ -148,10 +158,13 @@ class KernelOperator {
   void check_range(std::span<const double> values, double least, const char *name, const std::string &remedy) const;
   double measure_of(std::size_t row) const { return weighted_ ? measure_[row] : 1; }
   void set_up();
+  void set_weight_and_degree();
   void set_scales();
   void apply_scaled(const SumRequest &request);
   void apply_form(SumRequest request, bool transpose);
   std::vector<double> pass_of_one_column(std::span<const double> x);
+  std::vector<double> weighted_sums(std::span<const double> weight);
+  std::vector<double> check_row_values(std::span<const double> values, const char *name) const;
   std::span<const double> right_scale() const { return options_.form == Form::markov ? right_ : left_; }
 
   const Communicator &communicator_;
@@ -163,6 +176,7 @@ class KernelOperator {
   std::vector<double> mean_;                       // (features), empty where the pair is not translation invariant
   std::vector<double> squared_norms_;              // (local_rows) of inner_exp, else empty
   std::vector<double> measure_;                    // (local_rows), or empty: ones
+  std::vector<double> target_;                     // (local_rows), or empty: none
   std::vector<double> density_, weight_, degree_;  // (local_rows)
   std::vector<double> left_, right_;               // (local_rows), right_ empty where it is left_
   double log_shift_ = 0;
@@ -172,7 +186,7 @@ class KernelOperator {
   double largest_length_ = 0;                // of the scaled points of this rank, from the mean
   std::array<double, 3> noise_{-1, -1, -1};  // of each Precision, below 0: not measured
   std::uint64_t scaling_ = 0;                // counts set-ups
-  bool weighted_ = false;
+  bool weighted_ = false, targeted_ = false;
   std::string exchange_reason_, points_memory_reason_;
   std::function<bool()> stop_;
   std::unique_ptr<Summation> summation_;

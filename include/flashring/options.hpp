@@ -29,11 +29,18 @@ enum class Form : std::uint8_t {
   markov,     ///< P = diag(w/d) K diag(w); never symmetric
 };
 
+/// What the weight w takes out of the kernel.
+enum class Normalization : std::uint8_t {
+  density,       ///< w = D^-alpha; with a target density mu, w = D^-1 mu^(1/2)
+  bistochastic,  ///< w with w o K(w o m) = 1: P = diag(w) K diag(w o m), its law is m
+};
+
 /// Settings of a KernelOperator, filled from strings by `set`.
 struct OperatorOptions {
   PairFunction pair{PairKind::gaussian, {std::numeric_limits<double>::quiet_NaN()}};
   bool median = true;  ///< take the length scale from the median squared distance
   double alpha = 0.5;  ///< 0 <= alpha <= 1
+  Normalization normalization = Normalization::density;
   Form form = Form::kernel;
   Precision precision = Precision::fp64;
   std::string backend = "auto";
@@ -53,8 +60,8 @@ struct OperatorOptions {
   std::string get(std::string_view name) const;
 };
 
-/// Declarations of the object options: pair, beta, alpha, form, precision, backend, transport, route,
-/// exchange, points_memory, threads, share_devices, patience, ramp, memory, seed.
+/// Declarations of the object options: pair, beta, alpha, normalization, form, precision, backend,
+/// transport, route, exchange, points_memory, threads, share_devices, patience, ramp, memory, seed.
 std::span<const Option> operator_options();
 
 /// Precisions that passes may be in: the working one, and lower ones down to what the ramp allows.
@@ -62,6 +69,7 @@ std::vector<Precision> precisions_of(const OperatorOptions &options);
 
 const char *to_string(Precision precision);
 const char *to_string(Form form);
+const char *to_string(Normalization normalization);
 
 /// Reads a whole number or a real number. Throws Error naming `what`, the text and the range.
 double parse_real(std::string_view what, std::string_view text);

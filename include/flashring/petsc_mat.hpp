@@ -7,6 +7,7 @@
 #include <string>
 
 #include "flashring/flashring.h"
+#include "flashring/input.hpp"
 #include "flashring/kernel_operator.hpp"
 
 #ifndef PETSC_SUCCESS /* named since 3.19 */
@@ -20,6 +21,8 @@ namespace flashring {
 
 /// A KernelOperator on a communicator of its own. Collective.
 std::shared_ptr<KernelOperator> make_operator(MPI_Comm comm, const OperatorOptions &options, PointBlock points);
+/// The same with the weights and the target density of the input.
+std::shared_ptr<KernelOperator> make_operator(MPI_Comm comm, const OperatorOptions &options, Input input);
 
 /// New matrix of type flashring that represents `op`, rows laid out as its points are. Collective on the operator's
 /// communicator. Form kernel and symmetric are marked symmetric, markov is not.

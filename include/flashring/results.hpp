@@ -20,6 +20,7 @@ struct Results {
   int pairs = 0;                           ///< K, eigenpairs that converged, psi_0 counted
   double time = 1;                         ///< t of the embedding
   double alpha = 0.5;                      ///< density exponent
+  std::string normalization = "density";   ///< or "bistochastic", "target": alpha has no effect
   std::vector<double> eigenvalues;         // (K)
   std::vector<double> residuals;           // (K)
   std::vector<double> residual_over_gap;   // (K)
@@ -30,6 +31,9 @@ struct Results {
   double log_shift = 0;
   std::vector<std::string> diagnoses;  ///< findings in words
 };
+
+/// "α = 0.5", "bistochastic" or "target".
+std::string normalization_text(const Results &results);
 
 /// What the report says besides the results.
 struct Report {

@@ -1,6 +1,7 @@
 // The object options: one table that parser, -help, docs/ and provenance read.
 #include "flashring/options.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <limits>
@@ -48,6 +49,18 @@ Value choose(std::string_view option, std::string_view text,
     names += name;
   }
   throw Error(detail::concatenate("-", option, ": '", text, "' is unknown; known are ", names));
+}
+
+/// The same of values that are words themselves.
+std::string choose_word(std::string_view option, std::string_view text, std::initializer_list<std::string_view> known) {
+  if (std::find(known.begin(), known.end(), text) == known.end())
+    throw Error(detail::concatenate("-", option, ": '", text, "' is unknown; known are ", join(known)));
+  return std::string(text);
+}
+
+Normalization get_normalization(std::string_view value) {
+  return choose<Normalization>("normalization", value,
+                               {{"density", Normalization::density}, {"bistochastic", Normalization::bistochastic}});
 }
 
 void set_beta(OperatorOptions &options, std::string_view value) {
@@ -110,11 +123,13 @@ double get_memory(std::string_view value) {
 }  // namespace
 
 std::span<const Option> operator_options() {
-  static const std::array<Option, 16> declarations{{
+  static const std::array<Option, 17> declarations{{
       {"pair", "gaussian", "name[:parameter=value,...]", pair_help().c_str()},
       {"beta", "median", "median or > 0, in 1/length^2",
        "gaussian's parameter; median: 1/(2 median squared distance), for other pairs ell = its square root"},
       {"alpha", "0.5", "0 <= alpha <= 1", "density exponent: 0 random walk, 1/2 Fokker-Planck, 1 Laplace-Beltrami"},
+      {"normalization", "density", "density|bistochastic",
+       "what is divided out: density^alpha, or weights by which all rows sum to 1 already (alpha has no effect then)"},
       {"form", "kernel", "kernel|symmetric|markov", "which matrix the operator is"},
       {"precision", "fp64", "fp64|fp32|reduced",
        "arithmetic of working passes (reduced: the backend's fastest); set-up and residuals are always fp64"},
@@ -136,8 +151,8 @@ std::span<const Option> operator_options() {
        "a message between GPUs that takes longer than so many seconds has a peer that is lost (transport nccl)"},
       {"ramp", "auto", "auto|none|fp32|reduced|scout",
        "lowest precision that blockkrylovschur takes for passes whose error does not reach the result; scout: all "
-       "passes "
-       "of a first approximation are reduced, too; auto: what measured times favour, none where memory is short"},
+       "passes of a first approximation are reduced, too; auto: what measured times favour, none where memory is "
+       "short"},
       {"memory", "0", ">= 0, in bytes",
        "what the basis of blockkrylovschur may take on a rank where -eps_ncv is not given; 0: half of what is free"},
       {"seed", "1", ">= 0", "key of the counter-based random numbers (start vector, samples)"},
@@ -164,6 +179,10 @@ const char *to_string(Form form) {
   return form == Form::symmetric ? "symmetric" : "markov";
 }
 
+const char *to_string(Normalization normalization) {
+  return normalization == Normalization::density ? "density" : "bistochastic";
+}
+
 void OperatorOptions::set(std::string_view name, std::string_view value) {
   if (name == "pair")
     set_pair(*this, value);
@@ -171,6 +190,8 @@ void OperatorOptions::set(std::string_view name, std::string_view value) {
     set_beta(*this, value);
   else if (name == "alpha")
     set_alpha(*this, value);
+  else if (name == "normalization")
+    normalization = get_normalization(value);
   else if (name == "form")
     form =
         choose<Form>(name, value, {{"kernel", Form::kernel}, {"symmetric", Form::symmetric}, {"markov", Form::markov}});
@@ -182,11 +203,11 @@ void OperatorOptions::set(std::string_view name, std::string_view value) {
   else if (name == "transport")
     transport = value;
   else if (name == "route")
-    route = choose<std::string>(name, value, {{"direct", "direct"}, {"travel", "travel"}});
+    route = choose_word(name, value, {"direct", "travel"});
   else if (name == "exchange")
-    exchange = choose<std::string>(name, value, {{"auto", "auto"}, {"ring", "ring"}, {"resident", "resident"}});
+    exchange = choose_word(name, value, {"auto", "ring", "resident"});
   else if (name == "points_memory")
-    points_memory = choose<std::string>(name, value, {{"auto", "auto"}, {"device", "device"}, {"host", "host"}});
+    points_memory = choose_word(name, value, {"auto", "device", "host"});
   else if (name == "threads")
     threads = get_threads(value);
   else if (name == "share_devices")
@@ -194,9 +215,7 @@ void OperatorOptions::set(std::string_view name, std::string_view value) {
   else if (name == "patience")
     patience = get_patience(value);
   else if (name == "ramp")
-    ramp = choose<std::string>(
-        name, value,
-        {{"auto", "auto"}, {"none", "none"}, {"fp32", "fp32"}, {"reduced", "reduced"}, {"scout", "scout"}});
+    ramp = choose_word(name, value, {"auto", "none", "fp32", "reduced", "scout"});
   else if (name == "memory")
     memory = get_memory(value);
   else if (name == "seed")
@@ -209,6 +228,7 @@ std::string OperatorOptions::get(std::string_view name) const {
   if (name == "pair") return to_string(pair);
   if (name == "beta") return median ? "median" : detail::concatenate(pair.parameters[0]);
   if (name == "alpha") return detail::concatenate(alpha);
+  if (name == "normalization") return to_string(normalization);
   if (name == "form") return to_string(form);
   if (name == "precision") return to_string(precision);
   if (name == "backend") return backend;

@@ -53,6 +53,7 @@ struct ExtensionFolder::Progress {
     map.pairs = from.pairs;
     map.time = from.time;
     map.alpha = from.alpha;
+    map.normalization = from.normalization;
     map.log_shift = from.log_shift;
     map.eigenvalues = from.eigenvalues;
     map.residuals = from.residuals;

@@ -23,18 +23,20 @@ void check_source(const InputOptions &options, const Communicator &communicator)
   });
 }
 
-std::vector<double> read_weights(const std::string &file, const RowPartition &wanted,
-                                 const Communicator &communicator) {
-  std::vector<double> weights = read_vector("-weights", file, wanted.rows(), communicator);
+/// One positive number per point. `option` as the user typed it, `remedy` for one that is not positive.
+std::vector<double> read_positive(const std::string &option, const std::string &file, const char *remedy,
+                                  const RowPartition &wanted, const Communicator &communicator) {
+  if (file.empty()) return {};
+  std::vector<double> numbers = read_vector(option, file, wanted.rows(), communicator);
   const RowPartition partition = RowPartition::contiguous(wanted.rows(), communicator.size());
   communicator.agree([&] {
-    const auto bad = std::find_if(weights.begin(), weights.end(), [](double weight) { return !(weight > 0); });
-    if (bad == weights.end()) return;
-    const GlobalRow row = partition.global_row(communicator.rank(), LocalRow{bad - weights.begin()});
-    throw Error(detail::concatenate("-weights ", file, ": row ", row.value, " (counted from 0) is ", *bad,
-                                    "; weights are positive: drop points that do not count"));
+    const auto bad = std::find_if(numbers.begin(), numbers.end(), [](double number) { return !(number > 0); });
+    if (bad == numbers.end()) return;
+    const GlobalRow row = partition.global_row(communicator.rank(), LocalRow{bad - numbers.begin()});
+    throw Error(
+        detail::concatenate(option, " ", file, ": row ", row.value, " (counted from 0) is ", *bad, "; ", remedy));
   });
-  const PointBlock column(partition, communicator.rank(), 1, std::move(weights));
+  const PointBlock column(partition, communicator.rank(), 1, std::move(numbers));
   const PointBlock moved = redistribute(communicator, column, wanted);
   return {moved.rows().begin(), moved.rows().end()};
 }
@@ -122,6 +124,7 @@ auto &find_option(Options &options, std::string_view name) {
   if (name == "points") return options.points;
   if (name == "generate") return options.generate;
   if (name == "weights") return options.weights;
+  if (name == "target") return options.target;
   if (name == "feature_scales") return options.feature_scales;
   throw Error(detail::concatenate("option '", name, "' is unknown to the input"));
 }
@@ -133,7 +136,7 @@ void InputOptions::set(std::string_view name, std::string_view value) { find_opt
 const std::string &InputOptions::get(std::string_view name) const { return find_option(*this, name); }
 
 std::span<const Option> input_options() {
-  static constexpr std::array<Option, 4> declarations{{
+  static constexpr std::array<Option, 5> declarations{{
       {"points", "", "FILE.npy|.h5[:/dataset]|.csv|.tsv|.txt", "points, shape (N, d)"},
       {"generate", "", "SET:key=value,...",
        "generated points: circle:n= torus:n=,q= hypercube:d= swiss_roll:n=,m= random_swiss_roll:n=,seed= "
@@ -141,6 +144,8 @@ std::span<const Option> input_options() {
       {"weights", "", "FILE", "one positive number per point: how much it counts; without: 1"},
       {"feature_scales", "", "deviation|NUMBER,...|FILE",
        "factor of every feature; deviation: 1/standard deviation, 1 for a constant feature"},
+      {"target", "", "FILE",
+       "one positive number per point: density of the law that the diffusion is to have; alpha has no effect then"},
   }};
   return declarations;
 }
@@ -161,7 +166,11 @@ PointBlock read_input_points(const InputOptions &options, const Communicator &co
 }
 
 void read_scales_and_weights(const InputOptions &options, const Communicator &communicator, Input &input) {
-  if (!options.weights.empty()) input.weights = read_weights(options.weights, input.points.partition(), communicator);
+  const RowPartition &partition = input.points.partition();
+  input.weights = read_positive("-weights", options.weights, "weights are positive: drop points that do not count",
+                                partition, communicator);
+  input.target = read_positive("-target", options.target, "densities are positive: drop points where it is zero",
+                               partition, communicator);
   apply_scales(options.feature_scales, input.points, communicator);
 }
 

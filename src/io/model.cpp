@@ -91,6 +91,7 @@ std::vector<double> first_columns(const PointBlock &rows, int pairs) {
 bool read_small(const std::string &file, int pairs, Results &results) {
   const Hdf5Input input(file, name_a_map);
   results.alpha = input.number("alpha");
+  results.normalization = input.text("normalization");
   results.time = input.number("time");
   results.log_shift = input.number("log_shift");
   results.eigenvalues = input.vector("/eigenvalues");

@@ -18,8 +18,8 @@ constexpr const char *faint_points = "#c4c9d1";
 
 /// `more`: words behind the number of points.
 std::string details_of(const Results &results, const Report &report, const std::string &more = "") {
-  return fmt::format("{}   α = {:g}   N = {}{}   d = {}", report.pair, results.alpha, grouped(results.rows), more,
-                     results.features);
+  return fmt::format("{}   {}   N = {}{}   d = {}", report.pair, normalization_text(results), grouped(results.rows),
+                     more, results.features);
 }
 
 /// Lines "index eigenvalue residual residual_over_gap"; zeros lifted to the smallest value that a log axis shows here.

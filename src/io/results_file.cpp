@@ -1,5 +1,7 @@
 #include "io/results_file.hpp"
 
+#include <fmt/format.h>
+
 #include <cmath>
 #include <functional>
 
@@ -38,8 +40,9 @@ std::vector<RowArray> row_arrays(const Results &results, std::int64_t rows, cons
       {"/embedding", "1", "diffusion coordinates lambda_k^t psi_k, k = 1 ... K-1, in columns",
        embedding_of(results, rows, scale)},
       {"/pi", "1", "stationary law of P, sums to 1", column(results.pi), true},
-      {"/degree", "1", "degree d_alpha = w (K w)", column(results.degree), true},
-      {"/weight", "1", "weight w = D^(-alpha), D = K 1", column(results.weight), true},
+      {"/degree", "1", "degree d = w K(w m)", column(results.degree), true},
+      {"/weight", "1", "weight w: P = diag(w/d) K diag(w m); D^(-alpha) for normalization density",
+       column(results.weight), true},
   };
   if (measured) arrays.push_back({"/measure", "1", "weights of the points, as given", column(results.measure), true});
   return arrays;
@@ -112,6 +115,10 @@ void write_arrays(const Communicator &communicator, const std::string &file, con
 
 }  // namespace
 
+std::string normalization_text(const Results &results) {
+  return results.normalization == "density" ? fmt::format("α = {:g}", results.alpha) : results.normalization;
+}
+
 void describe(Hdf5File &file, const std::string &dataset, const std::string &unit, const std::string &description) {
   file.set_attribute(dataset, "unit", unit);
   file.set_attribute(dataset, "description", description);
@@ -127,6 +134,7 @@ void write_provenance(Hdf5File &file, const char *kind, const Results &results, 
   file.set_attribute("/", "pair", report.pair);
   file.set_attribute("/", "precision", report.precision);
   file.set_attribute("/", "alpha", results.alpha);
+  file.set_attribute("/", "normalization", results.normalization);
   file.set_attribute("/", "time", results.time);
   file.set_attribute("/", "log_shift", results.log_shift);
   file.set_attribute("/", "N", results.rows);

@@ -131,10 +131,16 @@ std::string panel_plot(const SweepTable &table, const SweepPicture &picture, int
                       picture.pairs - 1, panel);
 }
 
+std::string normalization_of(const Report &report) {
+  if (!option_value(report, "target").empty()) return "target";
+  const std::string normalization = option_value(report, "normalization");
+  return normalization == "density" ? "α = " + option_value(report, "alpha") : normalization;
+}
+
 std::string details_of(const SweepTable &table) {
   const SweepOutcome &first = table.outcomes.front();
   std::string text = first.point.beta.empty() ? first.report.pair : option_value(table.report, "pair");
-  if (first.point.alpha.empty()) text += "   α = " + option_value(table.report, "alpha");
+  if (first.point.alpha.empty()) text += "   " + normalization_of(table.report);
   return text + fmt::format("   N = {}   d = {}", grouped(table.shape.rows), table.shape.features);
 }
 

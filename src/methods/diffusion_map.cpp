@@ -144,6 +144,7 @@ DiffusionMap diffusion_map(Mat A, KernelOperator &op, const DiffusionMapRequest 
   results.pairs = static_cast<int>(pairs.values.size());
   results.time = request.time;
   results.alpha = op.options().alpha;
+  results.normalization = op.targeted() ? "target" : to_string(op.options().normalization);
   results.eigenvalues = pairs.values;
   results.mean.assign(op.mean().begin(), op.mean().end());
   results.log_shift = op.log_shift();

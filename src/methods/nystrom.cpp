@@ -2,15 +2,14 @@
 //
 // The Markov operator of the landmarks alone is solved, and its eigenfunctions are averaged over all rows:
 //
-//   c = m omega, D' = K c, w' = D'^-alpha, d' = w' o K(w' o c)        over landmarks; omega: rows that each stands for
-//   S = diag(s) K diag(s), s = w' o (c/d')^(1/2);  S u = mu u;  psi = u / (c o d')^(1/2)
-//   f(x) = sum_j k(x, z_j) w'_j c_j psi(z_j) / sum_j k(x, z_j) w'_j c_j,    v = (m o d)^(1/2) o f / |.| at all rows
+//   D' = K m omega, c = w (D/D')^a m omega, d' = K c        over landmarks; omega: rows that each stands for
+//   S = diag(s) K diag(s), s = (c/d')^(1/2);  S u = mu u;  psi = u / (c o d')^(1/2)
+//   f(x) = sum_j k(x, z_j) c_j psi(z_j) / sum_j k(x, z_j) c_j,    v = (m o d)^(1/2) o f / |.| at all rows
 //
 //   1. S by tiles, its eigenpairs by LAPACK on rank 0; as many of the largest mu as columns are kept, but none at or
 //      below L eps mu_1, which is the rounding of S's eigenvalues.
-//   2. One product with the landmarks gives numerators and denominator of all rows. The first function is known: psi =
-//   1,
-//      whose numerator is the denominator, and with it the first eigenvector (m o d)^(1/2) is exact.
+//   2. One product with the landmarks gives numerators and denominator of all rows. The first function is 1, whose
+//      numerator is the denominator, and with it the first eigenvector (m o d)^(1/2) is exact.
 //
 // Where the kernel is narrower than the landmarks lie apart f still is an average of values nearby; the classical
 // extension sum_j M_ij u_j / mu falls to zero between landmarks there. With all rows as landmarks both give the
@@ -62,20 +61,27 @@ std::vector<double> product(const std::vector<double> &K, const std::vector<doub
   return y;
 }
 
-/// The numerators' coefficients w' c psi, psi = 1 first, (L, k). `mass`: c. Empty where no mu is left.
-std::vector<double> landmark_coefficients(std::vector<double> kernel, const std::vector<double> &mass, double alpha,
-                                          int most) {
-  const std::size_t m = mass.size();
-  const std::vector<double> density = product(kernel, mass);
-  std::vector<double> weight(m);  // w' c
-  for (std::size_t j = 0; j < m; ++j) weight[j] = finite_or_zero(std::pow(density[j], -alpha) * mass[j]);
-  const std::vector<double> sums = product(kernel, weight);
-  std::vector<double> scale(m);  // d' = (w' c / c) sums
-  for (std::size_t j = 0; j < m; ++j) scale[j] = finite_or_zero(std::sqrt(weight[j] / sums[j]));
+/// What landmarks know of the set, (L) each.
+struct LandmarkRows {
+  std::vector<double> mass;             // m omega: how much of the set each stands for
+  std::vector<double> weight, density;  // w, D
+  double exponent = 0;                  // a: w is proportional to D^-a where nothing else bears on it
+};
+
+/// The numerators' coefficients c psi, psi = 1 first, (L, k). Empty where no mu is left.
+std::vector<double> landmark_coefficients(std::vector<double> kernel, const LandmarkRows &rows, int most) {
+  const std::size_t m = rows.mass.size();
+  const std::vector<double> density = product(kernel, rows.mass);  // D'
+  std::vector<double> c(m);
+  for (std::size_t j = 0; j < m; ++j)
+    c[j] = finite_or_zero(rows.weight[j] * std::pow(rows.density[j] / density[j], rows.exponent) * rows.mass[j]);
+  const std::vector<double> sums = product(kernel, c);  // d'
+  std::vector<double> scale(m);
+  for (std::size_t j = 0; j < m; ++j) scale[j] = finite_or_zero(std::sqrt(c[j] / sums[j]));
   const SymmetricEigen eigen = symmetric_eigen(scaled_among(std::move(kernel), scale), m);
   const double rounding = static_cast<double>(m) * std::numeric_limits<double>::epsilon();
   if (!(eigen.values[0] > 0)) return {};
-  std::vector<double> columns = weight;
+  std::vector<double> columns = c;
   for (std::size_t k = 1; k < std::min(static_cast<std::size_t>(most), m); ++k) {
     if (!(eigen.values[k] > rounding * eigen.values[0])) break;
     for (std::size_t j = 0; j < m; ++j) columns.push_back(scale[j] * eigen.vectors[k * m + j]);
@@ -83,13 +89,15 @@ std::vector<double> landmark_coefficients(std::vector<double> kernel, const std:
   return columns;
 }
 
-/// How much of the set every landmark stands for, (L).
-std::vector<double> landmark_mass(const KernelOperator &op, const LandmarkChoice &choice) {
-  std::vector<double> mass = choice.weights;
-  if (!op.weighted()) return mass;
-  const std::vector<double> measure = values_at(op, op.measure(), choice.rows);
-  for (std::size_t j = 0; j < mass.size(); ++j) mass[j] *= measure[j];
-  return mass;
+LandmarkRows landmark_rows(KernelOperator &op, const LandmarkChoice &choice) {
+  LandmarkRows rows{choice.weights, values_at(op, op.weight(), choice.rows), values_at(op, op.density(), choice.rows)};
+  if (op.weighted()) {
+    const std::vector<double> measure = values_at(op, op.measure(), choice.rows);
+    for (std::size_t j = 0; j < measure.size(); ++j) rows.mass[j] *= measure[j];
+  }
+  const OperatorOptions &options = op.options();
+  rows.exponent = op.targeted() ? 1 : (options.normalization == Normalization::bistochastic ? 0.5 : options.alpha);
+  return rows;
 }
 
 /// Unit length over all ranks; columns of zeros stay.
@@ -148,9 +156,9 @@ std::vector<double> nystrom_start(KernelOperator &op, const NystromOptions &opti
   const RowScales scales = row_scales(op);
   const LandmarkChoice choice = choose_landmarks(op, {options.landmarks, count, columns, scales.scale, options.seed});
   LandmarkOperator landmarks(op, op.gather_points(choice.rows));
-  const std::vector<double> mass = landmark_mass(op, choice);
-  const std::vector<double> coefficients = from_first_rank(
-      op.communicator(), [&] { return landmark_coefficients(landmarks.among(), mass, op.options().alpha, columns); });
+  const LandmarkRows rows = landmark_rows(op, choice);
+  const std::vector<double> coefficients =
+      from_first_rank(op.communicator(), [&] { return landmark_coefficients(landmarks.among(), rows, columns); });
   if (coefficients.empty()) return {};
   return extend(landmarks, op, coefficients, scales.root_law);
 }

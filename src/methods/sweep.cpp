@@ -52,9 +52,11 @@ std::string folder_name(const SweepPoint &point) {
 
 /// Points and measure, in words that are compared.
 std::string identity(const KernelOperator &op) {
-  const std::uint64_t measure =
-      op.weighted() ? fingerprint(op.communicator(), op.partition(), op.measure()) : std::uint64_t{0};
-  return detail::concatenate(op.fingerprint(), " ", op.weighted(), " ", measure);
+  const auto of_rows = [&](bool given, std::span<const double> values) {
+    return given ? fingerprint(op.communicator(), op.partition(), values) : std::uint64_t{0};
+  };
+  return detail::concatenate(op.fingerprint(), " ", op.weighted(), " ", of_rows(op.weighted(), op.measure()), " ",
+                             op.targeted(), " ", of_rows(op.targeted(), op.target()));
 }
 
 }  // namespace

@@ -55,6 +55,25 @@ PetscErrorCode entries_changed(Mat A) {
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+/// (local_rows) numbers: kept until the operator is made, then given to it.
+PetscErrorCode set_row_values(Mat A, const PetscReal numbers[], std::vector<double> MatContext::*kept,
+                              void (KernelOperator::*update)(std::span<const double>)) {
+  MatContext *context = nullptr;
+  PetscInt rows = 0;
+  PetscFunctionBegin;
+  PetscCall(context_of(A, &context));
+  PetscCall(local_rows(A, &rows));
+  const MPI_Comm comm = PetscObjectComm((PetscObject)A);
+  const std::span<const double> values(numbers, static_cast<std::size_t>(rows));
+  if (context->op == nullptr) {
+    FLASHRING_GUARD(comm, (context->*kept).assign(values.begin(), values.end()));
+    PetscFunctionReturn(PETSC_SUCCESS);
+  }
+  FLASHRING_GUARD(comm, ((*context->op).*update)(values));
+  PetscCall(entries_changed(A));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 bool is_input(const char *name) {
   return std::any_of(input_options().begin(), input_options().end(),
                      [&](const Option &option) { return std::strcmp(option.name, name) == 0; });
@@ -134,19 +153,14 @@ PetscErrorCode MatFlashringSetPoints(Mat A, PetscInt features, const PetscReal c
 }
 
 PetscErrorCode MatFlashringSetWeights(Mat A, const PetscReal weights[]) {
-  MatContext *context = nullptr;
-  PetscInt rows = 0;
   PetscFunctionBegin;
-  PetscCall(flashring::context_of(A, &context));
-  PetscCall(flashring::local_rows(A, &rows));
-  const MPI_Comm comm = PetscObjectComm((PetscObject)A);
-  const std::span<const double> values(weights, static_cast<std::size_t>(rows));
-  if (context->op == nullptr) {
-    FLASHRING_GUARD(comm, context->weights.assign(values.begin(), values.end()));
-    PetscFunctionReturn(PETSC_SUCCESS);
-  }
-  FLASHRING_GUARD(comm, context->op->update_measure(values));
-  PetscCall(flashring::entries_changed(A));
+  PetscCall(flashring::set_row_values(A, weights, &MatContext::weights, &KernelOperator::update_measure));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode MatFlashringSetTarget(Mat A, const PetscReal target[]) {
+  PetscFunctionBegin;
+  PetscCall(flashring::set_row_values(A, target, &MatContext::target, &KernelOperator::update_target));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

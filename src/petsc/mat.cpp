@@ -2,6 +2,8 @@
 // of a block product from the type's name at the time of registration).
 #include <petscmat.h>
 
+#include <array>
+
 #include "flashring/communicator_mpi.hpp"
 #include "petsc/mat_context.hpp"
 
@@ -26,6 +28,16 @@ PetscErrorCode destroy(FLASHRING_DESTROY_ARGUMENT pointer) {
 std::shared_ptr<KernelOperator> make_operator(MPI_Comm comm, const OperatorOptions &options, PointBlock points) {
   auto owned = std::make_shared<OwnedOperator>(comm, options, std::move(points));
   return {owned, &owned->op};
+}
+
+std::shared_ptr<KernelOperator> make_operator(MPI_Comm comm, const OperatorOptions &options, Input input) {
+  std::shared_ptr<KernelOperator> op = make_operator(comm, options, std::move(input.points));
+  // A rank without rows has empty vectors, given or not.
+  std::array<double, 2> given{input.weights.empty() ? 0.0 : 1.0, input.target.empty() ? 0.0 : 1.0};
+  op->communicator().max(std::span<double>(given));
+  if (given[0] > 0) op->update_measure(input.weights);
+  if (given[1] > 0) op->update_target(input.target);
+  return op;
 }
 
 PetscErrorCode mat_context(Mat A, MatContext **context) {

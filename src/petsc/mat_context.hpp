@@ -51,6 +51,7 @@ struct MatContext {
   int features = 0;                    // of the points that the program gave, 0: none
   std::vector<double> coordinates;     // (local_rows, features) until the operator is made
   std::vector<double> weights;         // (local_rows), empty: not given
+  std::vector<double> target;          // the same
   PetscScalar scale = 1;
   PetscScalar shift = 0;
 };

@@ -153,14 +153,12 @@ PetscErrorCode mat_set_up(Mat A) {
     else
       PetscCall(take_input(A, *context, &input));
     if (!context->weights.empty()) input.weights = context->weights;
+    if (!context->target.empty()) input.target = context->target;
     // The context changes when all has gone well, so that a program may correct an option and try again.
-    FLASHRING_GUARD(comm, {
-      std::shared_ptr<KernelOperator> op = make_operator(comm, context->options, std::move(input.points));
-      if (op->communicator().max(input.weights.empty() ? 0.0 : 1.0) > 0) op->update_measure(input.weights);
-      context->op = std::move(op);
-    });
+    FLASHRING_GUARD(comm, context->op = make_operator(comm, context->options, std::move(input)));
     context->coordinates = {};
     context->weights = {};
+    context->target = {};
     PetscCall(PetscInfo(A, "exchange %s: %s\n", context->op->options().exchange.c_str(),
                         context->op->exchange_reason().c_str()));
   }

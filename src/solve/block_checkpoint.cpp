@@ -64,12 +64,16 @@ CheckpointState::Words identity(EPS eps, const BlockKrylovSchur &solver) {
   words.insert(words.end(), {{"points", to_hex(op->fingerprint())},
                              {"pair", in_words(op->options().pair)},
                              {"alpha", exact(op->options().alpha)},
+                             {"normalization", to_string(op->options().normalization)},
                              {"form", to_string(op->options().form)},
                              {"precision", to_string(op->options().precision)},
                              {"scale of the matrix", exact(context->scale)},
                              {"shift of the matrix", exact(context->shift)}});
-  words.emplace_back("measure", op->weighted() ? to_hex(fingerprint(op->communicator(), op->partition(), op->measure()))
-                                               : std::string("ones"));
+  const auto of_rows = [&](bool given, std::span<const double> values, const char *otherwise) {
+    return given ? to_hex(fingerprint(op->communicator(), op->partition(), values)) : std::string(otherwise);
+  };
+  words.emplace_back("measure", of_rows(op->weighted(), op->measure(), "ones"));
+  words.emplace_back("target density", of_rows(op->targeted(), op->target(), "none"));
   return words;
 }
 
@@ -115,6 +119,7 @@ void BlockCheckpoint::write(const BlockState &state, BV V, BV X) {
   const std::shared_ptr<KernelOperator> &op = solver_.choice.op;
   if (op != nullptr && op->options().form != Form::kernel) {
     arrays.push_back({"density", 1, op->density().data(), op->local_rows()});
+    arrays.push_back({"weight", 1, op->weight().data(), op->local_rows()});
     arrays.push_back({"degree", 1, op->degree().data(), op->local_rows()});
   }
   try {
@@ -155,12 +160,13 @@ PetscInt open_checkpoint(EPS eps, BlockKrylovSchur &solver) {
   });
   const auto block = static_cast<PetscInt>(reader.state().integers.at("block size"));
   const std::shared_ptr<KernelOperator> &op = solver.choice.op;
-  if (op == nullptr || reader.columns("degree") != 1 || reader.columns("density") != 1) return block;
-  std::vector<double> density(static_cast<std::size_t>(op->local_rows()));
-  std::vector<double> degree(density.size());
-  reader.read_array("density", op->partition(), density.data(), op->local_rows());
-  reader.read_array("degree", op->partition(), degree.data(), op->local_rows());
-  op->restore_set_up(std::move(density), std::move(degree));
+  if (op == nullptr || reader.columns("weight") != 1) return block;
+  const auto column = [&](const char *name) {
+    std::vector<double> values(static_cast<std::size_t>(op->local_rows()));
+    reader.read_array(name, op->partition(), values.data(), op->local_rows());
+    return values;
+  };
+  op->restore_set_up(column("density"), column("weight"), column("degree"));
   return block;
 }
 

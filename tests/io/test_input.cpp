@@ -159,6 +159,18 @@ TEST(Input, WeightsAndScalesFollowAnyPartition) {
   }
 }
 
+TEST(Input, TargetIsReadLikeWeights) {
+  const std::string folder = scratch_folder("input_target");
+  write_formats(folder + "/t", {1, 0.5, 2, 5, 1e308, 3, 4}, 7, 1);
+  const Input input = input_of({"", "circle:n=7", "", "", folder + "/t.npy"});
+  EXPECT_EQ(gather_columns(input.target, 1, input.points.partition(), world()),
+            (std::vector<double>{1, 0.5, 2, 5, 1e308, 3, 4}));
+  EXPECT_TRUE(input.weights.empty());
+  write_file(folder + "/bad.csv", "1\n1\n0\n");
+  expect_error(error_of_input({"", "circle:n=3", "", "", folder + "/bad.csv"}),
+               {": -target " + folder + "/bad.csv: row 2 (counted from 0) is 0", "densities are positive"});
+}
+
 TEST(Input, WeightsArePositiveAndFinite) {
   const std::string folder = scratch_folder("input_bad_weights");
   for (const char *bad : {"0", "-2", "-0"}) {

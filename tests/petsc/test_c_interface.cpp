@@ -143,6 +143,23 @@ TEST(CInterface, VectorsAndCounters) {
   EXPECT_TRUE(FLASHRING_VERSION_GE(0, 0, 1));
 }
 
+TEST(CInterface, TargetsSetTheLaw) {
+  Simulation early(30);
+  Simulation late(30);
+  std::vector<double> target;
+  for (PetscInt i = 0; i < early.local; ++i) target.push_back(1 + 0.5 * std::abs(early.coordinates[2 * i]));
+  check_petsc(MatFlashringSetTarget(early.A, target.data()), "target");
+  const std::vector<double> plain = late.solve();
+  check_petsc(MatFlashringSetTarget(late.A, target.data()), "target");
+  EXPECT_EQ(early.solve(), late.solve());
+  EXPECT_NE(early.solve(), plain);
+  std::vector<double> density(target.size());
+  std::vector<double> weight(target.size());
+  check_petsc(MatFlashringGetVector(early.A, FLASHRING_DENSITY, density.data()), "density");
+  check_petsc(MatFlashringGetVector(early.A, FLASHRING_WEIGHT, weight.data()), "weight");
+  for (std::size_t i = 0; i < target.size(); ++i) EXPECT_NEAR(weight[i] * density[i], std::sqrt(target[i]), 1e-14);
+}
+
 /// The call fails on every rank and its message holds the word.
 void expect_failure(PetscErrorCode code, const char *word) {
   EXPECT_NE(code, PETSC_SUCCESS) << word;

@@ -40,10 +40,10 @@ class Restart : public ::testing::Test {
 };
 
 struct Problem : OperatorMat {
-  explicit Problem(const std::string &ramp, const std::string &pair = "gaussian:beta=0.1", bool weighted = false)
-      : OperatorMat({{"ramp", ramp}, {"pair", pair}, {"form", "symmetric"}}, "swiss_roll:n=30,m=20") {
-    if (weighted) op->update_measure(std::vector<double>(static_cast<std::size_t>(op->local_rows()), 2.0));
-  }
+  explicit Problem(const std::string &ramp, const std::string &pair = "gaussian:beta=0.1",
+                   const std::string &normalization = "density")
+      : OperatorMat({{"ramp", ramp}, {"pair", pair}, {"normalization", normalization}, {"form", "symmetric"}},
+                    "swiss_roll:n=30,m=20") {}
 
   EigenPairs solve(const EigenRequest &request) const {
     const ScopedOptions scoped(
@@ -111,8 +111,15 @@ TEST_F(Restart, AnotherProblemIsNamed) {
   const auto refused = [&](const Problem &other) { return error_of([&] { other.solve(request_of("", file_)); }); };
   EXPECT_NE(refused(Problem("none", "gaussian:beta=0.2")).find("pair: gaussian 0.1"), std::string::npos);
   EXPECT_NE(refused(Problem("none", "laplacian:ell=3")).find("pair: gaussian"), std::string::npos);
-  EXPECT_NE(refused(Problem("none", "gaussian:beta=0.1", true)).find("measure: ones in"), std::string::npos);
-  Problem moved("none");
+  const Problem bistochastic("none", "gaussian:beta=0.1", "bistochastic");
+  EXPECT_NE(refused(bistochastic).find("normalization: density in"), std::string::npos);
+  const Problem other("none");
+  const std::vector<double> twos(static_cast<std::size_t>(other.op->local_rows()), 2.0);
+  other.op->update_measure(twos);
+  other.op->update_target(twos);
+  EXPECT_NE(refused(other).find("measure: ones in"), std::string::npos);
+  EXPECT_NE(refused(other).find("target density: none in"), std::string::npos);
+  const Problem moved("none");
   std::vector<double> rows(static_cast<std::size_t>(moved.op->local_rows() * moved.op->features()), 0.0);
   for (std::size_t at = 0; at < rows.size(); ++at) rows[at] = std::sin(static_cast<double>(at));
   moved.op->update_points(rows);
