@@ -4,6 +4,7 @@
 //
 //   mpirun -n 2 flashring-diffmap -points configs/digits.npy -beta 0.0033 -output output/digits
 //   flashring-diffmap -generate circle:n=1000 -beta 10 -nev 6 -output output/circle
+//   flashring-diffmap -generate circle:n=1000 -beta 10 -doob_eigenvector ball:1,0,r=1 -output output/half_circle
 //   flashring-diffmap -generate circle:n=1000 -beta_list 5,10,20 -nev 6 -output output/circles
 //
 // Expected time: passes times N^2 over the pairs per second of the machine (a core with AVX-512 in fp32, d = 3, one
@@ -21,12 +22,15 @@
 namespace flashring {
 namespace {
 
-constexpr std::array<Option, 14> own_options{{
+constexpr std::array<Option, 16> own_options{{
     {"labels", "", "FILE", "one label per line, or numbers in a .npy or .h5 file: colours of map.png"},
     {"nev", "10", "1 <= nev <= N", "eigenpairs, the constant one counted; without -nev at most N"},
     {"beta_list", "", "NUMBER,...", "a map for each of these beta (gaussian), each solved from the one before"},
     {"alpha_list", "", "NUMBER,...", "the same for alpha; with both lists every combination"},
     {"time", "1", "t >= 0", "diffusion time of the embedding lambda_k^t psi_k"},
+    {"doob", "", "FILE", "one positive number h per point: the map of the Doob transform of P by h"},
+    {"doob_eigenvector", "", "FILE|ball:X1,...,Xd,r=R",
+     "rows of a set, or a ball: the map of P on it, killed outside, transformed by its Perron vector"},
     {"landmarks", "kmeans++", "kmeans++|uniform|leverage|none",
      "points whose eigenvectors blockkrylovschur starts from (Nystrom); none: random vectors"},
     {"landmark_count", "0", ">= 0", "how many; 0: about 400, none for few points"},
@@ -119,6 +123,10 @@ MapSettings get_settings(const Communicator &communicator, DriverOptions &option
     options.read(settings.input, settings.op);
     settings.request.time = get_time(options);
     settings.request.nystrom = get_nystrom(options);
+    settings.doob = options.value("doob");
+    settings.doob_set = options.value("doob_eigenvector");
+    FLASHRING_CHECK(settings.doob.empty() || settings.doob_set.empty(),
+                    "-doob and -doob_eigenvector both say what h is; give one of them");
     get_checkpoints(options, settings.request.eigen);
     settings.sweep = get_sweep(options, settings.op);
     options.refuse_unused(false);
@@ -166,6 +174,7 @@ int run(const Communicator &communicator, DriverOptions &options) {
   const bool dry = options.flag("dry_run");
   DiffusionMapPlan plan =
       plan_diffusion_map(communicator, settings.op, settings.shape, settings.request.eigen.pairs, dry);
+  if (!settings.doob.empty() || !settings.doob_set.empty()) plan_doob(plan);
   if (!settings.sweep.empty()) plan_neighbour(plan, settings.request.eigen.pairs);
   if (dry) return dry_run(communicator, settings, plan);
   communicator.agree([&] { plan.check_room(); });

@@ -1,5 +1,9 @@
 #include "map_run.hpp"
 
+#include <algorithm>
+#include <numeric>
+
+#include "flashring/check.hpp"
 #include "flashring/communicator_mpi.hpp"
 #include "flashring/petsc_mat.hpp"
 #include "flashring/readers.hpp"
@@ -10,10 +14,29 @@ namespace {
 
 std::shared_ptr<KernelOperator> operator_of(const Communicator &communicator, const MapSettings &settings, Input input,
                                             Neighbour *neighbour) {
+  std::vector<double> h;
+  std::vector<char> inside;
+  if (!settings.doob.empty()) h = read_vector("-doob", settings.doob, settings.shape.rows, communicator);
+  if (!settings.doob_set.empty())
+    inside = read_point_set("-doob_eigenvector", settings.doob_set, input.points, communicator);
   std::shared_ptr<KernelOperator> op = make_operator(mpi_comm(communicator), settings.op, std::move(input));
+  if (!settings.doob.empty()) op->transform(h);
+  if (!settings.doob_set.empty()) op->kill_outside(inside);
   op->set_stop(StopSignals::asked);
   if (neighbour != nullptr) neighbour->prepare(*op);
   return op;
+}
+
+/// Rows that are killed have no eigenvectors.
+int pairs_within(const Communicator &communicator, const DriverOptions &options, const KernelOperator &op, int pairs) {
+  if (!op.killed()) return pairs;
+  const std::span<const double> inside = op.doob_h();
+  const auto count = static_cast<std::int64_t>(communicator.sum(std::accumulate(inside.begin(), inside.end(), 0.0)));
+  if (pairs > count && options.given("nev"))
+    throw Error(detail::concatenate("-nev: ", pairs, " is outside [1, ", count, "]: so many points are in the set of ",
+                                    "-doob_eigenvector"),
+                true);
+  return static_cast<int>(std::min<std::int64_t>(pairs, count));
 }
 
 /// Set-up and solution; `setup_done` is the moment between the two.
@@ -43,6 +66,7 @@ MapOutcome solve_map(const Communicator &communicator, const DriverOptions &opti
   Mat A = nullptr;
   check_petsc(mat_create(mpi_comm(communicator), op, &A), "mat_create");
   DiffusionMapRequest request = settings.request;
+  request.eigen.pairs = pairs_within(communicator, options, *op, request.eigen.pairs);
   const bool from_neighbour = neighbour != nullptr && neighbour->has_start();
   if (from_neighbour)
     request.eigen.start = [&](int columns) { return neighbour->start(*op, request.nystrom, columns); };
@@ -63,6 +87,12 @@ MapOutcome solve_map(const Communicator &communicator, const DriverOptions &opti
   report.seconds_solve = solve_done - setup_done;
   report.seconds_total = seconds_now() - start - (points_written - read_done);  // the folder adds its own seconds
   return outcome;
+}
+
+void plan_doob(RunPlan &plan) {
+  const std::int64_t rows = (plan.shape.rows + plan.ranks - 1) / plan.ranks;
+  for (std::size_t p = 1; p < plan.phases.size(); ++p)
+    plan.phases[p].memory.push_back({"h of the Doob transform", 2 * 8.0 * static_cast<double>(rows)});
 }
 
 std::vector<std::string> map_labels(const Communicator &communicator, const DriverOptions &options, std::int64_t rows) {

@@ -17,6 +17,7 @@ struct MapSettings {
   DiffusionMapRequest request;
   PointShape shape;
   std::vector<SweepPoint> sweep;  ///< empty: one map
+  std::string doob, doob_set;     ///< file of h, and set outside which is killed, or empty
 };
 
 struct MapOutcome {
@@ -28,6 +29,9 @@ struct MapOutcome {
 /// is what the solution starts from, and what it leaves its density to. Collective. Throws Error, Interrupted.
 MapOutcome solve_map(const Communicator &communicator, const DriverOptions &options, const MapSettings &settings,
                      OutputFolder &folder, Neighbour *neighbour);
+
+/// What -doob and -doob_eigenvector add to a plan: h, in the operator and in the results.
+void plan_doob(RunPlan &plan);
 
 /// Those of -labels, one per row, or none. Collective.
 std::vector<std::string> map_labels(const Communicator &communicator, const DriverOptions &options, std::int64_t rows);

@@ -29,7 +29,9 @@ struct DiffusionMap {
   std::string solver;
 };
 
-/// The map of docs/mathematics.md, "Diffusion map", for the points of `op`, which must have form symmetric. `A` is a
+/// The map of docs/mathematics.md, "Diffusion map", for the points of `op`, which must have form symmetric. One that is
+/// killed outside a set is transformed by its Perron vector (docs/mathematics.md, "Doob transform"), which takes one
+/// pass more; rows outside have pi = 0 and psi = 0, and `op` is the transformed operator afterwards. `A` is a
 /// matrix that represents `op`; a stop function of `op` is asked while solving and then taken away. Cost: the solver's
 /// passes, and one fp64 pass per 8 pairs for the residuals. Collective. Throws Error, and Interrupted when the user
 /// asked for the end before one pair had converged.

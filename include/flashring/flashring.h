@@ -58,6 +58,14 @@ PETSC_EXTERN PetscErrorCode MatFlashringSetWeights(Mat A, const PetscReal weight
  * has no effect then. Not with normalization bistochastic. Any time. */
 PETSC_EXTERN PetscErrorCode MatFlashringSetTarget(Mat A, const PetscReal target[]);
 
+/* Doob transform by h, (local_rows), positive and finite: A becomes that of P_ij h_j / (P h)_i, and the weight w is
+ * multiplied by h. Any time after the points are given; a later one takes its place. Source: docs/mathematics.md, "Doob
+ * transform". */
+PETSC_EXTERN PetscErrorCode MatFlashringSetDoob(Mat A, const PetscReal h[]);
+/* P killed outside a set, inside (local_rows), PETSC_TRUE within it: rows and columns outside are 0. FlashringMapSolve then
+ * transforms A by the Perron vector of P on the set. It takes the place of a transform, and a transform that of it. */
+PETSC_EXTERN PetscErrorCode MatFlashringKillOutside(Mat A, const PetscBool inside[]);
+
 typedef enum {
   FLASHRING_DENSITY, /* D = K m, m the weights */
   FLASHRING_WEIGHT,  /* w = D^-alpha; with a target mu, D^-1 mu^(1/2); or the bistochastic scaling */

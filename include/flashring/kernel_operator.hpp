@@ -114,6 +114,19 @@ class KernelOperator {
   /// alpha. Set-up renewed. Not with -normalization bistochastic. Collective.
   void update_target(std::span<const double> target);
 
+  /// Doob transform by h (local_rows), positive and finite: w is multiplied by h, so that degree and all forms are
+  /// those of P^h_ij = P_ij h_j / (P h)_i (docs/mathematics.md, "Doob transform"). It takes the place of an earlier one
+  /// or of a killing; h is then 0 outside the set. Costs no pass before set-up, one after it. Collective.
+  void transform(std::span<const double> h);
+  /// P without the rows and columns outside a set, `inside` (local_rows): a walk ends when it leaves the set, and rows
+  /// sum to 1 or less. Degree and w stay those of all points. It takes the place of a Doob transform; with all rows
+  /// inside P is itself again. Costs set-up again where a transform was there. Collective.
+  void kill_outside(std::span<const char> inside);
+  bool transformed() const { return transformed_; }
+  bool killed() const { return killed_; }
+  /// (local_rows): h of the transform; of a killed operator 1 inside the set, 0 outside. Empty: neither.
+  std::span<const double> doob_h() const { return doob_h_; }
+
   /// `stop` is asked on every rank before every pass; when it is true on any rank, all throw Interrupted there. Empty:
   /// never.
   void set_stop(std::function<bool()> stop) { stop_ = std::move(stop); }
@@ -157,6 +170,8 @@ class KernelOperator {
   void make_summation(PointBlock points);
   void check_range(std::span<const double> values, double least, const char *name, const std::string &remedy) const;
   double measure_of(std::size_t row) const { return weighted_ ? measure_[row] : 1; }
+  double doob_h_of(std::size_t row) const { return doob_h_.empty() ? 1 : doob_h_[row]; }
+  void check_degree() const;
   void set_up();
   void set_weight_and_degree();
   void set_scales();
@@ -177,6 +192,7 @@ class KernelOperator {
   std::vector<double> squared_norms_;              // (local_rows) of inner_exp, else empty
   std::vector<double> measure_;                    // (local_rows), or empty: ones
   std::vector<double> target_;                     // (local_rows), or empty: none
+  std::vector<double> doob_h_;                     // (local_rows) of `transform` or `kill_outside`, or empty: ones
   std::vector<double> density_, weight_, degree_;  // (local_rows)
   std::vector<double> left_, right_;               // (local_rows), right_ empty where it is left_
   double log_shift_ = 0;
@@ -186,7 +202,7 @@ class KernelOperator {
   double largest_length_ = 0;                // of the scaled points of this rank, from the mean
   std::array<double, 3> noise_{-1, -1, -1};  // of each Precision, below 0: not measured
   std::uint64_t scaling_ = 0;                // counts set-ups
-  bool weighted_ = false, targeted_ = false;
+  bool weighted_ = false, targeted_ = false, transformed_ = false, killed_ = false;
   std::string exchange_reason_, points_memory_reason_;
   std::function<bool()> stop_;
   std::unique_ptr<Summation> summation_;

@@ -41,6 +41,13 @@ PointBlock read_csv(const std::string &file, const Communicator &communicator);
 std::vector<double> read_vector(const std::string &what, const std::string &file, std::int64_t rows,
                                 const Communicator &communicator);
 
+/// A set of points: `text` is a file of row numbers, counted from 0, in any of the formats above, or
+/// ball:X1,...,Xd,r=R, the points within R of X, in the units of the coordinates as given. Returns 1 for the rows of
+/// this rank that are in the set, else 0, (points.local_rows()). `what` names the set in messages. Throws Error for an
+/// empty set, a number that is no row, a centre of other features, a radius that is not positive. Collective.
+std::vector<char> read_point_set(const std::string &what, const std::string &text, const PointBlock &points,
+                                 const Communicator &communicator);
+
 /// One label per line of a text file, without blanks around it, or one number per point of an NPY or HDF5 file. Every
 /// rank gets all `rows` of them. Throws Error when the count differs. Collective.
 std::vector<std::string> read_labels(const std::string &file, std::int64_t rows, const Communicator &communicator);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <utility>
@@ -28,6 +29,8 @@ struct Results {
   std::vector<double> pi, degree, weight;  // (local_rows)
   std::vector<double> mean;                // (features), or empty
   std::vector<double> measure;             // (local_rows) weights of the points, or empty: ones
+  std::vector<double> doob_h;              // (local_rows) of a Doob transform, 0 where killed; or empty: none
+  double perron_value = std::numeric_limits<double>::quiet_NaN();  ///< lambda_0 on the set outside which is killed
   double log_shift = 0;
   std::vector<std::string> diagnoses;  ///< findings in words
 };

@@ -43,6 +43,8 @@ PairFunction read_pair(const std::string &file, const Hdf5Input &input) {
 ModelSummary read_summary(const std::string &file) {
   const Hdf5Input input(file, name_a_map);
   check_kind(file, input);
+  FLASHRING_CHECK(!input.has_attribute(perron_attribute), file, ": is the map of a set outside which points were ",
+                  "killed (-doob_eigenvector), and says nothing of other points; ", name_a_map, " without that option");
   ModelSummary summary;
   summary.pair = read_pair(file, input);
   FLASHRING_CHECK(input.has("/points"), file, ": holds no /points, with which new points would be compared; run ",

@@ -41,6 +41,8 @@ void check_shapes(const Results &results, const WrittenPoints &points, int rank,
                     "vectors over ", rows, " rows");
   FLASHRING_REQUIRE(results.measure.size() == (measured ? rows : 0), results.measure.size(), " weights of ", rows,
                     " points");
+  FLASHRING_REQUIRE(results.doob_h.empty() || results.doob_h.size() == rows, results.doob_h.size(), " values of h for ",
+                    rows, " rows");
   FLASHRING_REQUIRE(labels.empty() || static_cast<std::int64_t>(labels.size()) == results.rows, labels.size(),
                     " labels for ", results.rows, " rows");
 }

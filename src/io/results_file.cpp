@@ -28,9 +28,9 @@ struct RowArray {
   bool one_axis = false;  ///< (N) instead of (N, columns)
 };
 
-/// `measured`: points have weights, on this rank or on another one.
+/// `measured`, `transformed`: points have weights, and an h, on this rank or on another one.
 std::vector<RowArray> row_arrays(const Results &results, std::int64_t rows, const std::vector<double> &scale,
-                                 bool measured) {
+                                 bool measured, bool transformed) {
   const auto column = [&](const std::vector<double> &values) { return RowMatrix{values, rows, 1, false, {}, {}}; };
   const RowMatrix right{results.right, rows, results.pairs, false, {}, {}};
   const RowMatrix left{results.right, rows, results.pairs, false, {}, results.pi};
@@ -41,10 +41,13 @@ std::vector<RowArray> row_arrays(const Results &results, std::int64_t rows, cons
        embedding_of(results, rows, scale)},
       {"/pi", "1", "stationary law of P, sums to 1", column(results.pi), true},
       {"/degree", "1", "degree d = w K(w m)", column(results.degree), true},
-      {"/weight", "1", "weight w: P = diag(w/d) K diag(w m); D^(-alpha) for normalization density",
+      {"/weight", "1",
+       "weight w: P = diag(w/d) K diag(w m); D^(-alpha) for normalization density, with /doob_h times h",
        column(results.weight), true},
   };
   if (measured) arrays.push_back({"/measure", "1", "weights of the points, as given", column(results.measure), true});
+  if (transformed)
+    arrays.push_back({"/doob_h", "1", "h of the Doob transform, 0 where killed", column(results.doob_h), true});
   return arrays;
 }
 
@@ -87,6 +90,7 @@ std::vector<std::int64_t> complete_file(const std::string &file, const Results &
   const std::int64_t small = 3 * std::int64_t{results.pairs} + std::ssize(results.mean);
   Hdf5File output(file, Hdf5File::Start::add, bytes_of(arrays, results.rows) + 8 * small);
   write_provenance(output, map_kind, results, report);
+  if (!std::isnan(results.perron_value)) output.set_attribute("/", perron_attribute, results.perron_value);
   write_spectrum(output, results);
   if (!results.mean.empty()) {
     output.write_vector("/mean", results.mean);
@@ -174,8 +178,9 @@ void write_points_file(const Communicator &communicator, const std::string &file
 void add_results(const Communicator &communicator, const std::string &file, const Results &results,
                  const Report &report, const WrittenPoints &points, const std::vector<double> &scale) {
   const bool measured = communicator.max(results.measure.empty() ? 0.0 : 1.0) > 0;  // a rank may hold no rows
+  const bool transformed = communicator.max(results.doob_h.empty() ? 0.0 : 1.0) > 0;
   const std::int64_t local_rows = points.partition.local_rows(communicator.rank());
-  const std::vector<RowArray> arrays = row_arrays(results, local_rows, scale, measured);
+  const std::vector<RowArray> arrays = row_arrays(results, local_rows, scale, measured, transformed);
   write_arrays(communicator, file, arrays, points.partition,
                [&] { return complete_file(file, results, report, points.unit, arrays); });
 }

@@ -16,6 +16,8 @@ namespace flashring {
 inline constexpr const char *map_kind = "a diffusion map";
 inline constexpr const char *extension_kind = "an extension";
 inline constexpr std::int64_t results_format = 1;
+/// lambda_0 of a map whose points were killed outside a set; other maps lack it.
+inline constexpr const char *perron_attribute = "perron_eigenvalue";
 
 /// Factors lambda_k^t of the embedding, k = 1, 2, ..., K-1. A negative eigenvalue has no power t unless t is a whole
 /// number: NaN, and a sentence in `findings`.

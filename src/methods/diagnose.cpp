@@ -9,10 +9,15 @@
 namespace flashring {
 namespace {
 
-/// n_i = 1/P_ii: 1 for an isolated point, N for a rank-one kernel, (local_rows).
+/// n_i = 1/P_ii: 1 for an isolated point, N for a rank-one kernel, of the rows of this rank that are not killed.
 std::vector<double> effective_neighbours(KernelOperator &op) {
   std::vector<double> values(static_cast<std::size_t>(op.local_rows()));
   op.diagonal(values);
+  const std::span<const double> weight = op.weight();
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < values.size(); ++i)
+    if (weight[i] > 0) values[kept++] = values[i];
+  values.resize(kept);
   // P_ii underflows to 0 where the self-weight is far below the row's others (inner_exp with negative s).
   for (double &value : values) value = std::min(1 / value, 1e300);
   return values;

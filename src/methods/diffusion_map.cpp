@@ -39,10 +39,12 @@ void back_transform(KernelOperator &op, std::span<const double> tie, Results &re
     for (std::size_t i = 0; i < n; ++i) results.pi[i] *= op.measure()[i];
   const double total = op.communicator().sum(std::accumulate(results.pi.begin(), results.pi.end(), 0.0));
   for (double &mass : results.pi) mass /= total;
-  for (std::size_t at = 0; at < results.right.size(); ++at) results.right[at] /= std::sqrt(results.pi[at % n]);
+  for (std::size_t at = 0; at < results.right.size(); ++at)
+    results.right[at] = results.pi[at % n] > 0 ? results.right[at] / std::sqrt(results.pi[at % n]) : 0;
   fix_signs(op, tie, results.right);
   results.degree.assign(degree.begin(), degree.end());
   results.weight.assign(op.weight().begin(), op.weight().end());
+  results.doob_h.assign(op.doob_h().begin(), op.doob_h().end());
 }
 
 /// What was copied out of a solver's basis must prove itself: pairs from the first that does not on are dropped.
@@ -66,6 +68,45 @@ std::vector<double> measure(KernelOperator &op, EigenPairs &pairs) {
   return measured;
 }
 
+/// h = v_0 / (m d)^(1/2), its largest entry 1, of the first vector of a killed operator; 0 outside the set.
+std::vector<double> ground_state(KernelOperator &op, const std::vector<double> &vectors) {
+  const std::span<const double> degree = op.degree();
+  const std::span<const double> inside = op.doob_h();
+  const auto n = static_cast<std::size_t>(op.local_rows());
+  const double total =
+      op.communicator().sum(std::accumulate(vectors.begin(), vectors.begin() + std::ssize(degree), 0.0));
+  std::vector<double> h(n);
+  for (std::size_t i = 0; i < n; ++i)
+    h[i] = inside[i] * std::copysign(1.0, total) * vectors[i] /
+           std::sqrt(degree[i] * (op.weighted() ? op.measure()[i] : 1));
+  const double largest = op.communicator().max(n == 0 ? 0.0 : *std::max_element(h.begin(), h.end()));
+  for (double &value : h) value /= largest;
+  op.communicator().agree([&] {
+    for (std::size_t i = 0; i < n; ++i)
+      FLASHRING_CHECK(h[i] > 0 || inside[i] == 0, "Perron vector of P on the set: row ",
+                      op.global_row(LocalRow{static_cast<std::int64_t>(i)}).value, " has ", h[i],
+                      " of its largest entry: the set falls into parts, or entries are smaller than the error of the "
+                      "vector; take a smaller set, a wider kernel, or a smaller -eps_tol");
+  });
+  return h;
+}
+
+/// From P on a set to its Doob transform by the Perron pair: the vectors stay, the values are divided by the first one,
+/// which is returned. One pass.
+double transform_by_ground_state(KernelOperator &op, EigenPairs &pairs) {
+  if (pairs.values.empty())
+    throw Error("the Perron pair of P on the set has not converged: raise -eps_max_it or -eps_ncv", true);
+  const double first = pairs.values.front();
+  const std::function<bool()> stop = op.stop();
+  op.set_stop({});
+  op.transform(ground_state(op, pairs.vectors));
+  op.degree();
+  op.set_stop(stop);
+  for (double &value : pairs.values) value /= first;
+  pairs.next_value /= first;
+  return first;
+}
+
 /// Passes in lower precisions had larger errors than their noise told.
 bool ramp_failed(const KernelOperator &op, const EigenPairs &pairs, const std::vector<double> &measured) {
   constexpr double rounding = 2;  // the solver's own estimates are good to such a factor
@@ -80,6 +121,7 @@ struct Proven {
   EigenPairs pairs;
   std::vector<double> residuals;
   bool again = false;  ///< the ramp failed, and the working precision alone has served
+  double perron_value = std::numeric_limits<double>::quiet_NaN();  ///< of an operator that was killed
 };
 
 /// Goes on in the working precision alone, from the vectors that are there.
@@ -92,11 +134,14 @@ EigenPairs solve_again(Mat A, KernelOperator &op, EigenRequest request, EigenPai
 }
 
 Proven solve(Mat A, KernelOperator &op, const EigenRequest &request) {
-  Proven found{eigensolve(A, request), {}, false};
+  Proven found{eigensolve(A, request), {}};
+  if (op.killed()) found.perron_value = transform_by_ground_state(op, found.pairs);
   found.residuals = measure(op, found.pairs);
   if (!ramp_failed(op, found.pairs, found.residuals)) return found;
-  EigenPairs better = solve_again(A, op, request, found.pairs);
-  found = {std::move(better), {}, true};
+  EigenRequest once_more = request;
+  if (!std::isnan(found.perron_value)) once_more.checkpoint.clear();  // a restart begins with the killed operator
+  found.pairs = solve_again(A, op, once_more, found.pairs);
+  found.again = true;
   found.residuals = measure(op, found.pairs);
   return found;
 }
@@ -126,11 +171,26 @@ void fix_signs(const KernelOperator &op, std::span<const double> tie, std::vecto
       for (std::size_t i = 0; i < n; ++i) columns[k * n + i] = -columns[k * n + i];
 }
 
+namespace {
+
+/// What results say of the operator itself.
+void describe_operator(const KernelOperator &op, Results &results) {
+  results.rows = op.rows();
+  results.features = op.features();
+  results.alpha = op.options().alpha;
+  results.normalization = op.targeted() ? "target" : to_string(op.options().normalization);
+  results.mean.assign(op.mean().begin(), op.mean().end());
+  results.log_shift = op.log_shift();
+  if (op.weighted()) results.measure.assign(op.measure().begin(), op.measure().end());
+}
+
+}  // namespace
+
 DiffusionMap diffusion_map(Mat A, KernelOperator &op, const DiffusionMapRequest &request) {
   FLASHRING_REQUIRE(op.options().form == Form::symmetric, "a diffusion map needs form symmetric");
   EigenRequest eigen = request.eigen;
   if (!eigen.start) eigen.start = [&](int columns) { return nystrom_start(op, request.nystrom, columns); };
-  auto [pairs, measured, again] = solve(A, op, eigen);
+  auto [pairs, measured, again, perron_value] = solve(A, op, eigen);
   op.set_stop({});
   DiffusionMap map;
   map.complete = pairs.complete;
@@ -139,16 +199,11 @@ DiffusionMap diffusion_map(Mat A, KernelOperator &op, const DiffusionMapRequest 
   map.solver = pairs.solver;
   if (pairs.interrupted && pairs.values.empty()) throw Interrupted(pairs.status);
   Results &results = map.results;
-  results.rows = op.rows();
-  results.features = op.features();
+  describe_operator(op, results);
   results.pairs = static_cast<int>(pairs.values.size());
   results.time = request.time;
-  results.alpha = op.options().alpha;
-  results.normalization = op.targeted() ? "target" : to_string(op.options().normalization);
   results.eigenvalues = pairs.values;
-  results.mean.assign(op.mean().begin(), op.mean().end());
-  results.log_shift = op.log_shift();
-  if (op.weighted()) results.measure.assign(op.measure().begin(), op.measure().end());
+  results.perron_value = perron_value;
   results.residuals = std::move(measured);
   const std::vector<double> gap = gaps(pairs.values, pairs.next_value);
   std::vector<double> tie;

@@ -32,8 +32,11 @@ std::vector<double> log_weights(const KernelOperator &op, const Results &map) {
     FLASHRING_REQUIRE(
         map.rows == op.rows() && map.weight.size() == n && (map.measure.empty() || map.measure.size() == n),
         "a map of ", map.rows, " points for an operator of ", op.rows());
-    for (std::size_t j = 0; j < n; ++j)
+    for (std::size_t j = 0; j < n; ++j) {
+      FLASHRING_CHECK(map.weight[j] > 0, "row ", op.global_row(LocalRow{static_cast<std::int64_t>(j)}).value,
+                      " of the map was killed: such a map belongs to a set alone and says nothing of other points");
       logarithms[j] = std::log(map.weight[j]) + (map.measure.empty() ? 0 : std::log(map.measure[j]));
+    }
   });
   return logarithms;
 }

@@ -11,6 +11,9 @@
 //   2. One product with the landmarks gives numerators and denominator of all rows. The first function is 1, whose
 //      numerator is the denominator, and with it the first eigenvector (m o d)^(1/2) is exact.
 //
+// Of a killed operator landmarks outside the set count in the denominator alone: S is that of the others, f is small
+// near the edge of the set, and none is known to be constant.
+//
 // Where the kernel is narrower than the landmarks lie apart f still is an average of values nearby; the classical
 // extension sum_j M_ij u_j / mu falls to zero between landmarks there. With all rows as landmarks both give the
 // eigenvectors.
@@ -43,8 +46,9 @@ RowScales row_scales(KernelOperator &op) {
   RowScales scales;
   for (std::size_t i = 0; i < weight.size(); ++i) {
     const double measure = op.weighted() ? op.measure()[i] : 1;
-    scales.root_law.push_back(std::sqrt(measure * degree[i]));
-    scales.scale.push_back(weight[i] * std::sqrt(measure / degree[i]));
+    const bool counts = op.doob_h().empty() || op.doob_h()[i] > 0;  // not killed
+    scales.root_law.push_back(counts ? std::sqrt(measure * degree[i]) : 0);
+    scales.scale.push_back(counts ? weight[i] * std::sqrt(measure / degree[i]) : 0);
   }
   return scales;
 }
@@ -65,7 +69,9 @@ std::vector<double> product(const std::vector<double> &K, const std::vector<doub
 struct LandmarkRows {
   std::vector<double> mass;             // m omega: how much of the set each stands for
   std::vector<double> weight, density;  // w, D
+  std::vector<double> inside;           // 0 for landmarks that are killed, else 1
   double exponent = 0;                  // a: w is proportional to D^-a where nothing else bears on it
+  bool killed = false;
 };
 
 /// The numerators' coefficients c psi, psi = 1 first, (L, k). Empty where no mu is left.
@@ -77,12 +83,12 @@ std::vector<double> landmark_coefficients(std::vector<double> kernel, const Land
     c[j] = finite_or_zero(rows.weight[j] * std::pow(rows.density[j] / density[j], rows.exponent) * rows.mass[j]);
   const std::vector<double> sums = product(kernel, c);  // d'
   std::vector<double> scale(m);
-  for (std::size_t j = 0; j < m; ++j) scale[j] = finite_or_zero(std::sqrt(c[j] / sums[j]));
+  for (std::size_t j = 0; j < m; ++j) scale[j] = finite_or_zero(std::sqrt(c[j] / sums[j])) * rows.inside[j];
   const SymmetricEigen eigen = symmetric_eigen(scaled_among(std::move(kernel), scale), m);
   const double rounding = static_cast<double>(m) * std::numeric_limits<double>::epsilon();
   if (!(eigen.values[0] > 0)) return {};
   std::vector<double> columns = c;
-  for (std::size_t k = 1; k < std::min(static_cast<std::size_t>(most), m); ++k) {
+  for (std::size_t k = rows.killed ? 0 : 1; k < std::min(static_cast<std::size_t>(most), m); ++k) {
     if (!(eigen.values[k] > rounding * eigen.values[0])) break;
     for (std::size_t j = 0; j < m; ++j) columns.push_back(scale[j] * eigen.vectors[k * m + j]);
   }
@@ -90,9 +96,13 @@ std::vector<double> landmark_coefficients(std::vector<double> kernel, const Land
 }
 
 LandmarkRows landmark_rows(KernelOperator &op, const LandmarkChoice &choice) {
-  LandmarkRows rows{choice.weights, values_at(op, op.weight(), choice.rows), values_at(op, op.density(), choice.rows)};
+  const auto at_landmarks = [&](std::span<const double> rows) { return values_at(op, rows, choice.rows); };
+  LandmarkRows rows{choice.weights, at_landmarks(op.weight()), at_landmarks(op.density()),
+                    std::vector<double>(choice.rows.size(), 1.0)};
+  if (op.killed()) rows.inside = at_landmarks(op.doob_h());
+  rows.killed = op.killed();
   if (op.weighted()) {
-    const std::vector<double> measure = values_at(op, op.measure(), choice.rows);
+    const std::vector<double> measure = at_landmarks(op.measure());
     for (std::size_t j = 0; j < measure.size(); ++j) rows.mass[j] *= measure[j];
   }
   const OperatorOptions &options = op.options();
@@ -123,7 +133,8 @@ std::vector<double> extend(LandmarkOperator &landmarks, const KernelOperator &op
     sums[at] = denominator > 0 ? root_law[at % n] * (sums[at] / denominator) : 0;
   }
   std::copy(root_law.begin(), root_law.end(), sums.begin());
-  normalize(op.communicator(), n, count, sums);
+  if (op.killed()) sums.erase(sums.begin(), sums.begin() + static_cast<std::ptrdiff_t>(n));
+  normalize(op.communicator(), n, op.killed() ? count - 1 : count, sums);
   return sums;
 }
 

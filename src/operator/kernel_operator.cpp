@@ -1,7 +1,6 @@
-// The kernel matrix of a point set and its diffusion normalisations (docs/mathematics.md, "Operators").
+// The kernel matrix of a point set with its diffusion normalisations (docs/mathematics.md, "Operators").
 //
-// Set-up: mean (one reduction), bandwidth (a sample), D = K m (one fp64 pass), d = w o K(w o m) (a second one, or
-// bistochastic.cpp).
+// Construction: mean (one reduction), bandwidth (a sample); the normalisations are set up in normalization.cpp.
 // Product: one pass for up to 64 columns, diag(left) K diag(right).
 #include "flashring/kernel_operator.hpp"
 
@@ -14,17 +13,10 @@
 #include "flashring/check.hpp"
 #include "flashring/fingerprint.hpp"
 #include "flashring/plan.hpp"
-#include "operator/bistochastic.hpp"
 #include "operator/length.hpp"
 #include "operator/noise_sample.hpp"
 
 namespace flashring {
-namespace {
-
-/// Passes with fp32 sums keep nothing of rows whose weights are all near its smallest number.
-constexpr double least_single_density = 1e-30;
-
-}  // namespace
 
 KernelOperator::KernelOperator(const Communicator &communicator, OperatorOptions options, PointBlock points)
     : communicator_(communicator),
@@ -134,96 +126,6 @@ std::vector<double> KernelOperator::pass_of_one_column(std::span<const double> x
   return y;
 }
 
-/// w o K(w o m): one pass.
-std::vector<double> KernelOperator::weighted_sums(std::span<const double> weight) {
-  std::vector<double> weighted(weight.begin(), weight.end());
-  for (std::size_t i = 0; i < weighted.size(); ++i) weighted[i] *= measure_of(i);
-  std::vector<double> sums = pass_of_one_column(weighted);
-  for (std::size_t i = 0; i < sums.size(); ++i) sums[i] *= weight[i];
-  return sums;
-}
-
-void KernelOperator::set_weight_and_degree() {
-  if (options_.normalization == Normalization::bistochastic) {
-    auto [weight, sums] =
-        bistochastic_scaling(communicator_, density_, [&](std::span<const double> w) { return weighted_sums(w); });
-    weight_ = std::move(weight);
-    degree_ = std::move(sums);
-    return;
-  }
-  weight_.resize(density_.size());
-  for (std::size_t i = 0; i < weight_.size(); ++i)
-    weight_[i] = targeted_ ? std::sqrt(target_[i]) / density_[i] : std::pow(density_[i], -options_.alpha);
-  degree_ = weighted_sums(weight_);
-}
-
-void KernelOperator::set_up() {
-  if (ready_) return;
-  const Counters before = counters_;
-  if (!has_density_) {
-    const std::vector<double> ones(static_cast<std::size_t>(local_rows()), 1.0);
-    density_ = weighted_sums(ones);
-  }
-  const double least = options_.precision != Precision::fp64 ? least_single_density : 0;
-  communicator_.agree([&] {
-    check_range(density_, least, "density", std::string(rescale) + (least > 0 ? " or -precision fp64" : ""));
-  });
-  set_weight_and_degree();
-  communicator_.agree([&] { check_range(degree_, 0, "degree", rescale); });
-  set_up_seconds_ =
-      (counters_.ring.seconds - before.ring.seconds) / static_cast<double>(counters_.passes - before.passes);
-  set_scales();
-}
-
-/// All that follows from density, weight and degree.
-void KernelOperator::set_scales() {
-  const std::size_t n = degree_.size();
-  const bool markov = options_.form == Form::markov;
-  left_.resize(n);
-  right_.resize(markov ? n : 0);
-  for (std::size_t i = 0; i < n; ++i) {
-    left_[i] = markov ? weight_[i] / degree_[i] : weight_[i] * std::sqrt(measure_of(i) / degree_[i]);
-    if (markov) right_[i] = measure_of(i) * weight_[i];
-  }
-  ++scaling_;
-  noise_.fill(-1);
-  has_density_ = ready_ = true;
-}
-
-void KernelOperator::restore_set_up(std::vector<double> density, std::vector<double> weight,
-                                    std::vector<double> degree) {
-  const auto n = static_cast<std::size_t>(local_rows());
-  FLASHRING_REQUIRE(density.size() == n && weight.size() == n && degree.size() == n, density.size(), " densities, ",
-                    weight.size(), " weights and ", degree.size(), " degrees for ", n, " rows");
-  density_ = std::move(density);
-  weight_ = std::move(weight);
-  degree_ = std::move(degree);
-  set_scales();
-}
-
-void KernelOperator::restore_density(std::vector<double> density) {
-  FLASHRING_REQUIRE(static_cast<std::int64_t>(density.size()) == local_rows(), density.size(), " densities for ",
-                    local_rows(), " rows");
-  density_ = std::move(density);
-  has_density_ = true;
-  ready_ = false;
-}
-
-std::span<const double> KernelOperator::density() {
-  set_up();
-  return density_;
-}
-
-std::span<const double> KernelOperator::weight() {
-  set_up();
-  return weight_;
-}
-
-std::span<const double> KernelOperator::degree() {
-  set_up();
-  return degree_;
-}
-
 void KernelOperator::apply_form(SumRequest request, bool transpose) {
   ++counters_.calls;
   std::vector<double> unshift;
@@ -291,31 +193,6 @@ void KernelOperator::update_points(std::span<const double> rows) {
   summation_->update_points(options_.pair, std::move(points), mean_);
   fingerprint_ = renewed;
   has_density_ = ready_ = false;
-}
-
-/// One positive number for each row. Collective.
-std::vector<double> KernelOperator::check_row_values(std::span<const double> values, const char *name) const {
-  communicator_.agree([&] {
-    FLASHRING_CHECK(static_cast<std::int64_t>(values.size()) == local_rows(), "new ", name, ": ", values.size(),
-                    " values given for ", local_rows(), " rows of this rank");
-    check_range(values, 0, name, "give every row a positive finite number");
-  });
-  return {values.begin(), values.end()};
-}
-
-void KernelOperator::update_measure(std::span<const double> measure) {
-  measure_ = check_row_values(measure, "measure");
-  weighted_ = true;
-  has_density_ = ready_ = false;
-}
-
-void KernelOperator::update_target(std::span<const double> target) {
-  if (options_.normalization == Normalization::bistochastic)
-    throw Error("a target density and -normalization bistochastic both say what the weights are; give one of them",
-                true);
-  target_ = check_row_values(target, "target");
-  targeted_ = true;
-  ready_ = false;
 }
 
 double KernelOperator::cost(int columns, Precision precision) { return summation_->cost(columns, precision); }

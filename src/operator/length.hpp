@@ -16,6 +16,9 @@ constexpr double most_single_length = 1e18;
 /// Below 4e280; row rule log-sum-exp takes logarithms down to -1e300.
 constexpr double most_double_length = 1e140;
 
+/// Passes with fp32 sums keep nothing of rows whose weights are all near its smallest number.
+constexpr double least_single_density = 1e-30;
+
 constexpr const char *rescale =
     "its weights are out of the range of numbers; rescale the points, take another kernel parameter";
 

@@ -164,6 +164,28 @@ PetscErrorCode MatFlashringSetTarget(Mat A, const PetscReal target[]) {
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+PetscErrorCode MatFlashringSetDoob(Mat A, const PetscReal h[]) {
+  flashring::KernelOperator *op = nullptr;
+  PetscFunctionBegin;
+  PetscCall(flashring::operator_of(A, &op));
+  FLASHRING_GUARD(PetscObjectComm((PetscObject)A), op->transform({h, static_cast<std::size_t>(op->local_rows())}));
+  PetscCall(flashring::entries_changed(A));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode MatFlashringKillOutside(Mat A, const PetscBool inside[]) {
+  flashring::KernelOperator *op = nullptr;
+  PetscFunctionBegin;
+  PetscCall(flashring::operator_of(A, &op));
+  FLASHRING_GUARD(PetscObjectComm((PetscObject)A), {
+    std::vector<char> flags;
+    for (std::int64_t i = 0; i < op->local_rows(); ++i) flags.push_back(inside[i] == PETSC_TRUE ? 1 : 0);
+    op->kill_outside(flags);
+  });
+  PetscCall(flashring::entries_changed(A));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 PetscErrorCode MatFlashringGetVector(Mat A, FlashringVector which, PetscReal out[]) {
   KernelOperator *op = nullptr;
   PetscFunctionBegin;

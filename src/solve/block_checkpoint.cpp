@@ -74,6 +74,8 @@ CheckpointState::Words identity(EPS eps, const BlockKrylovSchur &solver) {
   };
   words.emplace_back("measure", of_rows(op->weighted(), op->measure(), "ones"));
   words.emplace_back("target density", of_rows(op->targeted(), op->target(), "none"));
+  words.emplace_back("h of the Doob transform", of_rows(op->transformed(), op->doob_h(), "none"));
+  words.emplace_back("set outside which is killed", of_rows(op->killed(), op->doob_h(), "none"));
   return words;
 }
 

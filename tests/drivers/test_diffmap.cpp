@@ -61,6 +61,63 @@ TEST_F(Diffmap, NotConvergedHasItsOwnExitCode) {
   EXPECT_LT(r["eigenvalues"].size(), 6U);
 }
 
+/// Eigenvalues of a transform on any number of ranks; a checkpoint belongs to its h.
+TEST_F(Diffmap, DoobTransforms) {
+  std::string h;
+  std::string other;
+  for (int i = 0; i < 120; ++i) {
+    h += doubles({1 + 0.01 * i});
+    other += doubles({2 - 0.01 * i});
+  }
+  write_npy("h.npy", "<f8", "(120,)", h);
+  write_npy("other.npy", "<f8", "(120,)", other);
+  std::ofstream rows(folder_ / "rows.txt");
+  for (int i = 20; i < 60; ++i) rows << i << "\n";
+  rows.close();
+  const std::string set = "-generate circle:n=120 -beta 20 -nev 3 -eps_tol 1e-11 -output ";
+  std::vector<double> given;
+  std::vector<double> killed;
+  for (const int ranks : {1, 3}) {
+    const std::string name = "run" + std::to_string(ranks);
+    ASSERT_EQ(run(ranks, set + path(name) + " -doob " + path("h.npy")).code, 0);
+    ASSERT_EQ(run(ranks, set + path(name + "s") + " -doob_eigenvector " + path("rows.txt")).code, 0);
+    if (ranks == 1) given = report(name)["eigenvalues"].get<std::vector<double>>();
+    if (ranks == 1) killed = report(name + "s")["eigenvalues"].get<std::vector<double>>();
+    for (std::size_t k = 0; k < 3; ++k) {
+      EXPECT_NEAR(report(name)["eigenvalues"][k].get<double>(), given[k], 1e-12) << ranks;
+      EXPECT_NEAR(report(name + "s")["eigenvalues"][k].get<double>(), killed[k], 1e-12) << ranks;
+    }
+  }
+  EXPECT_NEAR(given[0], 1, 1e-12);
+  // Rows 40 +- 20 of the circle are the ball round row 40 up to between rows 20 and 19.
+  const std::string ball = "ball:" + std::to_string(std::cos(2 * M_PI * 39.5 / 120)) + "," +
+                           std::to_string(std::sin(2 * M_PI * 39.5 / 120)) + ",r=0.99";
+  ASSERT_EQ(run(2, set + path("ball") + " -doob_eigenvector " + ball).code, 0);
+  for (std::size_t k = 0; k < 3; ++k) EXPECT_NEAR(report("ball")["eigenvalues"][k].get<double>(), killed[k], 1e-12);
+  const std::string kept = " -checkpoint " + path("state") + " -eps_max_it 1 -eps_ncv 8 -checkpoint_every 0";
+  run(1, set + path("kept") + " -doob " + path("h.npy") + kept);
+  expect_error(1, set + path("again") + " -doob " + path("other.npy") + " -restart " + path("state"),
+               {"-restart: another problem", "h of the Doob transform"});
+}
+
+TEST_F(Diffmap, BadDoobTransforms) {
+  write_npy("h.npy", "<f8", "(5,)", doubles({1, 2, 3, -1, 2}));
+  write_npy("rows.npy", "<f8", "(2,)", doubles({0, 5}));
+  write_npy("half.npy", "<f8", "(1,)", doubles({0.5}));
+  const std::string set = "-generate circle:n=5 -beta 1 -nev 2 -output " + path("out") + " ";
+  const auto refused = [](const std::string &arguments, std::initializer_list<const char *> words) {
+    expect_refused(run_command(std::string(FLASHRING_DIFFMAP) + " " + arguments + " 2>&1"), arguments, words);
+  };  // on one rank, without mpirun, which takes most of the time
+  expect_error(3, set + "-doob " + path("h.npy"), {"h of row 3 is -1", "positive"});
+  refused(set + "-doob_eigenvector " + path("rows.npy"), {"-doob_eigenvector", "rows.npy", "is 5, no row of 5"});
+  refused(set + "-doob_eigenvector " + path("half.npy"), {"half.npy", "0.5"});
+  refused(set + "-doob_eigenvector ball:7,7,r=1", {"ball:7,7,r=1", "holds no point"});
+  refused(set + "-doob_eigenvector ball:1,r=1", {"the centre has 1 coordinates"});
+  refused(set + "-doob_eigenvector ball:1,0", {"no radius"});
+  refused(set + "-doob_eigenvector ball:1,0,r=0.1", {"-nev: 2 is outside [1, 1]"});
+  refused(set + "-doob h.npy -doob_eigenvector x.txt", {"give one of them"});
+}
+
 TEST_F(Diffmap, HelpNamesEveryOption) {
   const Outcome result = run(1, "-help");
   EXPECT_EQ(result.code, 0);

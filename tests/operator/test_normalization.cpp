@@ -121,6 +121,32 @@ TEST(Normalization, TargetsTakeThePlaceOfAlpha) {
     }
 }
 
+// P^h x = P(h x) / P h, of every normalisation; and P again when nothing is killed any more.
+TEST(Normalization, TransformsTakeAnyWeights) {
+  const PointSet points = clumped_points();
+  const std::vector<double> x = random_numbers(count, 98);
+  const std::vector<double> h = positive_numbers(99);
+  std::vector<double> hx(count);
+  for (std::size_t i = 0; i < count; ++i) hx[i] = h[i] * x[i];
+  for (const char *normalization : {"density", "target", "bistochastic"}) {
+    SCOPED_TRACE(normalization);
+    const bool targeted = std::string(normalization) == "target";
+    KernelOperator op = make_operator(
+        points,
+        options_of({{"beta", "3"}, {"normalization", targeted ? "density" : normalization}, {"form", "markov"}}));
+    if (targeted) op.update_target(mine_of(op, positive_numbers(100)));
+    const std::vector<double> Px = apply(op, x, 1);
+    const std::vector<double> Ph = apply(op, h, 1);
+    const std::vector<double> Phx = apply(op, hx, 1);
+    op.transform(mine_of(op, h));
+    const std::vector<double> found = apply(op, x, 1);
+    for (std::size_t i = 0; i < count; ++i) EXPECT_NEAR(found[i], Phx[i] / Ph[i], 1e-13) << i;
+    const std::vector<char> all(static_cast<std::size_t>(op.local_rows()), 1);
+    op.kill_outside(all);
+    EXPECT_EQ(apply(op, x, 1), Px);
+  }
+}
+
 TEST(Normalization, BadTargetsAreNamed) {
   const PointSet points = clumped_points();
   KernelOperator op = make_operator(points, options_of({{"beta", "3"}}));
