@@ -3,7 +3,7 @@ help([[
 Kernel matrices of large point sets as PETSc matrices that are never stored; diffusion maps.
 
 Built for @FLASHRING_PETSC_KIND@.
-Programs:            flashring-diffmap -help, flashring-extend -help, flashring-bench -help
+Programs:            flashring-diffmap -help, flashring-extend -help, flashring-metric -help, flashring-bench -help
 CMake projects:      find_package(flashring)
 Makefiles:           pkg-config --cflags --libs flashring
 Any PETSc program:   -dll_append '${FLASHRING_ROOT}/@CMAKE_INSTALL_LIBDIR@/libflashring.so' -mat_type flashring

@@ -82,9 +82,14 @@ struct Bench {
   BenchLine line;
 };
 
+/// Where the pair function reads lengths, that of two points' distance for all.
 PointBlock make_points(const Communicator &communicator, const OperatorOptions &op, PointShape shape) {
-  return generate_points(detail::concatenate("normal:n=", shape.rows, ",d=", shape.features, ",seed=", op.seed),
-                         communicator);
+  PointBlock points = generate_points(
+      detail::concatenate("normal:n=", shape.rows, ",d=", shape.features, ",seed=", op.seed), communicator);
+  if (traits(op.pair.kind).scalars > 0)
+    points.set_point_scales(
+        std::vector<double>(static_cast<std::size_t>(points.local_rows()), std::sqrt(2.0 * shape.features)));
+  return points;
 }
 
 /// The operator of the generated points, for products, whose entries must be numbers.

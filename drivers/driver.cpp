@@ -101,6 +101,14 @@ void print_help(const DriverText &text) {
   std::printf("%s: %s\n\nExample: %s\n\n", text.name, text.purpose, text.example);
   for (const Option &option : all_options(text)) print_option(option);
   if (!text.solves) return;
+  if (!text.eigenpairs) {
+    std::printf(
+        "\nOptions files by -options_file FILE, profiles by -log_view. Ctrl-C, SIGTERM and SIGUSR1 end the run after "
+        "the "
+        "pass\nunder way; what there is is written. Exit codes: 0 converged, 2 error, 3 not converged, 4 "
+        "interrupted.\n");
+    return;
+  }
   std::printf(
       "\nEvery option of SLEPc's EPS works as well (-eps_tol, -eps_type, -eps_ncv, -eps_monitor, ...), options files "
       "by\n"
@@ -181,8 +189,8 @@ int guarded(int argc, char **argv, const DriverText &text,
   } catch (const Interrupted &) {
     if (communicator->rank() == 0)
       std::fprintf(stderr, "%s: %s\n", text.name,
-                   text.solves ? "interrupted before any pair had converged; nothing is written"
-                               : "interrupted; nothing is written");
+                   text.solves && text.eigenpairs ? "interrupted before any pair had converged; nothing is written"
+                                                  : "interrupted; nothing is written");
     return exit_interrupted;
   } catch (const Error &error) {
     if (error.common() || communicator->size() == 1) {
@@ -276,20 +284,26 @@ void choose_device(const Communicator &communicator, const OperatorOptions &op) 
     std::fprintf(stderr, "note: no GPU is used: %s\n", why_no_device().c_str());
 }
 
-Report make_report(const Communicator &communicator, const DriverOptions &options, const KernelOperator &op) {
-  const Backend &backend = find_backend(op.options().backend);
-  const Counters &counters = op.counters();
-  const double seconds = std::max(1e-12, communicator.max(counters.ring.seconds));
+Report start_report(const Communicator &communicator, const DriverOptions &options, const OperatorOptions &op) {
+  const Backend &backend = find_backend(op.backend);
   Report report;
   report.version = version();
   report.git = git_commit();
-  report.options = options.provenance(op.options());
+  report.options = options.provenance(op);
   report.ranks = communicator.size();
-  report.threads = op.options().threads;
+  report.threads = op.threads;
   report.backend = backend.name;
   report.target = backend.target;
-  report.precision = to_string(op.options().precision);
-  report.exchange = op.options().exchange;
+  report.precision = to_string(op.precision);
+  report.exchange = op.exchange;
+  report.peak_bytes_per_rank = peak_bytes(communicator);
+  return report;
+}
+
+Report make_report(const Communicator &communicator, const DriverOptions &options, const KernelOperator &op) {
+  const Counters &counters = op.counters();
+  const double seconds = std::max(1e-12, communicator.max(counters.ring.seconds));
+  Report report = start_report(communicator, options, op.options());
   report.pair = to_string(op.options().pair);
   report.calls = counters.calls;
   report.passes = counters.passes;
@@ -305,7 +319,6 @@ Report make_report(const Communicator &communicator, const DriverOptions &option
   report.evaluated_pairs_per_second = communicator.sum(counters.ring.pairs) / seconds;
   report.ring_wait_fraction = communicator.max(counters.ring.wait_seconds) / seconds;
   report.device_copy_bytes = communicator.sum(counters.ring.bytes_copied);
-  report.peak_bytes_per_rank = peak_bytes(communicator);
   return report;
 }
 

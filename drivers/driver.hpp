@@ -35,6 +35,7 @@ struct DriverText {
   std::span<const Option> options;
   bool solves = true;  ///< reads points and runs a solver, whose options are then declared and explained
   std::span<const std::string_view> left_out = only_form;  ///< options of the operator that do nothing here
+  bool eigenpairs = true;                                  ///< the solver is SLEPc's
 };
 
 /// The options of a run as text, read from PETSc's option data base: command line, -options_file, PETSC_OPTIONS.
@@ -123,7 +124,9 @@ std::string memory_text(const RunPlan &plan);
 std::string plan_text(const DiffusionMapPlan &plan, const PlanSeconds &seconds, int pairs,
                       const OperatorOptions &options);
 
-/// What a run's report says of options, ranks, backend, work and memory; results and seconds are the caller's.
+/// What a run's report says of options, ranks, backend and memory; `op` is resolved. Collective.
+Report start_report(const Communicator &communicator, const DriverOptions &options, const OperatorOptions &op);
+/// The same of an operator, and of its work; results and seconds are the caller's.
 /// Collective.
 Report make_report(const Communicator &communicator, const DriverOptions &options, const KernelOperator &op);
 

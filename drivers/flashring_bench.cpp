@@ -32,7 +32,7 @@ constexpr std::array<Option, 9> own_options{{
 }};
 
 /// The form is always kernel, in which there is no density to take out.
-constexpr std::array<std::string_view, 3> without_effect{"form", "alpha", "normalization"};
+constexpr std::array<std::string_view, 4> without_effect{"form", "alpha", "normalization", "knn"};
 
 constexpr DriverText text = {"flashring-bench",
                              "pairs per second beside the limit of this machine",

@@ -48,9 +48,9 @@ constexpr DriverText text = {
     "flashring-diffmap", "diffusion map of a point set, the kernel matrix never stored",
     "mpirun -n 2 flashring-diffmap -points configs/digits.npy -beta 0.0033 -output output/digits", own_options};
 
-double get_time(const DriverOptions &options) {
+double get_time(const DriverOptions &options, const PairFunction &pair) {
   const double time = parse_real("-time", options.value("time"));
-  FLASHRING_CHECK(std::isfinite(time) && time >= 0, "-time: ", time, " is not a finite number of at least 0");
+  check_time(pair, time);
   return time;
 }
 
@@ -86,8 +86,9 @@ void print_results(const Communicator &communicator, const DiffusionMap &map, co
   if (communicator.rank() != 0) return;
   const Results &r = map.results;
   std::printf("%lld points, %d features; %s, %s; %s on %s (%s), %d ranks of %d threads\n",
-              static_cast<long long>(r.rows), r.features, report.pair.c_str(), normalization_text(r).c_str(),
-              report.precision.c_str(), report.backend.c_str(), report.target.c_str(), report.ranks, report.threads);
+              static_cast<long long>(r.rows), r.features, report.pair.c_str(),
+              normalization_text(r.normalization, r.alpha).c_str(), report.precision.c_str(), report.backend.c_str(),
+              report.target.c_str(), report.ranks, report.threads);
   std::printf("\n  k  eigenvalue          residual   residual/gap\n");
   for (std::size_t k = 0; k < r.eigenvalues.size(); ++k)
     std::printf("%3zu  %.15f  %.2e   %.2e\n", k, r.eigenvalues[k], r.residuals[k], r.residual_over_gap[k]);
@@ -121,7 +122,7 @@ MapSettings get_settings(const Communicator &communicator, DriverOptions &option
   MapSettings settings;
   communicator.agree([&] {
     options.read(settings.input, settings.op);
-    settings.request.time = get_time(options);
+    settings.request.time = get_time(options, settings.op.pair);
     settings.request.nystrom = get_nystrom(options);
     settings.doob = options.value("doob");
     settings.doob_set = options.value("doob_eigenvector");

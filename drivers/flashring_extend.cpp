@@ -15,6 +15,7 @@
 #include "flashring/communicator_mpi.hpp"
 #include "flashring/extend.hpp"
 #include "flashring/model.hpp"
+#include "flashring/neighbours.hpp"
 #include "flashring/petsc_mat.hpp"
 #include "flashring/point_stream.hpp"
 #include "flashring/readers.hpp"
@@ -23,10 +24,12 @@
 namespace flashring {
 namespace {
 
-constexpr std::array<Option, 8> own_options{{
+constexpr std::array<Option, 9> own_options{{
     {"model", "", "FILE.h5", "results.h5 of flashring-diffmap: the map that is extended"},
     {"points", "", "FILE.npy|.h5[:/dataset]|.csv|.tsv|.txt",
      "new points, shape (M, d), in the units of the map's points as they were given"},
+    {"point_scales", "", "FILE",
+     "one positive length per new point, as the map's were made: for maps by self_tuned and variable_bandwidth"},
     {"labels", "", "FILE", "one label per new point, or numbers in a .npy or .h5 file: colours of map.png"},
     {"nev", "", "2 <= nev <= pairs of the model", "pairs that are extended, the constant one counted; without: all"},
     {"output", "output", "FOLDER", "results.h5, report.json, map.png"},
@@ -36,8 +39,8 @@ constexpr std::array<Option, 8> own_options{{
 }};
 
 /// The model tells the matrix; sums of visiting rows do not occur, and nothing is drawn or solved.
-constexpr std::array<std::string_view, 10> without_effect{"form",  "pair",     "beta", "alpha",  "normalization",
-                                                          "route", "exchange", "ramp", "memory", "seed"};
+constexpr std::array<std::string_view, 11> without_effect{
+    "form", "pair", "beta", "alpha", "normalization", "route", "exchange", "ramp", "memory", "seed", "knn"};
 
 constexpr DriverText text = {"flashring-extend",
                              "a diffusion map at new points",
@@ -77,6 +80,7 @@ Settings get_settings(const Communicator &communicator, DriverOptions &options) 
   communicator.agree([&] { settings.pairs = get_pairs(options, settings.model.pairs); });
   settings.op.pair = settings.model.pair;
   settings.op.median = false;
+  if (settings.model.knn > 0) settings.op.knn = settings.model.knn;
   settings.op.exchange = "ring";
   settings.op.ramp = "none";
   return settings;
@@ -93,16 +97,44 @@ PointStream open_new_points(const Communicator &communicator, const DriverOption
   return stream;
 }
 
+/// Lengths of this rank's new points from their file; none where the pair function reads none, or where they are
+/// distances to neighbours among the map's points.
+std::vector<double> read_lengths(const Communicator &communicator, const DriverOptions &options,
+                                 const ModelSummary &model, const PointStream &stream) {
+  const std::string &file = options.value("point_scales");
+  const bool needed = traits(model.pair.kind).scalars > 0 && !(model.knn > 0 && file.empty());
+  communicator.agree([&] {
+    FLASHRING_CHECK(
+        !needed || !file.empty(), "-point_scales is missing: the model ", options.value("model"), " is of -pair ",
+        to_string(model.pair),
+        ", which reads a length of every new point, too; give them by -point_scales FILE, made as those of the "
+        "model were");
+    FLASHRING_CHECK(traits(model.pair.kind).scalars > 0 || file.empty(), "-point_scales ", file, ": the model ",
+                    options.value("model"), " is of -pair ", to_string(model.pair),
+                    ", which reads no lengths; leave -point_scales out");
+  });
+  return needed ? read_point_scales(file, stream.partition(), communicator) : std::vector<double>();
+}
+
 /// Every block of new points through the extension into the files.
 void extend_all(const Communicator &communicator, Extension &extension, PointStream &stream, const Settings &settings,
-                ExtensionFolder &folder) {
+                std::span<const double> lengths, const PointBlock &neighbours, ExtensionFolder &folder) {
   StatusLine line(communicator);
   const std::int64_t mine = stream.partition().local_rows(communicator.rank());
   while (!stream.ended()) {
+    const std::int64_t before = stream.given();
     PointStream::Block block = stream.next(extension_rows(settings.model.shape.features, settings.pairs));
     communicator.agree([&] {
       if (!settings.model.feature_scales.empty()) block.points.set_feature_scales(settings.model.feature_scales);
+      const std::int64_t rows = block.points.local_rows();
+      if (lengths.empty() || rows == 0) return;
+      const double *first = lengths.data() + before;
+      block.points.set_point_scales({first, first + rows});
     });
+    if (neighbours.features() > 0) {
+      std::vector<double> tuned = tuned_scales(communicator, settings.op, block.points, neighbours);
+      communicator.agree([&] { block.points.set_point_scales(std::move(tuned)); });
+    }
     folder.write(block.first, extension.apply(block.points, block.first));
     const double done = static_cast<double>(stream.given()) / static_cast<double>(std::max<std::int64_t>(1, mine));
     std::array<char, 100> words{};
@@ -140,7 +172,7 @@ void print_results(const Communicator &communicator, const Report &report, const
 
 /// The run itself, from points to files.
 int compute(const Communicator &communicator, const DriverOptions &options, const Settings &settings,
-            PointStream &stream, double start) {
+            PointStream &stream, std::span<const double> lengths, double start) {
   const StopSignals signals;
   ExtensionFolder folder(communicator, options.value("output"), options.flag("overwrite"), options.value("model"));
   std::vector<std::string> labels;  // (M), or empty
@@ -151,12 +183,15 @@ int compute(const Communicator &communicator, const DriverOptions &options, cons
   folder.begin(stream.partition(), model.results, model.points.partition());
   const double begun = seconds_now();
 
+  // New points have their neighbours among the points as they are; the operator packs its own.
+  const bool tuned = settings.model.knn > 0 && lengths.empty() && options.value("point_scales").empty();
+  const PointBlock neighbours = tuned ? model.points : PointBlock();
   const std::shared_ptr<KernelOperator> op =
       make_operator(mpi_comm(communicator), settings.op, std::move(model.points));
   op->set_stop(StopSignals::asked);
   Extension extension(*op, std::move(model.results));
   const double setup_done = seconds_now();
-  extend_all(communicator, extension, stream, settings, folder);
+  extend_all(communicator, extension, stream, settings, lengths, neighbours, folder);
 
   Report report = report_of(communicator, options, *op, extension, static_cast<double>(stream.shape().rows));
   report.seconds_read = read_done - start;
@@ -172,6 +207,7 @@ int run(const Communicator &communicator, DriverOptions &options) {
   const double start = seconds_now();
   Settings settings = get_settings(communicator, options);
   PointStream stream = open_new_points(communicator, options, settings.model);
+  const std::vector<double> lengths = read_lengths(communicator, options, settings.model, stream);
   const RunPlan plan = plan_extension(communicator, settings.op, settings.model, settings.pairs, stream.shape().rows);
   if (options.flag("dry_run")) {
     const double seconds = measure_queries(communicator, settings.op, settings.model.shape, stream.shape().rows,
@@ -183,7 +219,7 @@ int run(const Communicator &communicator, DriverOptions &options) {
   }
   communicator.agree([&] { plan.check_room(); });
   settings.op.points_memory = plan.points_memory.value;
-  return compute(communicator, options, settings, stream, start);
+  return compute(communicator, options, settings, stream, lengths, start);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include "flashring/check.hpp"
 #include "flashring/communicator_mpi.hpp"
+#include "flashring/neighbours.hpp"
 #include "flashring/petsc_mat.hpp"
 #include "flashring/readers.hpp"
 #include "signals.hpp"
@@ -52,6 +53,16 @@ DiffusionMap solve(const Communicator &communicator, const DriverOptions &option
   return diffusion_map(A, op, request);
 }
 
+/// How points came to their lengths.
+void note_lengths(const MapSettings &settings, std::int64_t copies, Results &results) {
+  if (traits(settings.op.pair.kind).scalars == 0 || !settings.input.point_scales.empty()) return;
+  results.knn = settings.op.knn;
+  if (copies > 0)
+    results.diagnoses.push_back(
+        detail::concatenate("lengths of points: ", copies, " points have ", settings.op.knn,
+                            " neighbours in the same place; they have the smallest length of the others"));
+}
+
 }  // namespace
 
 MapOutcome solve_map(const Communicator &communicator, const DriverOptions &options, const MapSettings &settings,
@@ -59,6 +70,8 @@ MapOutcome solve_map(const Communicator &communicator, const DriverOptions &opti
   const double start = seconds_now();
   Input input = read_input(settings.input, communicator);
   const double read_done = seconds_now();
+  const std::int64_t copies = tune_point_scales(communicator, settings.op, input.points);
+  const double tuning_done = seconds_now();
   folder.write_points(input.points);
   const double points_written = seconds_now();
 
@@ -76,6 +89,7 @@ MapOutcome solve_map(const Communicator &communicator, const DriverOptions &opti
   const double solve_done = seconds_now();
   check_petsc(MatDestroy(&A), "MatDestroy");
 
+  note_lengths(settings, copies, outcome.map.results);
   Report &report = outcome.report = make_report(communicator, options, *op);
   if (neighbour != nullptr) neighbour->remember(*op);
   op.reset();  // its memory is free while files are written, unless a solver that was interrupted holds on to it
@@ -83,9 +97,9 @@ MapOutcome solve_map(const Communicator &communicator, const DriverOptions &opti
   if (from_neighbour) report.start = "neighbour";
   if (!request.eigen.restart.empty()) report.start = "checkpoint";
   report.seconds_read = read_done - start;
-  report.seconds_setup = setup_done - points_written;
+  report.seconds_setup = setup_done - points_written + tuning_done - read_done;
   report.seconds_solve = solve_done - setup_done;
-  report.seconds_total = seconds_now() - start - (points_written - read_done);  // the folder adds its own seconds
+  report.seconds_total = seconds_now() - start - (points_written - tuning_done);  // the folder adds its own seconds
   return outcome;
 }
 

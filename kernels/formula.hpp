@@ -10,7 +10,9 @@
 // The arithmetic words come from the policy M of backend and precision: M::V is a number or a vector of them; set, add,
 // mul, fma(a,b,c) = ab+c, neg, sqrt, exp2, log2. q comes as M::Q, for which the words a formula applies to q exist too:
 // a backend that sums -q hands that over, and neg(q) costs nothing. exp2 that would be below the smallest normal number
-// is 0 or another number below it. q may be negative by its rounding; sqrt(q) is 0 then. FLASHRING_DEVICE stands before
+// is 0 or another number below it. q may be negative by its rounding; sqrt(q) is 0 then. Where the declaration has
+// scalars = 1, every point has a number and q comes multiplied by those of both points, so formulas do not know of it;
+// backends sum such q by differences. FLASHRING_DEVICE stands before
 // what devices run too: log2_weight, weight and what these call. These are constexpr, so that a policy can count their
 // operations while the compiler runs them.
 #include <device_word.hpp>

@@ -12,6 +12,17 @@ inline constexpr Accumulate accumulate_of(PairKind kind) {
   return Accumulate::difference;
 }
 
+inline constexpr int scalars_of(PairKind kind) {
+  switch (kind) {
+#define FLASHRING_PAIR(name) \
+  case PairKind::name:       \
+    return Formula<PairKind::name>::declaration.scalars;
+#include "flashring/pair_list.inc"
+#undef FLASHRING_PAIR
+  }
+  return 0;
+}
+
 /// constants: (4) of the scaled formula.
 inline void set_constants(const PairFunction &pair, double *constants) {
   switch (pair.kind) {

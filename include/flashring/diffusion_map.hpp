@@ -21,6 +21,10 @@ struct DiffusionMapRequest {
   double time = 1;         ///< diffusion time t >= 0 of the embedding
 };
 
+/// Throws Error unless t is a finite number of at least 0, and whole where eigenvalues may be negative: these have no
+/// other powers.
+void check_time(const PairFunction &pair, double time);
+
 struct DiffusionMap {
   Results results;
   bool complete = false;

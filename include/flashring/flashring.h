@@ -51,6 +51,11 @@ PETSC_EXTERN PetscErrorCode MatFlashringSetOption(Mat A, const char name[], cons
  */
 PETSC_EXTERN PetscErrorCode MatFlashringSetPoints(Mat A, PetscInt features, const PetscReal coordinates[]);
 
+/* Lengths of the points, (local_rows), positive and finite: sigma of the pair function self_tuned, rho of
+ * variable_bandwidth (docs/mathematics.md, "Lengths of points"). Before MatSetUp; afterwards they wait for the next
+ * MatFlashringSetPoints, which keeps the former ones where none came. On every rank or on none. */
+PETSC_EXTERN PetscErrorCode MatFlashringSetPointScales(Mat A, const PetscReal scales[]);
+
 /* Weights of the points (a measure), (local_rows), positive and finite; ones where never given. Any time. */
 PETSC_EXTERN PetscErrorCode MatFlashringSetWeights(Mat A, const PetscReal weights[]);
 
@@ -76,6 +81,13 @@ typedef enum {
 /* A vector of the operator into out (local_rows). The first call after points or weights changed costs two passes, about
  * 18 for normalization bistochastic. */
 PETSC_EXTERN PetscErrorCode MatFlashringGetVector(Mat A, FlashringVector which, PetscReal out[]);
+
+/* Carre du champ of functions f_0, f_1, ... over the points, under the Markov operator P of A, whatever its form:
+ *   Gamma(f_k, f_l)_i = 1/2 sum_j P_ij (f_k(j) - f_k(i)) (f_l(j) - f_l(i))
+ * f (functions, local_rows): f_k begins at f + k * local_rows; finite. gamma (functions (functions + 1) / 2,
+ * local_rows): Gamma(f_k, f_l), k <= l, begins at gamma + (l (l + 1) / 2 + k) * local_rows. One pass for up to 64 on CPUs,
+ * and two more the first time. Source: docs/mathematics.md, "Carre du champ". */
+PETSC_EXTERN PetscErrorCode MatFlashringCarreDuChamp(Mat A, PetscInt functions, const PetscReal f[], PetscReal gamma[]);
 
 /* Products so far: calls, sweeps over all pairs, and columns times sweeps. Any pointer may be NULL. Not collective. */
 PETSC_EXTERN PetscErrorCode MatFlashringGetCounters(Mat A, PetscInt64 *calls, PetscInt64 *passes,
@@ -110,6 +122,18 @@ PETSC_EXTERN PetscErrorCode FlashringMapGetLeft(FlashringMap map, PetscInt k, Pe
 /* Stationary law pi, (local_rows), sums to 1 over all ranks. */
 PETSC_EXTERN PetscErrorCode FlashringMapGetStationaryLaw(FlashringMap map, PetscReal out[]);
 
+/* Lengths of new points, (new_rows), positive and finite, for the next FlashringMapExtend of a map by self_tuned or
+ * variable_bandwidth: made as those of A's points were. */
+PETSC_EXTERN PetscErrorCode FlashringMapSetNewPointScales(FlashringMap map, PetscInt new_rows, const PetscReal scales[]);
+
+/* The metric of the map's coordinates y_k = value_k psi_k, k = 1 ... c = pairs - 1, at every point, for the gaussian:
+ * eigenvalues (local_rows, c) of the dual metric h_kl = 4 beta Gamma(y_k, y_l), largest first; metric (local_rows, c, c),
+ * the inverse of h on its `rank` largest eigenvalues, 1 <= rank <= c; dimension (local_rows), the participation ratio of
+ * the eigenvalues. All row-major; NULL is allowed for each. Fails when A's points have moved since FlashringMapSolve. One
+ * pass for up to 64 coordinates on CPUs. Source: docs/mathematics.md, "Carre du champ". */
+PETSC_EXTERN PetscErrorCode FlashringMapGetMetric(FlashringMap map, PetscInt rank, PetscReal eigenvalues[],
+                                                  PetscReal metric[], PetscReal dimension[]);
+
 /* The right vectors at points that are not those of A, new_rows of this rank (0 or more): coordinates (new_rows,
  * features) as those of A were given. right (pairs, new_rows): psi_k begins at right + k * new_rows, psi_0 = 1.
  * log_density (new_rows): ln of the density of A's points there. far (new_rows): PETSC_TRUE where no point of A counts,
@@ -118,5 +142,35 @@ PETSC_EXTERN PetscErrorCode FlashringMapGetStationaryLaw(FlashringMap map, Petsc
  * pairs. Memory for all new points at a time. Source: docs/mathematics.md, "Extension". */
 PETSC_EXTERN PetscErrorCode FlashringMapExtend(FlashringMap map, PetscInt new_rows, const PetscReal coordinates[],
                                                PetscReal right[], PetscReal log_density[], PetscBool far[]);
+
+/* ---- nearest neighbours ---- */
+
+/* The k nearest other points of every point, exact, 1 <= k <= 64, k below the number of points: a point is no neighbour
+ * of itself, a duplicate is one at distance 0. coordinates (local_rows, features), finite; local_rows may be 0. In
+ * double precision on the fastest backend. distances (local_rows, k), Euclidean, nearest first; indices (local_rows, k):
+ * rows over all ranks, counted from 0 with those of rank 0 first, at equal distance the lower one. Either may be NULL.
+ * Cost: one pass over all pairs; memory for the points once more and 4k numbers for each. Source:
+ * docs/mathematics.md, "Nearest neighbours". */
+PETSC_EXTERN PetscErrorCode FlashringNearestNeighbours(MPI_Comm comm, PetscInt local_rows, PetscInt features,
+                                                       const PetscReal coordinates[], PetscInt k,
+                                                       PetscReal distances[], PetscInt64 indices[]);
+
+/* The same for query_rows queries of this rank (0 or more), queries (query_rows, features): their k nearest among the
+ * points, k at most the number of points. distances, indices (query_rows, k). */
+PETSC_EXTERN PetscErrorCode FlashringNearestPoints(MPI_Comm comm, PetscInt query_rows, const PetscReal queries[],
+                                                   PetscInt local_rows, PetscInt features,
+                                                   const PetscReal coordinates[], PetscInt k, PetscReal distances[],
+                                                   PetscInt64 indices[]);
+
+/* ---- committors ---- */
+
+/* Chance q to meet set B before set A, (local_rows), and mean steps t until B, (local_rows) or NULL, of the walk P of A's points,
+ * whose form must be symmetric. in_a, in_b (local_rows): PETSC_TRUE for the points of each set; no point in both, no set
+ * empty. tolerance: relative residual in double precision, in (0, 1). Where it is not reached, converged is PETSC_FALSE and q
+ * and t are as good as they became; residual, the larger one, and converged may be NULL, the latter where not reaching it
+ * shall be an error. rate: passages from A to B per step at equilibrium, or NULL. Source: docs/mathematics.md, "Committor". */
+PETSC_EXTERN PetscErrorCode MatFlashringCommittor(Mat A, const PetscBool in_a[], const PetscBool in_b[],
+                                                  PetscReal tolerance, PetscReal q[], PetscReal t[], PetscReal *rate,
+                                                  PetscReal *residual, PetscBool *converged);
 
 #endif

@@ -16,14 +16,14 @@ namespace flashring {
 /// -NAME, the matrix type as -[prefix]mat_flashring_NAME.
 struct InputOptions {
   std::string points, generate, weights, feature_scales;
-  std::string target = {};
+  std::string target = {}, point_scales = {};
 
   /// Throws Error for a name that is not declared.
   void set(std::string_view name, std::string_view value);
   const std::string &get(std::string_view name) const;
 };
 
-/// Declarations of the input options: points, generate, weights, feature_scales, target.
+/// Declarations of the input options: points, generate, weights, feature_scales, target, point_scales.
 std::span<const Option> input_options();
 
 /// Size of the points, found without reading more of them than that needs (headers; a CSV file is counted). Collective.
@@ -31,7 +31,7 @@ std::span<const Option> input_options();
 PointShape input_shape(const InputOptions &options, const Communicator &communicator);
 
 struct Input {
-  PointBlock points;            ///< feature scales applied and remembered
+  PointBlock points;            ///< feature scales applied and remembered, point scales set
   std::vector<double> weights;  // (local_rows), positive and finite; empty: not given
   std::vector<double> target;   // the same
 };
@@ -40,8 +40,13 @@ struct Input {
 /// place, value and remedy; so do the following.
 PointBlock read_input_points(const InputOptions &options, const Communicator &communicator);
 
-/// Feature scales, weights and target of the options onto points that are here already, on any partition. Collective.
+/// Feature scales, lengths, weights and target of the options onto points that are here already, on any partition.
+/// Collective.
 void read_scales_and_weights(const InputOptions &options, const Communicator &communicator, Input &input);
+
+/// Lengths of points from a file, one positive number each: those of this rank's rows of any partition. Collective.
+std::vector<double> read_point_scales(const std::string &file, const RowPartition &partition,
+                                      const Communicator &communicator);
 
 /// All of it. Collective.
 Input read_input(const InputOptions &options, const Communicator &communicator);

@@ -43,8 +43,8 @@ constexpr int set_up_passes(Normalization normalization) { return normalization 
 /// this rank, in user order.
 class KernelOperator {
  public:
-  /// Resolves the median bandwidth and the global shift of inner_exp, packs the points and gives them up: from here on
-  /// they are what the tiles hold. Collective. The communicator must outlive the operator.
+  /// Resolves the median bandwidth, the unit of lengths and the global shift of inner_exp, packs the points and gives
+  /// them up: from here on they are what the tiles hold. Collective. The communicator must outlive the operator.
   KernelOperator(const Communicator &communicator, OperatorOptions options, PointBlock points);
   ~KernelOperator();
 
@@ -100,14 +100,14 @@ class KernelOperator {
   /// k(x_i,x_i) * exp(-log_shift()), (local_rows).
   std::vector<double> self_weights() const;
 
-  /// These rows of the points as the formula reads them (mean taken off, scaled), (rows.size(), features) row-major,
-  /// the same on every rank, which all ask for the same rows. Collective.
+  /// These rows of the points as TileBlock::unpack gives them, (rows.size(), point_numbers) row-major, the same on
+  /// every rank, which all ask for the same rows. Collective.
   std::vector<double> gather_points(std::span<const GlobalRow> rows);
 
   /// New coordinates (local_rows, features) in the units of the first ones: same shape, mean and set-up renewed; the
-  /// bandwidth stays. Takes a second copy of the points while it packs them. After an Error the old points are still
-  /// there. Collective.
-  void update_points(std::span<const double> rows);
+  /// bandwidth stays, and so do the points' lengths unless new ones (local_rows) come along. Takes a second copy of the
+  /// points while it packs them. After an Error the old points are still there. Collective.
+  void update_points(std::span<const double> rows, std::span<const double> point_scales = {});
   /// New measure (local_rows), positive: set-up renewed. Collective.
   void update_measure(std::span<const double> measure);
   /// Density mu that the diffusion's stationary law is to have, (local_rows), positive: w = D^-1 mu^(1/2), whatever
@@ -162,9 +162,11 @@ class KernelOperator {
  private:
   friend class LandmarkOperator;
   friend class QueryOperator;
+  friend class CarreDuChamp;
   bool fits(Precision precision) const;
   void resolve_bandwidth(const PointBlock &points);
-  void check_single_range(const PointBlock &points, std::span<const double> mean);
+  void check_single_range(const PairFunction &pair, const PointBlock &points, std::span<const double> mean);
+  PairFunction pair_of(const PointBlock &points) const;
   void resolve_shift(const PointBlock &points);
   void resolve_exchange();
   void make_summation(PointBlock points);
@@ -176,6 +178,8 @@ class KernelOperator {
   void set_weight_and_degree();
   void set_scales();
   void apply_scaled(const SumRequest &request);
+  void apply_differences(const SumRequest &request);
+  void count_pass(const SumRequest &request, const PassReport &report);
   void apply_form(SumRequest request, bool transpose);
   std::vector<double> pass_of_one_column(std::span<const double> x);
   std::vector<double> weighted_sums(std::span<const double> weight);
@@ -188,6 +192,7 @@ class KernelOperator {
   int features_;
   std::uint64_t fingerprint_ = 0;
   std::vector<double> feature_scales_;             // (features), or empty
+  std::vector<double> point_scales_;               // (local_rows), or empty where the pair reads none
   std::vector<double> mean_;                       // (features), empty where the pair is not translation invariant
   std::vector<double> squared_norms_;              // (local_rows) of inner_exp, else empty
   std::vector<double> measure_;                    // (local_rows), or empty: ones

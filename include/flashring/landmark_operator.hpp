@@ -15,7 +15,7 @@ namespace flashring {
 /// operator, which must outlive it; new points there leave the landmarks where they are.
 class LandmarkOperator {
  public:
-  /// `points`: (landmarks, op.features()) row-major in the units of op.gather_points, the same on every rank, at least
+  /// `points`: (landmarks, point_numbers) row-major as op.gather_points gives them, the same on every rank, at least
   /// one. Collective.
   LandmarkOperator(KernelOperator &op, std::span<const double> points);
 

@@ -16,7 +16,7 @@ class Sweep;
 /// Nothing here is collective; who calls it on many ranks lets them agree on what went wrong.
 class LandmarkTiles {
  public:
-  /// `points`: (landmarks, shape.features) row-major as TileBlock::unpack gives them, at least one. shape.precision is
+  /// `points`: (landmarks, point_numbers) row-major as TileBlock::unpack gives them, at least one. shape.precision is
   /// fp64. `memory`: where the points of the own rows are. Throws Error where there is no memory.
   LandmarkTiles(const Backend &backend, const TileShape &shape, std::span<const double> points,
                 const RingOptions &options, PointsMemory memory = PointsMemory::device);

@@ -17,12 +17,13 @@ struct ModelSummary {
   PointShape shape;                    ///< N, d
   int pairs = 0;                       ///< K, psi_0 counted
   std::vector<double> feature_scales;  // (d), or empty: ones
+  int knn = 0;                         ///< as in Results
 };
 
 struct Model {
   ModelSummary summary;
-  PointBlock points;  ///< feature scales applied, contiguous row ranges
-  Results results;    ///< without pi, degree and mean
+  PointBlock points;  ///< feature scales applied, with the lengths that the pair reads; contiguous row ranges
+  Results results;    ///< without pi and mean
 };
 
 /// Of the file results.h5 of flashring-diffmap. Collective. Throws Error, the same on every rank, that names the file,
@@ -31,7 +32,7 @@ struct Model {
 ModelSummary read_model_summary(const std::string &file, const Communicator &communicator);
 
 /// All of it, with the first `pairs` pairs, 1 <= pairs <= K; on any number of ranks, whatever that of the run was.
-/// Every rank reads its own rows. Memory: N (d + 2K) / ranks numbers while reading, then N (d + pairs) / ranks.
+/// Every rank reads its own rows. Memory: N (d + 2K) / ranks numbers while reading, then N (d + pairs + 3) / ranks.
 /// Collective.
 Model read_model(const std::string &file, int pairs, const Communicator &communicator);
 

@@ -38,6 +38,7 @@ enum class Normalization : std::uint8_t {
 /// Settings of a KernelOperator, filled from strings by `set`.
 struct OperatorOptions {
   PairFunction pair{PairKind::gaussian, {std::numeric_limits<double>::quiet_NaN()}};
+  int knn = 7;         ///< neighbour whose distance is a point's length where none are given (self_tuned)
   bool median = true;  ///< take the length scale from the median squared distance
   double alpha = 0.5;  ///< 0 <= alpha <= 1
   Normalization normalization = Normalization::density;
@@ -60,7 +61,7 @@ struct OperatorOptions {
   std::string get(std::string_view name) const;
 };
 
-/// Declarations of the object options: pair, beta, alpha, normalization, form, precision, backend,
+/// Declarations of the object options: pair, knn, beta, alpha, normalization, form, precision, backend,
 /// transport, route, exchange, points_memory, threads, share_devices, patience, ramp, memory, seed.
 std::span<const Option> operator_options();
 

@@ -31,7 +31,8 @@ enum class Accumulate : std::uint8_t {
   inner,             ///< q = <x,y>
   squared_distance,  ///< q = |x-y|^2, by differences or by norms and inner product as the backend likes
   difference,        ///< q = |x-y|^2 by differences only: the formula is not smooth in q at 0, where the norm
-                     ///< expansion leaves sqrt(eps)*|x| in the distance
+                     ///< expansion leaves sqrt(eps)*|x| in the distance, or q is divided by lengths of single points,
+                     ///< which may be far below |x|
 };
 
 /// Formula parameters, in the order of PairTraits::parameters; unused ones are 0. inner_exp keeps a shift of ln k in
@@ -44,7 +45,7 @@ struct PairTraits {
   Invariance invariance;
   Accumulate accumulate;
   int products;                          ///< feature products the formula needs: 1; 2 directed; 9 rmsd
-  int scalars;                           ///< static numbers per point (sigma, rho): 0 for the kernels here
+  int scalars;                           ///< static numbers per point: 0; 1: a length, see PairFunction::length_unit
   int weights;                           ///< weights yielded per pair: 1
   std::vector<const char *> parameters;  ///< names of the parameters given by the user
   const char *unit;                      ///< unit of the first parameter
@@ -55,10 +56,18 @@ struct PairTraits {
 struct PairFunction {
   PairKind kind = PairKind::gaussian;
   PairParameters parameters{};
+  /// Where every point has a length l (PairTraits::scalars), q is |x-y|^2 / (l_x l_y). In tiles distances are in this
+  /// unit and the scalar of a point is length_unit / l: KernelOperator takes the smallest l, so that scalars are at
+  /// most 1 and bounds on q hold whatever they are.
+  double length_unit = 1;
 };
 
 const PairTraits &traits(PairKind kind);
 std::vector<std::string_view> pair_names();
+/// Numbers of a point in a tile: its features, and the scalars of the pair function.
+int point_numbers(const PairFunction &pair, int features);
+/// Whether no matrix of weights has an eigenvalue below 0.
+bool is_positive_semidefinite(const PairFunction &pair);
 
 /// Reads "name" or "name:p=value,q=value". Parameters left out are NaN where they have no default. Throws Error for an
 /// unknown name (the known are listed), an unknown parameter, or a value that is not finite, or not positive where it
@@ -67,7 +76,7 @@ PairFunction parse_pair(std::string_view text);
 std::string to_string(const PairFunction &pair);
 
 /// Sets the first parameter as -beta median does: beta = 1/(2 median) of gaussian, ell = sqrt(median) of the others.
-/// Throws Error for inner_exp, which has no length scale.
+/// Throws Error for inner_exp, which has no length scale, and where every point has a length of its own.
 void set_length_scale(PairFunction &pair, double median_squared_distance);
 /// That Error alone.
 void check_length_scale(const PairFunction &pair);
@@ -75,7 +84,7 @@ void check_length_scale(const PairFunction &pair);
 /// Number that every feature is multiplied with before packing, so that the formula reads a pure number: 1/length for
 /// distances.
 double feature_scale(const PairFunction &pair);
-/// k and ln k as functions of q in user units (length^2 for distances), in double.
+/// k and ln k as functions of q in user units (length^2 for distances, 1 where points have lengths), in double.
 double weight(const PairFunction &pair, double q);
 double log_weight(const PairFunction &pair, double q);
 /// Largest ln k over q in [lowest, highest], lowest <= highest: the bound for a pair of tiles from their summaries.

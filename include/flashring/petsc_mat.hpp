@@ -21,7 +21,7 @@ namespace flashring {
 
 /// A KernelOperator on a communicator of its own. Collective.
 std::shared_ptr<KernelOperator> make_operator(MPI_Comm comm, const OperatorOptions &options, PointBlock points);
-/// The same with the weights and the target density of the input.
+/// The same with the weights and the target density of the input, and with lengths by options.knn where it has none.
 std::shared_ptr<KernelOperator> make_operator(MPI_Comm comm, const OperatorOptions &options, Input input);
 
 /// New matrix of type flashring that represents `op`, rows laid out as its points are. Collective on the operator's

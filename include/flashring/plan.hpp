@@ -51,9 +51,18 @@ std::vector<MemoryPart> operator_memory(const OperatorOptions &options, PointSha
 std::vector<MemoryPart> operator_memory(const Backend &backend, const OperatorOptions &options, PointShape shape,
                                         int ranks, int columns, const std::string &exchange);
 
+/// The same while a pass sums all products of differences of `columns` functions (CarreDuChamp).
+std::vector<MemoryPart> difference_memory(const OperatorOptions &options, PointShape shape, int ranks, int columns,
+                                          const std::string &exchange);
+
 /// The same of one whose points are the sources of queries (QueryOperator) and that makes no pass of its own; the
 /// queries themselves are left out.
 std::vector<MemoryPart> query_memory(const OperatorOptions &options, PointShape shape, int ranks, int columns);
+
+/// The same of a search for k neighbours of the points, or of `queries` > 0 other ones; options.pair is that of the
+/// search.
+std::vector<MemoryPart> neighbour_memory(const OperatorOptions &options, PointShape shape, std::int64_t queries,
+                                         int ranks, int k);
 
 /// Throws Error on all ranks where the GPU of one has no room for that with one column; the message says which size
 /// would fit, and on how many GPUs. Nothing for backends of the host. `options` are resolved. Collective.
@@ -65,6 +74,10 @@ std::vector<MemoryPart> input_memory(const OperatorOptions &options, PointShape 
 /// Seconds of one pass of `columns`, 1 to max_columns, from some milliseconds of the very tiles. Collective.
 double measure_pass(const Communicator &communicator, const OperatorOptions &options, PointShape shape,
                     Precision precision, int columns);
+
+/// The same of a pass that sums all products of differences of `columns` functions in options.precision. Collective.
+double measure_differences(const Communicator &communicator, const OperatorOptions &options, PointShape shape,
+                           int columns);
 
 /// Seconds of `rows` queries against `shape.rows` points by log-sum-exp with that many columns in options.precision.
 /// Collective.

@@ -39,6 +39,11 @@ class PointBlock {
   void set_feature_scales(std::vector<double> scales);
   std::span<const double> feature_scales() const { return feature_scales_; }  // (features), or empty
 
+  /// A length for each row, in the units of rows(): what pair functions with scalars divide by. Throws Error unless
+  /// there is one positive finite number for each (the message names the global row).
+  void set_point_scales(std::vector<double> scales);
+  std::span<const double> point_scales() const { return point_scales_; }  // (local_rows), or empty
+
   /// Gives the memory of rows [begin, end) back to the system: nobody reads them any more.
   void release(LocalRow begin, LocalRow end);
 
@@ -51,7 +56,14 @@ class PointBlock {
   int features_ = 0;
   std::vector<double> rows_;
   std::vector<double> feature_scales_;
+  std::vector<double> point_scales_;
 };
+
+/// Replaces zeros of all ranks, lengths of points with many neighbours at the same place, by the smallest positive
+/// length. Returns how many there were. Throws Error where a length is negative or not finite, or all are 0.
+/// Collective.
+std::int64_t replace_zero_scales(const Communicator &communicator, const RowPartition &partition,
+                                 std::span<double> scales);
 
 /// Mean of every feature over all ranks, (features). Collective.
 std::vector<double> global_mean(const Communicator &communicator, const PointBlock &points);
@@ -66,6 +78,7 @@ PointBlock redistribute(const Communicator &communicator, PointBlock points, Row
 ///   hypercube:d=D                {0,1}^D (E3), 2^D points; feature k is bit k of the row
 ///   swiss_roll:n=N,m=M           grid in (arc length, height), N x M points (E6)
 ///   clusters:n=N,d=D,k=K,spread=S,seed=X    K Gaussian clouds of standard deviation S around centres in [-1,1]^D
+///   double_well:n=N,t=T,seed=X   density exp(-((x^2 - 1)^2 + y^2) / T): two wells, a barrier of height 1/T
 ///   normal:n=N,d=D,seed=X        independent standard normal features
 /// Throws Error that lists the known sets.
 PointBlock generate_points(std::string_view text, const Communicator &communicator);

@@ -22,8 +22,9 @@ class QueryOperator {
 
   /// `values`: v, (op.local_rows(), columns) column-major, any number of columns, 64 at a time. Row `first` + i is what
   /// messages call row i of this rank. In the operator's working precision, options().precision. Asks the operator's
-  /// stop function as a pass does: throws Interrupted. Throws Error, on every rank: other features, or a point farther
-  /// from the mean than the precision can count. Collective.
+  /// stop function as a pass does: throws Interrupted. Throws Error, on every rank: other features, lengths missing
+  /// that the pair function reads (point_scales), or a point farther from the mean than the precision can count.
+  /// Collective.
   LogSumExpResult apply(const PointBlock &queries, std::span<const double> values, int columns, GlobalRow first = {});
 
  private:

@@ -32,11 +32,12 @@ struct Results {
   std::vector<double> doob_h;              // (local_rows) of a Doob transform, 0 where killed; or empty: none
   double perron_value = std::numeric_limits<double>::quiet_NaN();  ///< lambda_0 on the set outside which is killed
   double log_shift = 0;
+  int knn = 0;  ///< neighbour whose distance is a point's length; 0: lengths were given, or none are read
   std::vector<std::string> diagnoses;  ///< findings in words
 };
 
 /// "α = 0.5", "bistochastic" or "target".
-std::string normalization_text(const Results &results);
+std::string normalization_text(const std::string &normalization, double alpha);
 
 /// What the report says besides the results.
 struct Report {
@@ -71,7 +72,7 @@ class OutputFolder {
   OutputFolder(const Communicator &communicator, std::string path, bool overwrite)
       : communicator_(communicator), folder_(communicator, std::move(path), overwrite) {}
 
-  /// Begins results.h5, under a temporary name, with the points and their feature scales. Written before the
+  /// Begins results.h5, under a temporary name, with the points, their feature scales and lengths. Written before the
   /// computation, so that a full disk is noticed first and the memory of the points can be given up: nothing of them is
   /// kept here. Replaces what a killed run left unfinished. After an Error the folder holds what it held before.
   void write_points(const PointBlock &points);

@@ -20,11 +20,13 @@ enum class RowKind : std::uint8_t {
 /// A rule is a short list of passes. Each pass is a monoid on a per-row state of `state_words` 8-byte words:
 /// `identity` starts it, a backend folds weights into it, `merge` combines two. `advance` turns the merged states of a
 /// pass into the per-row scalars of the next; `finish` gives the answer. States lie tile by tile as (words, rows of a
-/// tile), words slowest; a word is a double, or an integer of the same size in rules that count.
+/// tile), words slowest; a word is a double, or an integer of the same size. A rule may lay words of a row out
+/// otherwise where word w of the identity is one number for all rows (top_k).
 struct RowRule {
   const char *name;
   int passes;
   int scalars;  ///< per-row numbers that a pass reads, of either side (log weights of the giver, results of advance)
+  int (*value_columns)(int columns);  ///< of the columns of a shape, those that travel with the points
   int (*state_words)(int pass, int columns);
   int (*outputs)(int columns);  ///< numbers per row that finish writes
   /// `rows`: of a tile, its padding included. States are aligned to 8.

@@ -41,6 +41,10 @@ class LandmarkSummation {
   virtual PassReport apply_among(const SumRequest &request) = 0;
 };
 
+/// Throws Error where the backend has no sums of products of shape.columns differences (row rule difference_product).
+/// Not collective.
+void check_differences(const Backend &backend, const TileShape &shape);
+
 /// How the sum over j is taken; KernelOperator and solvers do not know which it is.
 class Summation {
  public:
@@ -48,16 +52,21 @@ class Summation {
   virtual const char *name() const = 0;
   virtual bool supports(const PairFunction &pair, int features) const = 0;
   virtual PassReport apply(const SumRequest &request) = 0;
+  /// y_i = left_i sum_j k_ij right_j (x_kj - x_ki)(x_lj - x_li) for all k <= l: column l(l+1)/2 + k of y, which has
+  /// c(c+1)/2. Throws Error, on every rank, where the backend does not sum products of so many differences. Collective.
+  virtual PassReport apply_differences(const SumRequest &request) = 0;
+  /// Most columns of that; 0 where the backend has no such sums. Collective.
+  virtual int difference_columns() = 0;
   /// Seconds that one pass with that many columns is expected to take (measured once in milliseconds). Collective.
   virtual double cost(int columns, Precision precision) = 0;
   /// Bound on |error of y_i| / (sum_j |k_ij x_j|) beyond rounding: 0 where every pair is evaluated.
   virtual double bound() const = 0;
   /// New coordinates of the same shape, with new parameters of the pair function.
   virtual void update_points(const PairFunction &pair, PointBlock points, std::span<const double> mean) = 0;
-  /// These rows of the points as the formula reads them (mean taken off, scaled), (rows.size(), features) row-major,
-  /// the same on every rank, which all ask for the same rows. Collective.
+  /// These rows of the points as TileBlock::unpack gives them, (rows.size(), point_numbers) row-major, the same on
+  /// every rank, which all ask for the same rows. Collective.
   virtual std::vector<double> gather_points(std::span<const GlobalRow> rows) = 0;
-  /// Products with such points, (landmarks, features); at least one. They keep a reference to this. Collective.
+  /// Products with such points, (landmarks, point_numbers); at least one. They keep a reference to this. Collective.
   virtual std::unique_ptr<LandmarkSummation> landmarks(std::span<const double> points) = 0;
   /// Log-sum-exp at points that are none of these, which are the sources; `mean` as when these were packed.
   /// request.pair is not read. Collective.

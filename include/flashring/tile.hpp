@@ -5,13 +5,14 @@
 // ragged. Everything that belongs to rows lies tile by tile and is padded to T, so tile t of an array with S bytes a
 // tile starts at t*S:
 //
-//   payload      (tiles, payload_bytes)  features and norms, packed by the backend; padding must not disturb sums
-//   scalars      (tiles, n_s, T)         static per-point numbers of the pair function (sigma, rho)
+//   payload      (tiles, payload_bytes)  features, norms and the scalars of the pair function (sigma, rho), packed by
+//   the
+//                                        backend; padding must not disturb sums
 //   pass_scalars (tiles, n_p, T)         per-pass numbers of the row rule (log weights, thresholds)
 //   columns      (tiles, c, T)           column values, zero in the padding
 //   state        (tiles, words, T)       8-byte words, see row.hpp
 //
-// scalars, pass_scalars and columns have the element type of the precision (double, float).
+// pass_scalars and columns have the element type of the precision (double, float).
 //
 // The work is a list of tile pairs. Whatever leaves a pair out (causal masks, skip lists, the sharing of a symmetric
 // block between two ranks) and whatever makes problems independent (batches, heads, grouped heads) is in that list and
@@ -89,7 +90,6 @@ constexpr Visibility visibility(const Mask &mask, const TileInfo &own, const Til
 struct TileSide {
   const TileInfo *tiles = nullptr;          // (tiles)
   const std::byte *payload = nullptr;       // (tiles, payload_bytes)
-  const std::byte *scalars = nullptr;       // (tiles, n_s, T)
   const std::byte *pass_scalars = nullptr;  // (tiles, n_p, T)
   const std::byte *columns = nullptr;       // (tiles, c, T)
   std::byte *state = nullptr;               // (tiles, words, T)
@@ -102,7 +102,7 @@ struct TileShape {
   int pass = 0;
   Precision precision = Precision::fp64;
   int features = 0;  ///< d >= 1
-  int columns = 0;   ///< c, 0 <= c <= max_columns (0: a rule without value columns)
+  int columns = 0;   ///< c, 0 <= c <= max_columns (0: a rule without value columns); k of row rule top_k
   Mask mask;
 };
 
@@ -125,7 +125,8 @@ struct Turns {
 
 /// Fold the listed pairs into the states: for has_own(pair.sides) the own state of row i takes weight k(i,j) with the
 /// columns and pass scalars of visiting row j; for has_visiting the visiting state of row j takes the same weight with
-/// those of own row i. Sums inside one tile are in the working precision, then fp64. States are added to, never reset.
+/// those of own row i. Row rule top_k takes q(i,j) and the number of the visiting row instead, and the formula does not
+/// matter. Sums inside one tile are in the working precision, then fp64. States are added to, never reset.
 struct TileCall {
   TileShape shape;
   TileSide own;
@@ -151,9 +152,10 @@ struct BlockCall {
   std::byte *scratch = nullptr;         ///< scratch_bytes(shape), aligned to 128
 };
 
-/// Rows to pack: features row-major in double. Packed value = (x_k - mean_k) * scale.
+/// Rows to pack, row-major in double: features, and behind them the scalars of the pair function, which are taken as
+/// they are. Packed feature = (x_k - mean_k) * scale.
 struct PackInput {
-  const double *rows = nullptr;  // (rows, features)
+  const double *rows = nullptr;  // (rows, features + scalars)
   std::int64_t count = 0;        ///< rows of this tile, <= T
   const double *mean = nullptr;  // (features), or null
   double scale = 1;
@@ -181,9 +183,10 @@ struct Rates {
   }
 };
 
-/// Largest error of a weight: `argument` (|x|^2 + |y|^2) in q, and relative `weight` in k beyond that and the rounding
-/// of the exponent (4u |ln k|). x and y are packed (centred and scaled) points: the longest ones of the two tiles where
-/// features are numbers of a unit of their tile (simd, reduced), else the two points themselves.
+/// Largest error of a weight: `argument` (|x|^2 + |y|^2) in q, times both points' scalars where the pair function has
+/// them, and relative `weight` in k beyond that and the rounding of the exponent (4u |ln k|). x and y are packed
+/// (centred and scaled) points: the longest ones of the two tiles where features are numbers of a unit of their tile
+/// (simd, reduced), else the two points themselves.
 struct TileError {
   double argument = 0;
   double weight = 0;
@@ -240,8 +243,8 @@ struct Backend {
   std::size_t (*payload_bytes)(const TileShape &shape);
   /// Writes the whole payload of one tile; rows from input.count on are such that they disturb no sum.
   void (*pack)(const TileShape &shape, const PackInput &input, std::byte *payload);
-  /// The packed values of the first `rows` rows of a tile in fp64, (rows, features) row-major, up to a rounding: `pack`
-  /// takes them, with no mean and scale 1, to the same points in any precision.
+  /// The packed values of the first `rows` rows of a tile in fp64, (rows, features + scalars) row-major, up to a
+  /// rounding: `pack` takes them, with no mean and scale 1, to the same points in any precision.
   void (*unpack)(const TileShape &shape, const std::byte *payload, std::int64_t rows, double *values);
   /// Of one call, whatever its number of pairs.
   std::size_t (*scratch_bytes)(const TileShape &shape);

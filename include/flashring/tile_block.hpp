@@ -17,6 +17,9 @@ std::vector<TileInfo> make_tiles(const RowPartition &partition, int rank, int ti
 /// Their number, without making them.
 std::int64_t count_tiles(const RowPartition &partition, int rank, int tile_rows);
 
+/// Throws Error unless the points have lengths (point_scales) exactly where the pair function reads them.
+void check_point_scales(const PairFunction &pair, const PointBlock &points);
+
 /// Numbers of rows, (local_rows, count) column-major in user order. Row i is multiplied by scale[i] on the way.
 template <class T>
 struct Columns {
@@ -36,13 +39,14 @@ enum class PointsMemory : std::uint8_t { device, host };
 class TileBlock {
  public:
   TileBlock() = default;
-  /// Packs the points in shape.precision. `mean` may be empty (no centring).
+  /// Packs the points in shape.precision. `mean` may be empty (no centring). Points as
+  /// check_point_scales wants them.
   TileBlock(const Backend &backend, const TileShape &shape, const PointBlock &points, std::span<const double> mean,
             PointsMemory memory = PointsMemory::device);
   /// The same for points that nobody needs any more: their memory goes as tiles come.
   TileBlock(const Backend &backend, const TileShape &shape, PointBlock &&points, std::span<const double> mean,
             PointsMemory memory = PointsMemory::device);
-  /// Points as `unpack` gives them, to be packed as they are: no mean, no scale.
+  /// Points as `unpack` gives them, scalars being their last feature, to be packed as they are: no mean, no scale.
   static TileBlock repack(const Backend &backend, const TileShape &shape, const PointBlock &points,
                           PointsMemory memory = PointsMemory::device);
 
@@ -50,7 +54,8 @@ class TileBlock {
   void replace_points(const TileShape &shape, PointBlock &&points, std::span<const double> mean);
   /// Passes are in shape.precision from here on; columns must be set anew. The block was packed in it, or in fp64.
   void set_precision(const TileShape &shape);
-  /// Some rows as the formula reads them (mean taken off, scaled) in fp64, (rows.size(), features) row-major.
+  /// Some rows as the formula reads them (mean taken off, scaled, then the scalars) in fp64, (rows.size(),
+  /// point_numbers) row-major.
   std::vector<double> unpack(const TileShape &shape, std::span<const LocalRow> rows) const;
 
   const RowPartition &partition() const { return partition_; }

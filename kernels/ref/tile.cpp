@@ -1,7 +1,7 @@
 // Backend ref: plain loops, double accumulation, squared distances by differences. The oracle of the other backends and
 // the fallback everywhere. Cost: about 3d + 20 scalar operations a pair.
 //
-// Payload of a tile: (T, d) doubles, centred and scaled, zero in the padding.
+// Payload of a tile: (T, d + s) doubles, centred and scaled features and s scalars, zero in the padding.
 #include "flashring/tile.hpp"
 
 #include <cmath>
@@ -14,6 +14,7 @@ namespace {
 
 #include "flashring/pair_formulas.inc"
 #include "flashring/row_rules.inc"
+#include "formula_facts.hpp"
 
 constexpr int tile_rows = 64;  // small: many tiles in tests, and one tile's payload stays in L1 up to d = 64
 
@@ -22,6 +23,7 @@ struct Weigh {
   double (*weight)(double, const double *) = nullptr;
   double (*log2_weight)(double, const double *) = nullptr;
   bool inner = false;
+  bool scalars = false;
   double constants[4] = {};
 };
 
@@ -32,6 +34,7 @@ Weigh weigh_by(const PairFunction &pair) {
   w.weight = F::template weight<ScalarMath>;
   w.log2_weight = F::template log2_weight<ScalarMath>;
   w.inner = F::declaration.accumulate == Accumulate::inner;
+  w.scalars = F::declaration.scalars > 0;
   F::constants(pair.parameters.data(), w.constants);
   return w;
 }
@@ -47,11 +50,14 @@ Weigh choose_formula(const PairFunction &pair) {
   return {};
 }
 
-double accumulate(bool inner, const double *x, const double *y, int d) {
+double accumulate(const Weigh &weigh, const double *x, const double *y, int d) {
   double q = 0;
-  for (int k = 0; k < d; ++k) q += inner ? x[k] * y[k] : (x[k] - y[k]) * (x[k] - y[k]);
-  return q;
+  for (int k = 0; k < d; ++k) q += weigh.inner ? x[k] * y[k] : (x[k] - y[k]) * (x[k] - y[k]);
+  return weigh.scalars ? q * (x[d] * y[d]) : q;
 }
+
+/// Numbers of a row of the payload.
+int row_numbers(const TileShape &shape) { return shape.features + scalars_of(shape.pair.kind); }
 
 double read_value(Precision precision, const std::byte *array, std::int64_t index) {
   return precision == Precision::fp64 ? reinterpret_cast<const double *>(array)[index]
@@ -63,10 +69,14 @@ struct Fold {
   const TileShape &shape;
   const TileSide &give;
   std::int64_t give_tile;
+  const TileSide &receive;
+  std::int64_t receive_tile;
   std::byte *state;  // (words, T) of the receiving tile
 
-  double column(int c, int j) const {
-    return read_value(shape.precision, give.columns, (give_tile * shape.columns + c) * tile_rows + j);
+  double column(int c, int j) const { return column_of(give, give_tile, c, j); }
+  double own_column(int c, int i) const { return column_of(receive, receive_tile, c, i); }
+  double column_of(const TileSide &side, std::int64_t tile, int c, int row) const {
+    return read_value(shape.precision, side.columns, (tile * shape.columns + c) * tile_rows + row);
   }
   double scalar(int j) const { return read_value(shape.precision, give.pass_scalars, give_tile * tile_rows + j); }
 };
@@ -92,15 +102,44 @@ void fold_logsumexp(const Fold &f, int i, int j, double log2_weight) {
   }
 }
 
-/// How a rule takes a weight in; a rule of the list without a fold here does not compile.
+void fold_difference_product(const Fold &f, int i, int j, double weight) {
+  double *s = reinterpret_cast<double *>(f.state);  // (words, T)
+  for (int l = 0; l < f.shape.columns; ++l) {
+    const double right = f.column(l, j) - f.own_column(l, i);
+    for (int k = 0; k <= l; ++k)
+      s[Rule<RowKind::difference_product>::word(k, l) * tile_rows + i] +=
+          weight * f.scalar(j) * (f.column(k, j) - f.own_column(k, i)) * right;
+  }
+}
+
+void fold_top_k(const Fold &f, int i, int j, double q) {
+  using R = Rule<RowKind::top_k>;
+  double *s = reinterpret_cast<double *>(f.state);  // (2 k T)
+  R::insert(R::list_of(s, tile_rows, static_cast<std::size_t>(i), f.shape.columns), q,
+            f.give.tiles[f.give_tile].first.value + j);
+}
+
+/// What a rule takes in for a pair.
+enum class Takes : std::uint8_t { weight, log2_weight, argument };
+
+/// How it takes that in; a rule of the list without a fold here does not compile.
 struct RowFold {
   void (*fold)(const Fold &, int, int, double);
-  bool logarithm;  ///< takes log2 k instead of k
+  Takes takes;
   int (*state_words)(int, int);
 };
-constexpr RowFold fold_of(Rule<RowKind::sum> /*rule*/) { return {fold_sum, false, Rule<RowKind::sum>::state_words}; }
+constexpr RowFold fold_of(Rule<RowKind::sum> /*rule*/) {
+  return {fold_sum, Takes::weight, Rule<RowKind::sum>::state_words};
+}
 constexpr RowFold fold_of(Rule<RowKind::logsumexp> /*rule*/) {
-  return {fold_logsumexp, true, Rule<RowKind::logsumexp>::state_words};
+  return {fold_logsumexp, Takes::log2_weight, Rule<RowKind::logsumexp>::state_words};
+}
+constexpr RowFold fold_of(Rule<RowKind::top_k> /*rule*/) {
+  return {fold_top_k, Takes::argument, Rule<RowKind::top_k>::state_words};
+}
+
+constexpr RowFold fold_of(Rule<RowKind::difference_product> /*rule*/) {
+  return {fold_difference_product, Takes::weight, Rule<RowKind::difference_product>::state_words};
 }
 
 constexpr RowFold row_folds[] = {
@@ -113,25 +152,33 @@ const RowFold &row_fold(RowKind kind) { return row_folds[static_cast<std::size_t
 
 void evaluate_pair(const TileCall &call, const Weigh &weigh, const TilePair &pair, std::size_t state_bytes) {
   const TileShape &shape = call.shape;
-  const auto words = static_cast<std::size_t>(shape.features) * tile_rows;
+  const std::int64_t width = row_numbers(shape);
+  const auto words = static_cast<std::size_t>(width) * tile_rows;
   const double *x = reinterpret_cast<const double *>(call.own.payload) + static_cast<std::size_t>(pair.own) * words;
   const double *y =
       reinterpret_cast<const double *>(call.visiting.payload) + static_cast<std::size_t>(pair.visiting) * words;
   const TileInfo own = call.own.tiles[pair.own];
   const TileInfo visiting = call.visiting.tiles[pair.visiting];
-  const Fold to_own{shape, call.visiting, pair.visiting,
-                    has_own(pair.sides) ? call.own.state + static_cast<std::size_t>(pair.own) * state_bytes : nullptr};
+  const Fold to_own{
+      shape,         call.visiting,
+      pair.visiting, call.own,
+      pair.own,      has_own(pair.sides) ? call.own.state + static_cast<std::size_t>(pair.own) * state_bytes : nullptr};
   const Fold to_visiting{
-      shape, call.own, pair.own,
+      shape,
+      call.own,
+      pair.own,
+      call.visiting,
+      pair.visiting,
       has_visiting(pair.sides) ? call.visiting.state + static_cast<std::size_t>(pair.visiting) * state_bytes : nullptr};
   const RowFold &row = row_fold(shape.row);
   const auto fold = [&] {
     for (int i = 0; i < own.rows; ++i)
       for (int j = 0; j < visiting.rows; ++j) {
         if (pair.masked && !visible(shape.mask, own.first.value + i, visiting.first.value + j)) continue;
-        const double q = accumulate(weigh.inner, x + std::int64_t{i} * shape.features,
-                                    y + std::int64_t{j} * shape.features, shape.features);
-        const double value = (row.logarithm ? weigh.log2_weight : weigh.weight)(q, weigh.constants);
+        const double q = accumulate(weigh, x + i * width, y + j * width, shape.features);
+        const double value = row.takes == Takes::argument ? q
+                             : row.takes == Takes::weight ? weigh.weight(q, weigh.constants)
+                                                          : weigh.log2_weight(q, weigh.constants);
         if (has_own(pair.sides)) row.fold(to_own, i, j, value);
         if (has_visiting(pair.sides)) row.fold(to_visiting, j, i, value);
       }
@@ -151,39 +198,44 @@ void evaluate(const TileCall &call) {
   for (std::int64_t p = 0; p < call.pair_count; ++p) evaluate_pair(call, weigh, call.pairs[p], state_bytes);
 }
 
-bool supports(const TileShape & /*shape*/) { return true; }
+bool supports(const TileShape &shape) { return shape.row != RowKind::top_k || !choose_formula(shape.pair).inner; }
 
 std::size_t payload_bytes(const TileShape &shape) {
-  return static_cast<std::size_t>(shape.features) * tile_rows * sizeof(double);
+  return static_cast<std::size_t>(row_numbers(shape)) * tile_rows * sizeof(double);
 }
 
 void pack(const TileShape &shape, const PackInput &input, std::byte *payload) {
-  double *x = reinterpret_cast<double *>(payload);  // (T, d)
+  double *x = reinterpret_cast<double *>(payload);  // (T, d + s)
   std::memset(payload, 0, payload_bytes(shape));
+  const std::int64_t width = row_numbers(shape);
+  std::memcpy(x, input.rows, static_cast<std::size_t>(input.count * width) * sizeof(double));
   for (std::int64_t i = 0; i < input.count; ++i)
     for (int k = 0; k < shape.features; ++k) {
-      const std::int64_t at = i * shape.features + k;
-      x[at] = (input.rows[at] - (input.mean != nullptr ? input.mean[k] : 0)) * input.scale;
+      double &value = x[i * width + k];
+      value = (value - (input.mean != nullptr ? input.mean[k] : 0)) * input.scale;
     }
 }
 
 void unpack(const TileShape &shape, const std::byte *payload, std::int64_t rows, double *values) {
-  std::memcpy(values, payload, static_cast<std::size_t>(rows * shape.features) * sizeof(double));
+  std::memcpy(values, payload, static_cast<std::size_t>(rows * row_numbers(shape)) * sizeof(double));
 }
 
 std::size_t scratch_bytes(const TileShape & /*shape*/) { return 0; }
 
 TileCost cost(const TileShape &shape, Sides sides) {
   const int used = (has_own(sides) ? 1 : 0) + (has_visiting(sides) ? 1 : 0);
-  return {shape.features + double{1} * shape.columns * used, static_cast<double>(shape.features), 1, 0};
+  const double multiply_adds = row_numbers(shape) + scalars_of(shape.pair.kind) + double{1} * shape.columns * used;
+  return {multiply_adds, static_cast<double>(shape.features), 1, 0};
 }
 
 /// The yardstick states no limit of speed.
 Rates rates(const TileShape & /*shape*/) { return {}; }
 
 /// Worst case: a feature is off by 2u, the scale by 2u, differences and squares by 3u of q <= 2(|x|^2 + |y|^2), and
-/// each of d sums by u of q (half of that for inner products).
-TileError error(const TileShape &shape) { return {(22 + 2.0 * shape.features) * 0x1p-53, 8 * 0x1p-53}; }
+/// each of d sums by u of q (half of that for inner products). Scalars: u each, and two products of q.
+TileError error(const TileShape &shape) {
+  return {(22 + 2.0 * shape.features + 8 * scalars_of(shape.pair.kind)) * 0x1p-53, 8 * 0x1p-53};
+}
 
 constexpr Backend table = {"ref",  "scalar",      1,        1,    tile_rows, supports, payload_bytes, pack,
                            unpack, scratch_bytes, evaluate, cost, rates,     error,    nullptr};

@@ -11,6 +11,7 @@ struct Rule<RowKind::logsumexp> {
   static constexpr int scalars = 1;
   static constexpr double lowest = -1e300;
 
+  static int value_columns(int columns) { return columns; }
   static int state_words(int /*pass*/, int columns) { return 2 + columns; }
   static int outputs(int columns) { return 1 + columns; }
 

@@ -5,6 +5,7 @@ struct Rule<RowKind::sum> {
   static constexpr int passes = 1;
   static constexpr int scalars = 0;
 
+  static int value_columns(int columns) { return columns; }
   static int state_words(int /*pass*/, int columns) { return columns; }
   static int outputs(int columns) { return columns; }
 

@@ -29,14 +29,18 @@ struct Tally {
 };
 
 /// Features, then the formula, then one multiply-add per column and side. Log-sum-exp shifts each logarithm (2 adds),
-/// takes an exponential and adds it; its second side is a turn of its own.
+/// takes an exponential and adds it; its second side is a turn of its own. top_k takes differences and two comparisons;
+/// what enters a list is rare and not counted. Products of differences: on each side the weight times the giver's, and
+/// for c columns c differences, c products with that, c(c+1)/2 multiply-adds.
 TileCost cost(const TileShape &shape, Sides sides) {
   const int used = (has_own(sides) ? 1 : 0) + (has_visiting(sides) ? 1 : 0);
+  if (shape.row == RowKind::top_k) return {double{1} * shape.features, shape.features + 2.0, 0, 0};
   const bool logarithm = shape.row == RowKind::logsumexp;
   TileCost cost = shape.precision == Precision::fp64 ? formula_cost<Tally<true>>(shape.pair.kind, logarithm)
                                                      : formula_cost<Tally<false>>(shape.pair.kind, logarithm);
   const Sum sum = sum_of(shape);
   if (sum == Sum::differences) cost.adds += shape.features;
+  cost.multiply_adds += 2 * scalars_of(shape.pair.kind);
   if (sum == Sum::norms) cost.adds += 1;
   if (short_features(shape)) {
     cost.products += 2 * feature_words(true, shape.features);
@@ -44,6 +48,11 @@ TileCost cost(const TileShape &shape, Sides sides) {
     cost.multiply_adds += 1;
   } else {
     cost.multiply_adds += shape.features;
+  }
+  if (shape.row == RowKind::difference_product) {
+    cost.adds += shape.columns * used;
+    cost.multiply_adds += (1 + shape.columns + shape.columns * (shape.columns + 1) / 2) * used;
+    return cost;
   }
   if (!logarithm) {
     cost.multiply_adds += shape.columns * used;
@@ -59,7 +68,8 @@ TileCost cost(const TileShape &shape, Sides sides) {
 /// where sqrt 2 is in it. With |x||y| <= (|x|^2 + |y|^2)/2 and q <= 2(|x|^2 + |y|^2) that makes, in units of
 /// u(|x|^2 + |y|^2),
 ///   inner        4, and d/2 for d sums that are below |x||y|;
-///   differences  8 + 8, 6 for differences and squares, and 2d for d sums below q;
+///   differences  8 + 8, 6 for differences and squares, and 2d for d sums below q; 8 for scalars, u each and two
+///                products of q;
 ///   norms        8 + 16, 2 for norms and their sum, d for adding norms (in fp64, so for precision fp64 alone), and 2d
 ///                for d sums below 2(|x|^2 + |y|^2).
 /// 16 bits: sums are exact, but a feature is off by half a unit, |x|/65532 at most with x the tile's longest point.
@@ -77,7 +87,7 @@ TileError error(const TileShape &shape) {
     return {(s / 2 + s * s / 8) * (sum == Sum::inner ? 1 : 4) + 6 * u, weight};
   }
   if (sum == Sum::inner) return {(4 + d / 2) * u, weight};
-  return {(sum == Sum::norms ? 26 + 3 * d : 22 + 2 * d) * u, weight};
+  return {(sum == Sum::norms ? 26 + 3 * d : 22 + 2 * d + 8 * scalars_of(shape.pair.kind)) * u, weight};
 }
 
 template <bool fused>

@@ -45,6 +45,7 @@ Piece<T> make_piece(const TileCall &call, const TileSide &receive, int receive_t
           values(give.columns, g * columns),
           values(give.pass_scalars, g * tile_rows),
           values(receive.columns, r * columns),
+          values(receive.pass_scalars, r * tile_rows),
           states(receive.state, r * state),
           states(give.state, g * state),
           s.columns,
@@ -60,6 +61,8 @@ Piece<T> make_piece(const TileCall &call, const TileSide &receive, int receive_t
 template <class Kernel, class T = typename Kernel::T>
 void fold_piece(const TileShape &shape, const Piece<T> &piece, bool two_sided) {
   if (shape.row == RowKind::logsumexp) return logsumexp_columns<Kernel>(piece);
+  if (shape.row == RowKind::difference_product)
+    return two_sided ? difference_products<Kernel, true>(piece) : difference_products<Kernel, false>(piece);
   if (shape.columns == 1 && piece.mask == nullptr)
     return two_sided ? sum_one_column<Kernel, true>(piece) : sum_one_column<Kernel, false>(piece);
   two_sided ? sum_columns<Kernel, true>(piece) : sum_columns<Kernel, false>(piece);
@@ -74,7 +77,7 @@ void evaluate_as(const TileCall &call) {
     const TilePair &pair = call.pairs[n];
     const bool masked = pair.masked && call.shape.mask.active();
     // Sums serve both sides in one evaluation; log-sum-exp rescales per row, so its second side is a turn of its own.
-    const bool two_sided = pair.sides == Sides::both && call.shape.row == RowKind::sum;
+    const bool two_sided = pair.sides == Sides::both && call.shape.row != RowKind::logsumexp;
     if (has_own(pair.sides))
       fold_piece<Kernel>(
           call.shape, make_piece<T>(call, call.own, pair.own, call.visiting, pair.visiting, constants, masked, false),
@@ -97,10 +100,21 @@ void evaluate_kind(const TileCall &call) {
     evaluate_as<Kernel<kind, Sum::norms, Precision, fused>>(call);
 }
 
+/// Distances by differences, whatever the formula: one instance for all pair functions.
+template <class T>
+void evaluate_top_k(const TileCall &call) {
+  for (std::int64_t n = 0; n < call.pair_count; ++n) {
+    const TilePair &pair = call.pairs[n];
+    const bool masked = pair.masked && call.shape.mask.active();
+    top_k<T>(make_piece<T>(call, call.own, pair.own, call.visiting, pair.visiting, nullptr, masked, false), pair.sides);
+  }
+}
+
 /// All pair functions in one precision.
 template <class Precision, bool fused>
 void evaluate_pairs(const TileCall &call) {
   [[maybe_unused]] const FlushSubnormals flush;
+  if (call.shape.row == RowKind::top_k) return evaluate_top_k<typename Precision::T>(call);
   switch (call.shape.pair.kind) {
 #define FLASHRING_PAIR(name) \
   case PairKind::name:       \

@@ -17,8 +17,9 @@ struct Piece {
   Payload<T> receive, give;     // payloads
   int receive_rows, give_rows;  // valid rows
   const T *give_columns;        // (c, T)
-  const T *give_scalars;        // (T), log weights, or null
-  const T *receive_columns;     // (c, T), two-sided sums only
+  const T *give_scalars;        // (T), log weights or weights, or null
+  const T *receive_columns;     // (c, T), two-sided sums and differences
+  const T *receive_scalars;     // (T), two-sided differences only
   double *receive_state;        // (words, T)
   double *give_state;           // (words, T), two-sided sums only
   int columns;

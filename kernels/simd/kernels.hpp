@@ -15,4 +15,7 @@
 
 #include "simd/logsumexp.hpp"
 
+#include "simd/difference_product.hpp"
+#include "simd/top_k.hpp"
+
 #include "simd/evaluate.hpp"

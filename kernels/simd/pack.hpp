@@ -9,9 +9,10 @@ double own_scale(const TileShape &shape) { return sum_of(shape) == Sum::norms ? 
 template <class Take>
 void for_each_feature(const TileShape &shape, const PackInput &input, Take take) {
   const double scale = input.scale * own_scale(shape);
+  const int width = shape.features + scalars_of(shape.pair.kind);
   for (std::int64_t i = 0; i < input.count; ++i)
     for (int k = 0; k < shape.features; ++k)
-      take(i, k, (input.rows[i * shape.features + k] - (input.mean != nullptr ? input.mean[k] : 0)) * scale);
+      take(i, k, (input.rows[i * width + k] - (input.mean != nullptr ? input.mean[k] : 0)) * scale);
 }
 
 template <class T>
@@ -24,8 +25,11 @@ void pack_as(const TileShape &shape, const PackInput &input, std::byte *payload)
     x[(i / group * shape.features + k) * group + i % group] = rounded;
     norm[i] += static_cast<double>(rounded) * static_cast<double>(rounded);
   });
-  T *norms = x + std::int64_t{shape.features} * tile_rows;
-  for (std::int64_t i = 0; i < input.count; ++i) norms[i] = static_cast<T>(-norm[i] / 2);
+  const std::int64_t d = shape.features;
+  const bool scalars = scalars_of(shape.pair.kind) > 0;
+  T *norms = x + d * tile_rows;
+  for (std::int64_t i = 0; i < input.count; ++i)
+    norms[i] = static_cast<T>(scalars ? input.rows[i * (d + 1) + d] : -norm[i] / 2);
 }
 
 /// Length of the unit in which no feature leaves 16 bits and no inner product of two rounded points leaves 32: rounding
@@ -75,7 +79,10 @@ void unpack(const TileShape &shape, const std::byte *payload, std::int64_t rows,
   const double *x = reinterpret_cast<const double *>(payload);  // (T / group, d, group)
   constexpr std::int64_t group = group_rows<double>;
   const double scale = own_scale(shape);
-  for (std::int64_t i = 0; i < rows; ++i)
+  const int width = shape.features + scalars_of(shape.pair.kind);
+  for (std::int64_t i = 0; i < rows; ++i) {
     for (int k = 0; k < shape.features; ++k)
-      values[i * shape.features + k] = x[(i / group * shape.features + k) * group + i % group] / scale;
+      values[i * width + k] = x[(i / group * shape.features + k) * group + i % group] / scale;
+    if (width > shape.features) values[(i + 1) * width - 1] = x[std::int64_t{shape.features} * tile_rows + i];
+  }
 }

@@ -31,7 +31,10 @@ namespace hn = hwy::HWY_NAMESPACE;
 #include "simd/cost.hpp"
 
 bool supports(const TileShape &shape) {
-  const bool known = shape.row == RowKind::sum || shape.row == RowKind::logsumexp;
+  const bool nearest = sum_of(shape) == Sum::differences && scalars_of(shape.pair.kind) == 0 &&
+                       shape.precision != Precision::reduced && shape.columns >= 1;
+  const bool known = shape.row == RowKind::sum || shape.row == RowKind::logsumexp ||
+                     shape.row == RowKind::difference_product || (shape.row == RowKind::top_k && nearest);
   return known && shape.features >= 1 && shape.columns <= max_columns;
 }
 
@@ -39,9 +42,12 @@ std::size_t scratch_bytes(const TileShape &shape) {
   const std::size_t lanes = 64 / column_bytes(shape.precision);  // at most
   const std::size_t width = (static_cast<std::size_t>(shape.columns) + lanes - 1) / lanes * lanes;
   const std::size_t panel = panel_rows * 4 * lanes;
+  // Products of differences: a panel and its transpose, the sums of both sides.
+  if (shape.row == RowKind::difference_product)
+    return (2 * panel + 2 * static_cast<std::size_t>(words(shape)) * tile_rows) * column_bytes(shape.precision);
   const std::size_t sums = (2 + static_cast<std::size_t>(shape.columns)) * tile_rows;
   // sum: panel, sums, then rows and give_sums; one column: (T, lanes) slots. log-sum-exp: panel, state, shifts, and the
-  // state in fp64.
+  // state in fp64. top_k: bounds of both sides and some distances, less than a panel.
   const std::size_t values = panel + sums + 2 * tile_rows * (width > 0 ? width : lanes);
   return values * column_bytes(shape.precision) + sums * sizeof(double);
 }

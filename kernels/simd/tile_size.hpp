@@ -25,6 +25,10 @@ constexpr int visiting_rows = 4;
 constexpr int giving_group = 16;
 constexpr int giving_rows(bool many_registers, int vectors) { return (many_registers ? 16 : 8) / vectors; }
 
+/// Functions whose products of differences are summed in registers against as many others: 25 sums, 5 differences and
+/// two more of 32 registers, 9, 3 and two of 16.
+constexpr int difference_block(bool many_registers) { return many_registers ? 5 : 3; }
+
 /// Giving rows from whose largest logarithm log-sum-exp takes its first reference: the costlier way, so few of them.
 constexpr int reference_rows = 16;
 /// Sums of exponentials up to which a reference is kept: far from overflow, times any sensible value too.

@@ -22,7 +22,8 @@ template <class T>
 constexpr int group_rows = 64 / static_cast<int>(sizeof(T));
 
 /// A packed tile: features (T / group_rows, words, group_rows), so that the features of some rows are read line after
-/// line; then (T) -|x|^2/2 of what is stored, where norms are summed, and the length of the unit of 16-bit features.
+/// line; then (T) -|x|^2/2 of what is stored, where norms are summed, or the scalars of a pair function that has them,
+/// and the length of the unit of 16-bit features.
 template <class T>
 struct Payload {
   const T *x;
@@ -32,6 +33,7 @@ struct Payload {
     return x + static_cast<std::ptrdiff_t>(i / group_rows<T>) * words * group_rows<T> + i % group_rows<T>;
   }
   const T *norms() const { return x + static_cast<std::ptrdiff_t>(words) * tile_rows; }
+  const T *scalars() const { return norms(); }  // no formula has both
   T unit() const { return norms()[tile_rows]; }
 };
 
@@ -128,6 +130,22 @@ HWY_INLINE void accumulate_short(Payload<T> own, Payload<T> visiting, int i, int
   }
 }
 
+/// q[a][b] times the scalars of both rows.
+template <class T>
+HWY_INLINE void multiply_scalars(Payload<T> own, Payload<T> visiting, int i, int j,
+                                 Vec<T> (&q)[vectors<T>()][visiting_rows]) {
+  constexpr int NA = vectors<T>();
+  const hn::ScalableTag<T> d;
+  const int lanes = static_cast<int>(hn::Lanes(d));
+#pragma GCC unroll 8
+  for (int a = 0; a < NA; ++a) {
+    const Vec<T> scalar = hn::LoadU(d, own.scalars() + i + a * lanes);
+#pragma GCC unroll 4
+    for (int b = 0; b < visiting_rows; ++b)
+      q[a][b] = hn::Mul(q[a][b], hn::Mul(scalar, hn::Set(d, visiting.scalars()[j + b])));
+  }
+}
+
 /// w[a][b] = k, or log2 k where the row rule asks for it.
 template <class Kernel, bool logarithm, class T>
 HWY_INLINE void weights(Payload<T> own, Payload<T> visiting, int i, int j, const double *constants,
@@ -139,6 +157,7 @@ HWY_INLINE void weights(Payload<T> own, Payload<T> visiting, int i, int j, const
     accumulate_short<Kernel::sum, Kernel::fused, T>(own, visiting, i, j, w);
   else
     accumulate<Kernel::sum, T>(own, visiting, i, j, w);
+  if constexpr (Formula<Kernel::kind>::declaration.scalars > 0) multiply_scalars<T>(own, visiting, i, j, w);
 #pragma GCC unroll 4
   for (int b = 0; b < visiting_rows; ++b)
 #pragma GCC unroll 8

@@ -41,6 +41,7 @@ struct WaveArguments {
   PieceLayout layout;  ///< of the payload, on the tensor path
   TensorShared shared;
   int features = 0;
+  int row_numbers = 0;  ///< features and scalars
   int columns = 0;
   int words = 0;             ///< of a state
   double constants[4] = {};  ///< of the formula
@@ -87,6 +88,7 @@ inline WaveArguments make_arguments(const BlockCall &call, int words) {
   a.layout = layout_of(call.shape);
   a.shared = tensor_shared(a.layout);
   a.features = call.shape.features;
+  a.row_numbers = row_numbers(call.shape);
   a.columns = call.shape.columns;
   a.words = words;
   a.slots = reinterpret_cast<double *>(call.scratch);

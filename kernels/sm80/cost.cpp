@@ -66,12 +66,14 @@ TileError tensor_error(const TileShape &shape) {
 }  // namespace
 
 /// Features, then the formula, then one multiply-add for each column and side. Log-sum-exp shifts each logarithm (2
-/// adds), takes an exponential and adds it, for each side. Sides that are served by sweeps of their own cost one each.
+/// adds), takes an exponential and adds it, for each side. top_k takes differences and a comparison. Sides that are
+/// served by sweeps of their own cost one each.
 TileCost cost(Variant variant, const TileShape &shape, Sides sides) {
   if (serves_own_sides(variant, shape, sides)) {
     const TileCost one = cost(variant, shape, Sides::own);
     return has_own(sides) ? sum_of(one, one) : one;
   }
+  if (shape.row == RowKind::top_k) return {double{1} * shape.features, shape.features + 1.0, 0, 0};
   const int used = (has_own(sides) ? 1 : 0) + (has_visiting(sides) ? 1 : 0);
   const bool logarithm = shape.row == RowKind::logsumexp;
   TileCost cost = shape.precision == Precision::fp64 ? formula_cost<Tally<true>>(shape.pair.kind, logarithm)
@@ -79,7 +81,10 @@ TileCost cost(Variant variant, const TileShape &shape, Sides sides) {
   if (takes_pieces(variant, shape) && tensor_role(shape.row, shape.columns, sides) != TensorRole::pieces) {
     add_tensor_products(shape, used, cost);
   } else {
-    cost.multiply_adds += shape.features + shape.columns * used;
+    const bool pairs = shape.row == RowKind::difference_product;
+    const int products = pairs ? 1 + shape.columns + shape.columns * (shape.columns + 1) / 2 : shape.columns;
+    cost.multiply_adds += shape.features + 2 * scalars_of(shape.pair.kind) + products * used;
+    if (pairs) cost.adds += shape.columns * used;
     if (!is_inner(shape.pair.kind)) cost.adds += shape.features;
   }
   if (logarithm) {
@@ -91,7 +96,8 @@ TileCost cost(Variant variant, const TileShape &shape, Sides sides) {
 
 /// Worst cases to first order. A feature is centred, scaled and rounded, 2u, and the scale itself is off by 2u. With
 /// |x||y| <= (|x|^2 + |y|^2)/2 and q <= 2(|x|^2 + |y|^2) that makes, in units of u(|x|^2 + |y|^2), 4 for inner products
-/// and d/2 for their d sums; 8 + 8 for differences, 6 for them and their squares, and 2d for d sums below q.
+/// and d/2 for their d sums; 8 + 8 for differences, 6 for them and their squares, and 2d for d sums below q; 8 for
+/// scalars, u each and two products of q.
 /// weight: the exponential (2^-22 in fp32, as the PTX manual states ex2.approx, and the polynomial of few features
 /// stays below; a rounding in fp64) and 8 roundings of
 /// the formula's functions.
@@ -100,7 +106,8 @@ TileError error(Variant variant, const TileShape &shape) {
   const double d = shape.features;
   const double u = shape.precision == Precision::fp64 ? 0x1p-53 : 0x1p-24;
   const double exponential = shape.precision == Precision::fp64 ? u : 0x1p-22;
-  return {(is_inner(shape.pair.kind) ? 4 + d / 2 : 22 + 2 * d) * u, exponential + 8 * u};
+  const double scalars = 8 * scalars_of(shape.pair.kind);
+  return {(is_inner(shape.pair.kind) ? 4 + d / 2 : 22 + 2 * d + scalars) * u, exponential + 8 * u};
 }
 
 }  // namespace flashring::sm80

@@ -1,8 +1,10 @@
 // The bodies of the kernels, one thread's view of each.
 #pragma once
 
+#include "sm80/difference_product.hpp"
 #include "sm80/logsumexp.hpp"
 #include "sm80/sum.hpp"
+#include "sm80/top_k.hpp"
 
 namespace flashring::sm80 {
 
@@ -11,7 +13,8 @@ template <PairKind kind, RowKind row, class T, class Points, class Thread>
 FLASHRING_DEVICE void fold_wave(Thread &t, const WaveArguments &a) {
   FLASHRING_ROLL
   for (int j = 0; j < a.wave.visiting_count; ++j) {
-    const Visibility seen = pair_visibility(a, a.wave.own_first + t.block(), a.wave.visiting_first + j);
+    const Visibility seen =
+        pair_visibility<row == RowKind::top_k>(a, a.wave.own_first + t.block(), a.wave.visiting_first + j);
     if (seen == Visibility::none) continue;
     const PointsPairView<T, Points> p = view_pair<T, Points>(a, t.block(), j, seen);
     FLASHRING_ROLL
@@ -29,7 +32,7 @@ FLASHRING_DEVICE bool has_slot(const WaveArguments &a, int i, int visiting) {
 /// Blocks that add the slots of a wave: one for each visiting tile, and where words are summed by themselves one for
 /// each of them, since few tiles with many words are a wave.
 constexpr int add_blocks(RowKind row, const WaveArguments &a) {
-  return a.wave.visiting_count * (row == RowKind::sum ? a.words : 1);
+  return a.wave.visiting_count * (row == RowKind::sum || row == RowKind::difference_product ? a.words : 1);
 }
 
 /// Block j words + w: word w of the slots of visiting tile j. Slots are read many at a time, so that one load does not
@@ -55,29 +58,34 @@ FLASHRING_DEVICE void add_wave(Rule<RowKind::sum> /*rule*/, Thread &t, const Wav
   *state = sum;
 }
 
-/// Block j: the slots of visiting tile j, whose words have one reference.
 template <class Thread>
-FLASHRING_DEVICE void add_wave(Rule<RowKind::logsumexp> rule, Thread &t, const WaveArguments &a) {
+FLASHRING_DEVICE void add_wave(Rule<RowKind::difference_product> /*rule*/, Thread &t, const WaveArguments &a) {
+  add_wave(Rule<RowKind::sum>{}, t, a);
+}
+
+/// Block j: the slots of visiting tile j, whose words belong together.
+template <RowKind row, class Thread>
+FLASHRING_DEVICE void add_wave(Rule<row> rule, Thread &t, const WaveArguments &a) {
   const int visiting = a.wave.visiting_first + t.block();
   if (t.thread() >= a.visiting.tiles[visiting].rows) return;
   const auto each_slot = [&](auto take) {
     for (int i = 0; i < a.wave.own_count; ++i)
-      if (has_slot(a, i, visiting)) take(a.slots + slot_offset(a.wave, i, t.block(), a.words) + t.thread());
+      if (has_slot(a, i, visiting)) take(a.slots + slot_offset(a.wave, i, t.block(), a.words));
   };
   double *state = reinterpret_cast<double *>(a.visiting.state) + tile_offset(visiting, a.words);
-  merge_row(rule, a.words, state + t.thread(), each_slot);
+  merge_row(rule, a.words, t.thread(), state, each_slot);
 }
 
 /// Block b: the states of tile b.
 template <RowKind row, class Thread>
 FLASHRING_DEVICE void merge_states(Thread &t, int words, double *into, const double *from) {
-  const double *other = from + tile_offset(t.block(), words) + t.thread();
-  merge_row(Rule<row>{}, words, into + tile_offset(t.block(), words) + t.thread(), [&](auto take) { take(other); });
+  const std::int64_t tile = tile_offset(t.block(), words);
+  merge_row(Rule<row>{}, words, t.thread(), into + tile, [&](auto take) { take(from + tile); });
 }
 
-/// The rule's identity of one row, by value to the device.
+/// The rule's identity of one row, by value to the device: word w is that of all rows, whatever their order within it.
 struct Identity {
-  double words[2 + max_columns];
+  double words[identity_words];
 };
 
 template <class Thread>

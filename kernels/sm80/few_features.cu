@@ -22,10 +22,12 @@ struct Launch {
 
 template <PairKind kind, RowKind row>
 Launch choose_numbers(const WaveArguments &a) {
-  return with_padded_numbers(a.features, values_of(row, a.columns), [](auto padded_features, auto padded_values) {
-    return Launch{few_kernel<kind, row, padded_features.value, padded_values.value>,
-                  few_shared_bytes<row, padded_features.value, padded_values.value>()};
-  });
+  if constexpr (is_tuned(row))
+    return with_padded_numbers(a.row_numbers, values_of(row, a.columns), [](auto padded_features, auto padded_values) {
+      return Launch{few_kernel<kind, row, padded_features.value, padded_values.value>,
+                    few_shared_bytes<row, padded_features.value, padded_values.value>()};
+    });
+  return {};
 }
 
 template <PairKind kind>

@@ -24,10 +24,12 @@ constexpr std::size_t few_shared_bytes() {
   return sizeof(Quad) * tile_rows * row_quads<D, NC> + sizeof(double) * numbers * warps * tile_rows;
 }
 
-/// Block i: own tile i of the wave with all its visiting tiles, in their order. features <= D, values_of(...) <= NC.
+/// Block i: own tile i of the wave with all its visiting tiles, in their order. Features and scalars <= D,
+/// values_of(...) <= NC.
 template <PairKind kind, RowKind row, int D, int NC, class Thread>
 FLASHRING_DEVICE void fold_wave_few(Thread &t, const WaveArguments &a) {
   constexpr int stride = row_quads<D, NC>;
+  constexpr int scalars = Formula<kind>::declaration.scalars;
   Quad *staged = reinterpret_cast<Quad *>(t.shared());  // (T, stride)
   double *totals = reinterpret_cast<double *>(staged + tile_rows * stride);
   const SweepSums sweep = {totals, totals + NC * warps * tile_rows};
@@ -35,7 +37,7 @@ FLASHRING_DEVICE void fold_wave_few(Thread &t, const WaveArguments &a) {
   const int part = t.warp() * warp_rows;
   Quad *stage = staged + part * stride;  // (warp_rows, stride)
   OwnRows<D, NC> own;
-  load_own<row>(t, a, own_tile, own);
+  load_own<row, scalars>(t, a, own_tile, own);
   OwnSums<NC> sums;
   start_sweep<row>(t, sweep, sums);
   FLASHRING_ROLL
@@ -45,7 +47,7 @@ FLASHRING_DEVICE void fold_wave_few(Thread &t, const WaveArguments &a) {
     const auto view = view_pair<float, PlainPoints<float>>(a, t.block(), j, seen);
     const FewPair p = brief(view);
     if (part >= p.visiting_rows) continue;
-    stage_row<row, D, NC>(t, a, view, stage);
+    stage_row<row, scalars, D, NC>(t, a, view, stage);
     FLASHRING_ROLL
     for (int first = 0; first < warp_rows && part + first < p.visiting_rows; first += group_rows)
       fold_group<kind>(Rule<row>{}, t, a, p, own,

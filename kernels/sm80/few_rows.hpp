@@ -29,7 +29,14 @@ constexpr int quads = (D + NC + 3) / 4;
 template <int D, int NC>
 constexpr int row_quads = quads<D, NC> | 1;
 
-/// The own rows of a lane: features, and values for the visiting side.
+/// Number k of a row of D: features, zeros, and where the pair function has scalars (S = 1) the row's as the last one.
+template <int D, int S, class At>
+FLASHRING_DEVICE float padded_number(const WaveArguments &a, int k, At at) {
+  if (S > 0 && k == D - 1) return at(a.features);
+  return k < a.features ? at(k) : 0;
+}
+
+/// The own rows of a lane: features and scalar, and values for the visiting side.
 template <int D, int NC>
 struct OwnRows {
   float x[lane_rows][D];
@@ -46,16 +53,16 @@ FLASHRING_DEVICE void load_values(const float *columns, const float *scalars, in
 }
 
 /// Rows of the own tile; no values where the call does not serve the visiting side.
-template <RowKind row, int D, int NC, class Thread>
+template <RowKind row, int S, int D, int NC, class Thread>
 FLASHRING_DEVICE void load_own(Thread &t, const WaveArguments &a, int tile, OwnRows<D, NC> &own) {
-  const float *x = tile_values<float>(a.own.payload, tile, a.features);       // (d, T)
+  const float *x = tile_values<float>(a.own.payload, tile, a.row_numbers);    // (d + s, T)
   const float *columns = tile_values<float>(a.own.columns, tile, a.columns);  // (c, T)
   const float *scalars = tile_values<float>(a.own.pass_scalars, tile, 1);     // (T)
   FLASHRING_UNROLL
   for (int r = 0; r < lane_rows; ++r) {
     const int i = t.lane() + r * warp_rows;
     FLASHRING_UNROLL
-    for (int k = 0; k < D; ++k) own.x[r][k] = k < a.features ? x[k * tile_rows + i] : 0;
+    for (int k = 0; k < D; ++k) own.x[r][k] = padded_number<D, S>(a, k, [&](int at) { return x[at * tile_rows + i]; });
     FLASHRING_UNROLL
     for (int c = 0; c < NC; ++c) own.value[r][c] = 0;
     if (has_visiting(a.sides)) load_values<row>(columns, scalars, values_of(row, a.columns), i, own.value[r]);
@@ -64,7 +71,7 @@ FLASHRING_DEVICE void load_own(Thread &t, const WaveArguments &a, int tile, OwnR
 
 /// The visiting row of lane() into the warp's part of shared memory; no values where the own side is not served.
 /// stage: (warp_rows, row_quads).
-template <RowKind row, int D, int NC, class Thread>
+template <RowKind row, int S, int D, int NC, class Thread>
 FLASHRING_DEVICE void stage_row(Thread &t, const WaveArguments &a, const PointsPairView<float, PlainPoints<float>> &p,
                                 Quad *stage) {
   const int j = t.warp() * warp_rows + t.lane();
@@ -72,7 +79,8 @@ FLASHRING_DEVICE void stage_row(Thread &t, const WaveArguments &a, const PointsP
   if (has_own(p.sides)) load_values<row>(p.visiting_columns, p.visiting_scalars, values_of(row, a.columns), j, value);
   Quad numbers[quads<D, NC>] = {};
   FLASHRING_UNROLL
-  for (int k = 0; k < D; ++k) numbers[k / 4].value[k % 4] = k < a.features ? p.y.at(j, k) : 0;
+  for (int k = 0; k < D; ++k)
+    numbers[k / 4].value[k % 4] = padded_number<D, S>(a, k, [&](int at) { return p.y.at(j, at); });
   FLASHRING_UNROLL
   for (int c = 0; c < NC; ++c) numbers[(D + c) / 4].value[(D + c) % 4] = value[c];
   t.sync_warp();  // the last rows have been read
@@ -159,6 +167,7 @@ template <PairKind kind, bool logarithm, int polynomials, int D, int NC, class T
 FLASHRING_DEVICE void weigh_group(const WaveArguments &a, const OwnRows<D, NC> &own, const Group<D, NC> &g,
                                   float (&w)[group_rows][lane_rows]) {
   using F = Formula<kind>;
+  constexpr int features = D - F::declaration.scalars;
   constexpr int pairs = group_rows * lane_rows;
   FLASHRING_UNROLL
   for (int j = 0; j < group_rows; ++j) {
@@ -169,8 +178,9 @@ FLASHRING_DEVICE void weigh_group(const WaveArguments &a, const OwnRows<D, NC> &
     for (int r = 0; r < lane_rows; ++r) {
       float q = 0;
       FLASHRING_UNROLL
-      for (int k = 0; k < D; ++k)
+      for (int k = 0; k < features; ++k)
         q = add_feature<Thread, F::declaration.accumulate>(own.x[r][k], y[k / 4].value[k % 4], q);
+      if constexpr (features < D) q *= own.x[r][features] * y[features / 4].value[features % 4];
       const int n = j * lane_rows + r;
       if constexpr (logarithm)
         w[j][r] = F::template log2_weight<Math<Thread, float>>(q, a.constants);

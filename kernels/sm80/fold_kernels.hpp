@@ -31,12 +31,18 @@ cudaError_t launch_kernel(const WaveArguments &arguments, cudaStream_t stream) {
 
 using Launch = cudaError_t (*)(const WaveArguments &arguments, cudaStream_t stream);
 
+template <PairKind kind, RowKind row, class T>
+Launch plain_launch() {
+  if constexpr (folds(kind, row)) return launch_kernel<kind, row, T, PlainPoints<T>>;
+  return nullptr;
+}
+
 template <PairKind kind, class T>
 Launch choose_row(RowKind row) {
   switch (row) {
 #define FLASHRING_ROW(name) \
   case RowKind::name:       \
-    return launch_kernel<kind, RowKind::name, T, PlainPoints<T>>;
+    return plain_launch<kind, RowKind::name, T>();
 #include "flashring/row_list.inc"
 #undef FLASHRING_ROW
   }

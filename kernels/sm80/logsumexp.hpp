@@ -93,19 +93,19 @@ FLASHRING_DEVICE void fold_piece(Rule<RowKind::logsumexp> /*rule*/, Thread &t, c
   }
 }
 
-/// One row of visiting tile j: its state (words, T) takes the slots of all own tiles in their order. The reference is
+/// Row i of visiting tile j: its state (words, T) takes the slots of all own tiles in their order. The reference is
 /// that of all of them, which gives the bits of merging one after the other: scaling by powers of two rounds nothing.
 template <class Next>
-FLASHRING_DEVICE void merge_row(Rule<RowKind::logsumexp> /*rule*/, int words, double *state, Next next) {
+FLASHRING_DEVICE void merge_row(Rule<RowKind::logsumexp> /*rule*/, int words, int i, double *state, Next next) {
   using R = Rule<RowKind::logsumexp>;
-  const double before = *state;
+  const double before = state[i];
   double top = before;
-  next([&](const double *slot) { top = *slot > top ? *slot : top; });
-  *state = top;
-  for (int w = 1; w < words; ++w) {
-    double sum = state[w * tile_rows] * R::power_of_two(before - top);
-    next([&](const double *slot) { sum += slot[w * tile_rows] * R::power_of_two(*slot - top); });
-    state[w * tile_rows] = sum;
+  next([&](const double *slot) { top = slot[i] > top ? slot[i] : top; });
+  state[i] = top;
+  for (int at = tile_rows + i; at < words * tile_rows; at += tile_rows) {
+    double sum = state[at] * R::power_of_two(before - top);
+    next([&](const double *slot) { sum += slot[at] * R::power_of_two(slot[i] - top); });
+    state[at] = sum;
   }
 }
 

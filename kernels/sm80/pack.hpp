@@ -1,5 +1,6 @@
-// Packing points into tiles, on the host. Payload of a tile on the plain path: (d, T) features, centred and scaled,
-// fp64 for precision fp64 and fp32 otherwise, so that neighbouring threads read neighbouring rows; zero in the padding.
+// Packing points into tiles, on the host. Payload of a tile on the plain path: (d, T) features, centred and scaled, and
+// behind them (s, T) scalars of the pair function, fp64 for precision fp64 and fp32 otherwise, so that neighbouring
+// threads read neighbouring rows; zero in the padding.
 // On the tensor path: chunks of pieces (pieces.hpp).
 #pragma once
 
@@ -16,15 +17,17 @@ namespace flashring::sm80 {
 template <Variant variant>
 std::size_t payload_bytes(const TileShape &shape) {
   if (takes_pieces(variant, shape)) return layout_of(shape).bytes();
-  return static_cast<std::size_t>(shape.features) * tile_rows * column_bytes(shape.precision);
+  return static_cast<std::size_t>(row_numbers(shape)) * tile_rows * column_bytes(shape.precision);
 }
 
 template <class T>
 void pack_as(const TileShape &shape, const PackInput &input, T *x) {
+  const std::int64_t width = row_numbers(shape);
   for (std::int64_t i = 0; i < input.count; ++i)
-    for (std::int64_t k = 0; k < shape.features; ++k) {
-      const double centred = input.rows[i * shape.features + k] - (input.mean != nullptr ? input.mean[k] : 0);
-      x[k * tile_rows + i] = static_cast<T>(centred * input.scale);
+    for (std::int64_t k = 0; k < width; ++k) {
+      const double value = input.rows[i * width + k];
+      const double centred = value - (input.mean != nullptr && k < shape.features ? input.mean[k] : 0);
+      x[k * tile_rows + i] = static_cast<T>(k < shape.features ? centred * input.scale : value);
     }
 }
 
@@ -43,9 +46,9 @@ void pack(const TileShape &shape, const PackInput &input, std::byte *payload) {
 
 template <class T>
 void unpack_as(const TileShape &shape, const T *x, std::int64_t rows, double *values) {
+  const std::int64_t width = row_numbers(shape);
   for (std::int64_t i = 0; i < rows; ++i)
-    for (std::int64_t k = 0; k < shape.features; ++k)
-      values[i * shape.features + k] = static_cast<double>(x[k * tile_rows + i]);
+    for (std::int64_t k = 0; k < width; ++k) values[i * width + k] = static_cast<double>(x[k * tile_rows + i]);
 }
 
 inline void unpack_pieces(const PieceLayout &layout, const std::byte *payload, std::int64_t rows, double *values) {

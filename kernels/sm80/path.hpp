@@ -27,12 +27,24 @@ enum class Variant : std::uint8_t {
   tensor,  ///< "sm80:tensor": the tensor path for any number of features, to be compared with differences
 };
 
-/// Values that weights are multiplied with: columns, and 1 before them where a rule sums the weights themselves.
-constexpr int values_of(RowKind row, int columns) { return columns + (row == RowKind::logsumexp ? 1 : 0); }
+/// Values that weights are multiplied with: columns, and 1 before them where a rule sums the weights themselves; none
+/// for top_k. Differences are multiplied a chunk at a time, however many there are.
+constexpr int values_of(RowKind row, int columns) {
+  if (row == RowKind::top_k) return 0;
+  return row == RowKind::difference_product ? column_chunk : columns + (row == RowKind::logsumexp ? 1 : 0);
+}
 
-/// Calls use(D, NC) with the padded numbers of features and values of the kernel that serves these, as types with a
-/// constexpr value. Instances cost compile time: with one value, which most calls have, up to 4 features are not padded
-/// and more by one at most; with more values, whose sums take the time, 4 or 8 features serve all.
+/// Whether a rule has kernels of the tuned paths; all others are folded on the plain one, from features as they are.
+constexpr bool is_tuned(RowKind row) { return row == RowKind::sum || row == RowKind::logsumexp; }
+
+/// Whether there are kernels for both: top_k looks at distances by differences, whatever the formula.
+constexpr bool folds(PairKind kind, RowKind row) {
+  return row != RowKind::top_k || (accumulate_of(kind) == Accumulate::difference && scalars_of(kind) == 0);
+}
+
+/// Calls use(D, NC) with the padded numbers of features (and scalars) and values of the kernel that serves these, as
+/// types with a constexpr value. Instances cost compile time: with one value, which most calls have, up to 4 features
+/// are not padded and more by one at most; with more values, whose sums take the time, 4 or 8 features serve all.
 template <class Use>
 auto with_padded_numbers(int features, int values, Use use) {
   constexpr std::integral_constant<int, 1> one{};
@@ -50,6 +62,9 @@ auto with_padded_numbers(int features, int values, Use use) {
   return features > 6 ? use(all, one) : use(six, one);
 }
 
+/// Numbers of a row in a payload of features as they are: with the scalars of the pair function.
+constexpr int row_numbers(const TileShape &shape) { return shape.features + scalars_of(shape.pair.kind); }
+
 /// Whether the payload is pieces, for the tensor path; else features as they are.
 constexpr bool takes_pieces(Variant variant, const TileShape &shape) {
   if (variant == Variant::plain || shape.precision == Precision::fp64 ||
@@ -61,9 +76,20 @@ constexpr bool takes_pieces(Variant variant, const TileShape &shape) {
 constexpr Path chosen_path(Variant variant, const TileShape &shape) {
   if (takes_pieces(variant, shape)) return Path::tensor;
   const int values = values_of(shape.row, shape.columns);
-  const bool few = shape.precision != Precision::fp64 && shape.features <= max_few_features && values >= 1 &&
-                   values <= max_few_values;
+  const bool few = is_tuned(shape.row) && shape.precision != Precision::fp64 &&
+                   row_numbers(shape) <= max_few_features && values >= 1 && values <= max_few_values;
   return variant != Variant::plain && few ? Path::few_features : Path::plain;
+}
+
+/// Whether there are kernels for a call. Products of differences are folded from features as they are.
+constexpr bool has_kernels(Variant variant, const TileShape &shape) {
+  if (shape.features < 1 || shape.columns < 0 || shape.columns > max_columns) return false;
+  if (is_tuned(shape.row)) return true;
+  if (shape.row == RowKind::top_k)
+    return folds(shape.pair.kind, shape.row) && shape.precision != Precision::reduced && !shape.mask.causal &&
+           shape.columns >= 1;
+  const bool held = Rule<RowKind::difference_product>::word(0, shape.columns) <= identity_words;
+  return shape.columns >= 1 && held && !takes_pieces(variant, shape);
 }
 
 /// Of the payload on the tensor path. Reduced precision is fp32 where features are few: one bf16 piece is off by 2^-8
@@ -90,9 +116,11 @@ constexpr TensorRole tensor_role(RowKind row, int columns, Sides sides) {
 /// Whether the sides of a call are served as own sides, the visiting one by a sweep with both sides exchanged: that of
 /// log-sum-exp on the tensor path, which has no visiting side. Pairs are then evaluated for each side, by the
 /// model at several times the rate of the plain kernels. A causal mask would have to be turned round for every pair of
-/// points; calls with one stay as they are.
+/// points; calls with one stay as they are. top_k, which has no visiting side either, refuses one.
 constexpr bool serves_own_sides(Variant variant, const TileShape &shape, Sides sides) {
-  return shape.row == RowKind::logsumexp && has_visiting(sides) && !shape.mask.causal && takes_pieces(variant, shape);
+  if (!has_visiting(sides)) return false;
+  return shape.row == RowKind::top_k ||
+         (shape.row == RowKind::logsumexp && !shape.mask.causal && takes_pieces(variant, shape));
 }
 
 }  // namespace flashring::sm80

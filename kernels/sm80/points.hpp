@@ -6,7 +6,7 @@
 
 namespace flashring::sm80 {
 
-/// (d, T) numbers.
+/// (d, T) numbers, and the scalars of the pair function as row d.
 template <class T>
 struct PlainPoints {
   /// What a squared distance of these features is multiplied with.
@@ -14,7 +14,7 @@ struct PlainPoints {
   const T *rows;
 
   FLASHRING_DEVICE static PlainPoints of_tile(const WaveArguments &a, const TileSide &side, std::int64_t tile) {
-    return {tile_values<T>(side.payload, tile, a.features)};
+    return {tile_values<T>(side.payload, tile, a.row_numbers)};
   }
   FLASHRING_DEVICE T at(int row, int k) const { return rows[std::ptrdiff_t{k} * tile_rows + row]; }
 };

@@ -2,8 +2,10 @@
 // and one write for each number, so what the host would take several passes over memory and the bus for, takes one.
 #pragma once
 
+#include "sm80/difference_product.hpp"
 #include "sm80/logsumexp.hpp"
 #include "sm80/sum.hpp"
+#include "sm80/top_k.hpp"
 
 namespace flashring::sm80 {
 
@@ -17,16 +19,33 @@ FLASHRING_DEVICE void place_rows(Thread &t, const RowMap &rows, int columns, int
   array[tile_offset(t.block(), columns) + column * tile_rows + t.thread()] = static_cast<T>(value);
 }
 
-/// The answer of a row whose state begins at `state` and has one word every T.
+/// An answer of row i of a tile.
 template <class Thread>
-FLASHRING_DEVICE double answer(Rule<RowKind::sum> /*rule*/, int output, const double *state) {
-  return state[output * tile_rows];
+FLASHRING_DEVICE double answer(Rule<RowKind::sum> /*rule*/, int /*words*/, int output, int i, const double *state) {
+  return state[output * tile_rows + i];
 }
 template <class Thread>
-FLASHRING_DEVICE double answer(Rule<RowKind::logsumexp> /*rule*/, int output, const double *state) {
-  const double sum = state[tile_rows];
+FLASHRING_DEVICE double answer(Rule<RowKind::logsumexp> /*rule*/, int /*words*/, int output, int i,
+                               const double *state) {
+  const double sum = state[tile_rows + i];
   if (!(sum > 0)) return output == 0 ? -__builtin_inf() : 0;
-  return output == 0 ? (state[0] + Thread::log2(sum)) * ln_of_2 : state[(1 + output) * tile_rows] / sum;
+  return output == 0 ? (state[i] + Thread::log2(sum)) * ln_of_2 : state[(1 + output) * tile_rows + i] / sum;
+}
+
+template <class Thread>
+FLASHRING_DEVICE double answer(Rule<RowKind::top_k> /*rule*/, int words, int output, int i, const double *state) {
+  using R = Rule<RowKind::top_k>;
+  const int k = words / 2;
+  const R::List list = R::list_of(state, tile_rows, static_cast<std::size_t>(i), k);
+  const int place = output % k;
+  if (output < k) return Thread::sqrt(place < list.rest ? list.rest_q[place] : *list.last_q);
+  return static_cast<double>(R::row_at(place < list.rest ? list.rest_row + place : list.last_row));
+}
+
+template <class Thread>
+FLASHRING_DEVICE double answer(Rule<RowKind::difference_product> /*rule*/, int words, int output, int i,
+                               const double *state) {
+  return answer<Thread>(Rule<RowKind::sum>{}, words, output, i, state);
 }
 
 /// values[row] becomes answer `output` of the row rule times scale[row].
@@ -35,7 +54,7 @@ FLASHRING_DEVICE void take_rows(Thread &t, const RowMap &rows, int words, int ou
                                 double *values) {
   const std::int64_t at = rows.offsets[t.block()] + t.thread();
   if (at >= rows.offsets[t.block() + 1]) return;
-  const double value = answer<Thread>(Rule<row>{}, output, states + tile_offset(t.block(), words) + t.thread());
+  const double value = answer<Thread>(Rule<row>{}, words, output, t.thread(), states + tile_offset(t.block(), words));
   values[at] = rows.scale == nullptr ? value : value * rows.scale[at];
 }
 

@@ -21,13 +21,13 @@ FLASHRING_DEVICE void fold_piece(Rule<RowKind::sum> /*rule*/, Thread &t, const W
   fold_columns<false>(t, Piece<T>{p, s, p.sides, first, a.columns, 0, {}}, w);
 }
 
-/// One row of visiting tile j: its state (words, T) takes the slots of all own tiles in their order.
+/// Row i of visiting tile j: its state (words, T) takes the slots of all own tiles in their order.
 template <class Next>
-FLASHRING_DEVICE void merge_row(Rule<RowKind::sum> /*rule*/, int words, double *state, Next next) {
-  for (int w = 0; w < words; ++w) {
-    double sum = state[w * tile_rows];
-    next([&](const double *slot) { sum += slot[w * tile_rows]; });
-    state[w * tile_rows] = sum;
+FLASHRING_DEVICE void merge_row(Rule<RowKind::sum> /*rule*/, int words, int i, double *state, Next next) {
+  for (int at = i; at < words * tile_rows; at += tile_rows) {
+    double sum = state[at];
+    next([&](const double *slot) { sum += slot[at]; });
+    state[at] = sum;
   }
 }
 

@@ -21,9 +21,9 @@
 namespace flashring::sm80 {
 namespace {
 
+template <Variant variant>
 bool supports(const TileShape &shape) {
-  const bool known = shape.row == RowKind::sum || shape.row == RowKind::logsumexp;
-  return known && shape.features >= 1 && shape.columns >= 0 && shape.columns <= max_columns;
+  return has_kernels(variant, shape);
 }
 
 /// No limit is stated before one has been measured.
@@ -44,9 +44,21 @@ template <Variant variant>
 const Backend *make_table() {
   static const int found = capability();
   static const std::string target = "sm_" + std::to_string(found);
-  static const Backend table = {"sm80",   target.c_str(),         warp_rows,     warp_rows,         tile_rows,
-                                supports, payload_bytes<variant>, pack<variant>, unpack<variant>,   scratch_bytes,
-                                nullptr,  cost_of<variant>,       rates,         error_of<variant>, device(variant)};
+  static const Backend table = {"sm80",
+                                target.c_str(),
+                                warp_rows,
+                                warp_rows,
+                                tile_rows,
+                                supports<variant>,
+                                payload_bytes<variant>,
+                                pack<variant>,
+                                unpack<variant>,
+                                scratch_bytes,
+                                nullptr,
+                                cost_of<variant>,
+                                rates,
+                                error_of<variant>,
+                                device(variant)};
   return found >= 80 ? &table : nullptr;
 }
 

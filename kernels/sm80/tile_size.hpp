@@ -24,6 +24,9 @@ constexpr int feature_chunk = 16;
 /// Columns whose sums a thread holds in registers. 8 multiply-adds for two loads of 16 bytes in fp32.
 constexpr int column_chunk = 8;
 
+/// Words of a row's state at most, those of top_k: an identity is an argument of a launch.
+constexpr int identity_words = 2 * max_columns;
+
 /// Blocks that a multiprocessor must be able to hold, which bounds registers: 3 leave 168 of 65,536 to a thread, 2
 /// leave 255. The smallest bounds with which no kernel keeps registers in memory on any of 8.0, 9.0, 10.0 and 12.0
 /// (nvcc 13.0); most fp32 kernels take 96 to 128, so that 4 blocks fit.

@@ -90,17 +90,27 @@ FLASHRING_DEVICE T add_feature(T x, T y, T q) {
   }
 }
 
-/// w[j] = k, or log2 k, of own row thread() and visiting row j of a piece.
-/// x, y: features of the own and the visiting tile (points.hpp); first_row: of the piece in the visiting tile; stage:
-/// (feature_chunk, piece_rows) shared. Cost for each pair: 2d operations (d for inner products) and the formula; one
-/// broadcast load for 4 features in fp32.
-template <PairKind kind, bool logarithm, class T, class Points, class Thread>
-FLASHRING_DEVICE void weigh(Thread &t, const Points &x, const Points &y, int first_row, int features,
-                            const double *constants, T *stage, T (&w)[piece_rows]) {
-  using F = Formula<kind>;
-  using M = Math<Thread, T>;
+/// q[j] times the scalars of own row thread() and visiting row j of a piece, which follow the features.
+template <class T, class Points, class Thread>
+FLASHRING_DEVICE void multiply_scalars(Thread &t, const Points &x, const Points &y, int first_row, int features,
+                                       T *stage, T (&q)[piece_rows]) {
+  t.sync();  // the last chunk has been read
+  if (t.thread() < piece_rows) stage[t.thread()] = y.at(first_row + t.thread(), features);
+  t.sync();
+  const T own = x.at(t.thread(), features);
   FLASHRING_UNROLL
-  for (int j = 0; j < piece_rows; ++j) w[j] = 0;
+  for (int j = 0; j < piece_rows; ++j) q[j] *= own * stage[j];
+}
+
+/// q[j] of own row thread() and visiting row j of a piece.
+/// x, y: features of the own and the visiting tile (points.hpp); first_row: of the piece in the visiting tile; stage:
+/// (feature_chunk, piece_rows) shared. Cost for each pair: 2d operations (d for inner products), and one broadcast load
+/// for 4 features in fp32.
+template <Accumulate how, class T, class Points, class Thread>
+FLASHRING_DEVICE void accumulate(Thread &t, const Points &x, const Points &y, int first_row, int features, T *stage,
+                                 T (&q)[piece_rows]) {
+  FLASHRING_UNROLL
+  for (int j = 0; j < piece_rows; ++j) q[j] = 0;
   FLASHRING_ROLL
   for (int first = 0; first < features; first += feature_chunk) {
     const int count = features - first < feature_chunk ? features - first : feature_chunk;
@@ -113,14 +123,25 @@ FLASHRING_DEVICE void weigh(Thread &t, const Points &x, const Points &y, int fir
     for (int k = 0; k < count; ++k) {
       const T own = x.at(t.thread(), first + k);
       FLASHRING_UNROLL
-      for (int j = 0; j < piece_rows; ++j)
-        w[j] = add_feature<Thread, F::declaration.accumulate>(own, stage[k * piece_rows + j], w[j]);
+      for (int j = 0; j < piece_rows; ++j) q[j] = add_feature<Thread, how>(own, stage[k * piece_rows + j], q[j]);
     }
   }
+  if constexpr (Points::distance_scale != 1 && how != Accumulate::inner) {
+    FLASHRING_UNROLL
+    for (int j = 0; j < piece_rows; ++j) q[j] *= static_cast<T>(Points::distance_scale);
+  }
+}
+
+/// w[j] = k, or log2 k, of the same; arguments and cost as above, 2 for scalars, and the formula.
+template <PairKind kind, bool logarithm, class T, class Points, class Thread>
+FLASHRING_DEVICE void weigh(Thread &t, const Points &x, const Points &y, int first_row, int features,
+                            const double *constants, T *stage, T (&w)[piece_rows]) {
+  using F = Formula<kind>;
+  using M = Math<Thread, T>;
+  accumulate<F::declaration.accumulate>(t, x, y, first_row, features, stage, w);
+  if constexpr (F::declaration.scalars > 0) multiply_scalars(t, x, y, first_row, features, stage, w);
   FLASHRING_UNROLL
   for (int j = 0; j < piece_rows; ++j) {
-    if constexpr (Points::distance_scale != 1 && F::declaration.accumulate != Accumulate::inner)
-      w[j] *= static_cast<T>(Points::distance_scale);
     if constexpr (logarithm)
       w[j] = F::template log2_weight<M>(w[j], constants);
     else

@@ -24,7 +24,8 @@ const std::string &pair_help() {
     std::string all = "pair function: ";
     for (std::size_t kind = 0; kind < pair_names().size(); ++kind) {
       const PairTraits &t = traits(static_cast<PairKind>(kind));
-      all += (kind == 0 ? "" : ", ") + std::string(t.name) + ":" + join_assignments(t.parameters);
+      all += (kind == 0 ? "" : ", ") + std::string(t.name) + (t.parameters.empty() ? "" : ":");
+      all += join_assignments(t.parameters);
     }
     return all;
   }();
@@ -72,9 +73,10 @@ void set_beta(OperatorOptions &options, std::string_view value) {
   const double beta = parse_real("-beta", value);
   FLASHRING_CHECK(std::isfinite(beta) && beta > 0, "-beta: ", value,
                   " is not a positive finite number; beta is in 1/length^2, or say -beta median");
-  FLASHRING_CHECK(options.pair.kind == PairKind::gaussian, "-beta ", value, " belongs to gaussian; with -pair ",
-                  traits(options.pair.kind).name, " write -pair ", traits(options.pair.kind).name, ":",
-                  traits(options.pair.kind).parameters.front(), "=VALUE");
+  const PairTraits &t = traits(options.pair.kind);
+  FLASHRING_CHECK(options.pair.kind == PairKind::gaussian, "-beta ", value, " belongs to gaussian; with -pair ", t.name,
+                  t.parameters.empty() ? std::string(" leave it out")
+                                       : detail::concatenate(" write -pair ", t.name, ":", t.parameters[0], "=VALUE"));
   options.pair.parameters[0] = beta;
 }
 
@@ -83,10 +85,26 @@ void set_pair(OperatorOptions &options, std::string_view value) {
   options.median = std::isnan(options.pair.parameters[0]);
 }
 
+int get_knn(std::string_view value) {
+  const std::int64_t number = parse_integer("-knn", value);
+  FLASHRING_CHECK(number >= 1 && number < max_columns, "-knn: ", value, " is outside [1, ", max_columns - 1, "]");
+  return static_cast<int>(number);
+}
+
 void set_alpha(OperatorOptions &options, std::string_view value) {
   const double alpha = parse_real("-alpha", value);
   FLASHRING_CHECK(alpha >= 0 && alpha <= 1, "-alpha: ", value, " is outside [0, 1]");
   options.alpha = alpha;
+}
+
+Form get_form(std::string_view value) {
+  return choose<Form>("form", value,
+                      {{"kernel", Form::kernel}, {"symmetric", Form::symmetric}, {"markov", Form::markov}});
+}
+
+Precision get_precision(std::string_view value) {
+  return choose<Precision>("precision", value,
+                           {{"fp64", Precision::fp64}, {"fp32", Precision::fp32}, {"reduced", Precision::reduced}});
 }
 
 std::int64_t not_negative(std::string_view what, std::string_view value) {
@@ -123,8 +141,11 @@ double get_memory(std::string_view value) {
 }  // namespace
 
 std::span<const Option> operator_options() {
-  static const std::array<Option, 17> declarations{{
+  static const std::array<Option, 18> declarations{{
       {"pair", "gaussian", "name[:parameter=value,...]", pair_help().c_str()},
+      {"knn", "7", "1 <= k <= 63",
+       "the distance to this neighbour is a point's length for self_tuned and variable_bandwidth, unless -point_scales "
+       "gives lengths"},
       {"beta", "median", "median or > 0, in 1/length^2",
        "gaussian's parameter; median: 1/(2 median squared distance), for other pairs ell = its square root"},
       {"alpha", "0.5", "0 <= alpha <= 1", "density exponent: 0 random walk, 1/2 Fokker-Planck, 1 Laplace-Beltrami"},
@@ -186,6 +207,8 @@ const char *to_string(Normalization normalization) {
 void OperatorOptions::set(std::string_view name, std::string_view value) {
   if (name == "pair")
     set_pair(*this, value);
+  else if (name == "knn")
+    knn = get_knn(value);
   else if (name == "beta")
     set_beta(*this, value);
   else if (name == "alpha")
@@ -193,11 +216,9 @@ void OperatorOptions::set(std::string_view name, std::string_view value) {
   else if (name == "normalization")
     normalization = get_normalization(value);
   else if (name == "form")
-    form =
-        choose<Form>(name, value, {{"kernel", Form::kernel}, {"symmetric", Form::symmetric}, {"markov", Form::markov}});
+    form = get_form(value);
   else if (name == "precision")
-    precision = choose<Precision>(
-        name, value, {{"fp64", Precision::fp64}, {"fp32", Precision::fp32}, {"reduced", Precision::reduced}});
+    precision = get_precision(value);
   else if (name == "backend")
     backend = value;
   else if (name == "transport")
@@ -226,6 +247,7 @@ void OperatorOptions::set(std::string_view name, std::string_view value) {
 
 std::string OperatorOptions::get(std::string_view name) const {
   if (name == "pair") return to_string(pair);
+  if (name == "knn") return std::to_string(knn);
   if (name == "beta") return median ? "median" : detail::concatenate(pair.parameters[0]);
   if (name == "alpha") return detail::concatenate(alpha);
   if (name == "normalization") return to_string(normalization);

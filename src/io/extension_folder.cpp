@@ -9,6 +9,7 @@
 
 #include "flashring/check.hpp"
 #include "flashring/extension_results.hpp"
+#include "io/folder.hpp"
 #include "io/npy_writer.hpp"
 #include "io/pictures.hpp"
 #include "io/report.hpp"
@@ -20,13 +21,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
-
-void check_model_stays(const std::string &path, const std::string &model) {
-  std::error_code error;
-  FLASHRING_CHECK(!std::filesystem::equivalent(std::filesystem::path(path) / "results.h5", model, error),
-                  "output folder ", path, ": holds the model ", model, ", which the extension would replace; choose ",
-                  "another folder");
-}
 
 /// The file with room for all rows; where its arrays begin.
 std::vector<std::int64_t> make_file(const std::string &name, std::int64_t count, int coordinates) {

@@ -94,11 +94,17 @@ void open_folder(const Communicator &communicator, const std::string &path, bool
 }
 
 void check_no_run(const fs::path &path) {
-  for (const char *name : {"report.json", "results.h5", "sweep.json"}) {
+  for (const char *name : {"report.json", "results.h5", "neighbours.h5", "sweep.json"}) {
     std::error_code error;
     FLASHRING_CHECK(!fs::exists(path / name, error), "output folder ", path.string(), ": holds another run (",
                     (path / name).string(), "); choose another folder, or replace that run with -overwrite");
   }
+}
+
+void check_model_stays(const std::string &path, const std::string &model) {
+  std::error_code error;
+  FLASHRING_CHECK(!fs::equivalent(fs::path(path) / "results.h5", model, error), "output folder ", path,
+                  ": holds the model ", model, ", which the run would replace; choose another folder");
 }
 
 std::string unfinished_name(const fs::path &path, const std::string &name) {

@@ -16,6 +16,9 @@ void open_folder(const Communicator &communicator, const std::string &path, bool
 /// Throws Error where the folder holds a run or a sweep.
 void check_no_run(const std::filesystem::path &path);
 
+/// Throws Error where the folder's results.h5 is the file `model`, which a run there would replace.
+void check_model_stays(const std::string &path, const std::string &model);
+
 /// Where a file is written until it is complete.
 std::string unfinished_name(const std::filesystem::path &path, const std::string &name);
 

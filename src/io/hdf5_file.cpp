@@ -52,19 +52,26 @@ void Hdf5File::check(bool good, const std::string &what) const {
   throw Error(detail::concatenate(file_, ": ", what, " (", reason, "); check the folder, free space and quota"));
 }
 
-hid_t Hdf5File::create_dataset(const std::string &name, const std::vector<hsize_t> &extents) const {
+hid_t Hdf5File::create_dataset(const std::string &name, hid_t type, const std::vector<hsize_t> &extents) const {
   const Hdf5Handle space(H5Screate_simple(static_cast<int>(extents.size()), extents.data(), nullptr), H5Sclose);
   const Hdf5Handle creation(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
   H5Pset_alloc_time(creation.id(), H5D_ALLOC_TIME_EARLY);  // the place in the file is known at once
   H5Pset_fill_time(creation.id(), H5D_FILL_TIME_NEVER);    // every value is written later
-  const hid_t dataset =
-      H5Dcreate2(handle_, name.c_str(), H5T_IEEE_F64LE, space.id(), H5P_DEFAULT, creation.id(), H5P_DEFAULT);
+  const hid_t dataset = H5Dcreate2(handle_, name.c_str(), type, space.id(), H5P_DEFAULT, creation.id(), H5P_DEFAULT);
   check(dataset >= 0, "dataset " + name + " cannot be made");
   return dataset;
 }
 
 std::int64_t Hdf5File::reserve(const std::string &name, const std::vector<hsize_t> &extents) {
-  const Hdf5Handle dataset(create_dataset(name, extents), H5Dclose);
+  return reserve(name, H5T_IEEE_F64LE, extents);
+}
+
+std::int64_t Hdf5File::reserve_integers(const std::string &name, const std::vector<hsize_t> &extents) {
+  return reserve(name, H5T_STD_I64LE, extents);
+}
+
+std::int64_t Hdf5File::reserve(const std::string &name, hid_t type, const std::vector<hsize_t> &extents) const {
+  const Hdf5Handle dataset(create_dataset(name, type, extents), H5Dclose);
   for (const hsize_t extent : extents)
     if (extent == 0) return 0;
   const haddr_t offset = H5Dget_offset(dataset.id());
@@ -73,7 +80,7 @@ std::int64_t Hdf5File::reserve(const std::string &name, const std::vector<hsize_
 }
 
 void Hdf5File::write_vector(const std::string &name, std::span<const double> values) {
-  const Hdf5Handle dataset(create_dataset(name, {values.size()}), H5Dclose);
+  const Hdf5Handle dataset(create_dataset(name, H5T_IEEE_F64LE, {values.size()}), H5Dclose);
   if (values.empty()) return;
   const herr_t status = H5Dwrite(dataset.id(), H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data());
   check(status >= 0, "dataset " + name + " cannot be written");

@@ -34,6 +34,8 @@ class Hdf5File {
   /// Makes a dataset that is filled later. Returns the offset of its first value in the file, bytes; 0 for a dataset
   /// without values.
   std::int64_t reserve(const std::string &name, const std::vector<hsize_t> &extents);
+  /// The same for whole numbers, little-endian i8.
+  std::int64_t reserve_integers(const std::string &name, const std::vector<hsize_t> &extents);
 
   /// `object` is "/" or a dataset. Text is UTF-8.
   void set_attribute(const std::string &object, const std::string &name, const std::string &value);
@@ -45,7 +47,8 @@ class Hdf5File {
 
  private:
   void check(bool good, const std::string &what) const;
-  hid_t create_dataset(const std::string &name, const std::vector<hsize_t> &extents) const;
+  hid_t create_dataset(const std::string &name, hid_t type, const std::vector<hsize_t> &extents) const;
+  std::int64_t reserve(const std::string &name, hid_t type, const std::vector<hsize_t> &extents) const;
   void write_attribute(const std::string &object, const std::string &name, hid_t file_type, hid_t memory_type,
                        const void *value);
 

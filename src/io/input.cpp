@@ -126,6 +126,7 @@ auto &find_option(Options &options, std::string_view name) {
   if (name == "weights") return options.weights;
   if (name == "target") return options.target;
   if (name == "feature_scales") return options.feature_scales;
+  if (name == "point_scales") return options.point_scales;
   throw Error(detail::concatenate("option '", name, "' is unknown to the input"));
 }
 
@@ -136,16 +137,19 @@ void InputOptions::set(std::string_view name, std::string_view value) { find_opt
 const std::string &InputOptions::get(std::string_view name) const { return find_option(*this, name); }
 
 std::span<const Option> input_options() {
-  static constexpr std::array<Option, 5> declarations{{
+  static constexpr std::array<Option, 6> declarations{{
       {"points", "", "FILE.npy|.h5[:/dataset]|.csv|.tsv|.txt", "points, shape (N, d)"},
       {"generate", "", "SET:key=value,...",
        "generated points: circle:n= torus:n=,q= hypercube:d= swiss_roll:n=,m= random_swiss_roll:n=,seed= "
-       "random_torus:n=,seed= clusters:n=,d=,k=,spread=,seed= normal:n=,d=,seed="},
+       "random_torus:n=,seed= double_well:n=,t=,seed= clusters:n=,d=,k=,spread=,seed= normal:n=,d=,seed="},
       {"weights", "", "FILE", "one positive number per point: how much it counts; without: 1"},
       {"feature_scales", "", "deviation|NUMBER,...|FILE",
        "factor of every feature; deviation: 1/standard deviation, 1 for a constant feature"},
       {"target", "", "FILE",
        "one positive number per point: density of the law that the diffusion is to have; alpha has no effect then"},
+      {"point_scales", "", "FILE",
+       "one positive length per point, in units of the scaled features: sigma of self_tuned, rho of "
+       "variable_bandwidth"},
   }};
   return declarations;
 }
@@ -172,6 +176,15 @@ void read_scales_and_weights(const InputOptions &options, const Communicator &co
   input.target = read_positive("-target", options.target, "densities are positive: drop points where it is zero",
                                partition, communicator);
   apply_scales(options.feature_scales, input.points, communicator);
+  if (options.point_scales.empty()) return;
+  std::vector<double> scales = read_point_scales(options.point_scales, input.points.partition(), communicator);
+  communicator.agree([&] { input.points.set_point_scales(std::move(scales)); });
+}
+
+std::vector<double> read_point_scales(const std::string &file, const RowPartition &partition,
+                                      const Communicator &communicator) {
+  return read_positive("-point_scales", file, "a length is positive: drop copies, or give a floor", partition,
+                       communicator);
 }
 
 Input read_input(const InputOptions &options, const Communicator &communicator) {

@@ -49,8 +49,12 @@ ModelSummary read_summary(const std::string &file) {
   summary.pair = read_pair(file, input);
   FLASHRING_CHECK(input.has("/points"), file, ": holds no /points, with which new points would be compared; run ",
                   "flashring-diffmap again, which writes them");
+  FLASHRING_CHECK(traits(summary.pair.kind).scalars == 0 || input.has("/scalars"), file,
+                  ": holds no /scalars, the lengths that pair ", to_string(summary.pair),
+                  " reads; run flashring-diffmap again, which writes them");
   summary.shape = {input.whole_number("N"), static_cast<int>(input.whole_number("d"))};
   summary.pairs = static_cast<int>(input.vector("/eigenvalues").size());
+  if (input.has_attribute("knn")) summary.knn = static_cast<int>(input.whole_number("knn"));
   if (input.has("/feature_scales")) summary.feature_scales = input.vector("/feature_scales");
   const auto d = static_cast<std::size_t>(summary.shape.features);
   FLASHRING_CHECK(summary.feature_scales.empty() || summary.feature_scales.size() == d, file, ": holds ",
@@ -127,8 +131,11 @@ Model read_all(const std::string &file, int pairs, const Communicator &communica
   });
   results.right = first_columns(read_rows(file, "/right", summary, summary.pairs, communicator), pairs);
   results.weight = read_column(file, "/weight", summary, communicator);
+  results.degree = read_column(file, "/degree", summary, communicator);
   if (measured) results.measure = read_column(file, "/measure", summary, communicator);
   model.points = read_rows(file, "/points", summary, summary.shape.features, communicator);
+  if (traits(summary.pair.kind).scalars > 0)
+    model.points.set_point_scales(read_column(file, "/scalars", summary, communicator));
   return model;
 }
 

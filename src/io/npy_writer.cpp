@@ -38,6 +38,17 @@ void write_rows(const std::string &file, std::int64_t begin, const RowMatrix &ma
   handle.close();
 }
 
+void write_integers(const std::string &file, std::int64_t begin, std::span<const std::int64_t> values, int columns,
+                    const std::vector<RowPiece> &pieces) {
+  if (pieces.empty()) return;
+  FileHandle handle(file, O_WRONLY | O_CLOEXEC);
+  const auto at = [columns](std::int64_t rows) { return static_cast<std::size_t>(rows * columns); };
+  for (const RowPiece &piece : pieces)
+    handle.write(std::as_bytes(values.subspan(at(piece.local), at(piece.count))),
+                 begin + piece.global * columns * std::int64_t{8});
+  handle.close();
+}
+
 void write_npy(const Communicator &communicator, const std::string &file, const RowMatrix &matrix,
                const RowPartition &partition) {
   communicator.agree([&] {

@@ -13,6 +13,10 @@ namespace flashring {
 void write_rows(const std::string &file, std::int64_t begin, const RowMatrix &matrix,
                 const std::vector<RowPiece> &pieces);
 
+/// The same of whole numbers, i8; values: (local_rows, columns) row-major.
+void write_integers(const std::string &file, std::int64_t begin, std::span<const std::int64_t> values, int columns,
+                    const std::vector<RowPiece> &pieces);
+
 /// The (N, columns) array whose rows lie on the ranks as `partition` says. Rank 0 writes the header, every rank its
 /// rows at their place. Replaces an existing file. Collective; an Error is common to all ranks.
 void write_npy(const Communicator &communicator, const std::string &file, const RowMatrix &matrix,

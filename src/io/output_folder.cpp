@@ -14,7 +14,7 @@ namespace flashring {
 namespace {
 
 void check_space_of_points(const RunFolder &folder, const PointBlock &points) {
-  const double numbers = static_cast<double>(points.partition().rows()) * points.features();
+  const double numbers = static_cast<double>(points.partition().rows()) * (points.features() + 1);  // and lengths
   folder.check_space("the points need", 8.0 * numbers + 2e6);  // and 2 MB for the metadata of results.h5
 }
 

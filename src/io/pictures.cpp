@@ -9,6 +9,7 @@
 #include "io/gnuplot.hpp"
 #include "io/picture_parts.hpp"
 #include "io/point_sample.hpp"
+#include "io/results_file.hpp"
 
 namespace flashring {
 namespace {
@@ -18,8 +19,9 @@ constexpr const char *faint_points = "#c4c9d1";
 
 /// `more`: words behind the number of points.
 std::string details_of(const Results &results, const Report &report, const std::string &more = "") {
-  return fmt::format("{}   {}   N = {}{}   d = {}", report.pair, normalization_text(results), grouped(results.rows),
-                     more, results.features);
+  return fmt::format("{}   {}   N = {}{}   d = {}", report.pair,
+                     normalization_text(results.normalization, results.alpha), grouped(results.rows), more,
+                     results.features);
 }
 
 /// Lines "index eigenvalue residual residual_over_gap"; zeros lifted to the smallest value that a log axis shows here.
@@ -103,7 +105,7 @@ std::string axis_name(int coordinate, double time) {
   return fmt::format("'{{/:Italic λ}}@_{{{}}}^{{{:g}}} {}'", coordinate, time, psi);
 }
 
-std::string map_data(const PointSample &sample, const std::vector<SampleRow> &behind) {
+std::string map_data(const PointSample &sample, const std::vector<SampleRow> &behind, const std::string &ellipses) {
   std::string data = "$map << EOD\n";
   for (const SamplePoint &point : sample.points) {
     for (const double value : point.coordinates) data += gnuplot_number(value) + ' ';
@@ -114,7 +116,7 @@ std::string map_data(const PointSample &sample, const std::vector<SampleRow> &be
     for (const double value : row.coordinates) data += gnuplot_number(value) + ' ';
     data += '\n';
   }
-  return data + "EOD\n";
+  return data + "EOD\n$ellipses << EOD\n" + ellipses + "EOD\n";
 }
 
 /// Legend of the categories or colour bar, right of the panels that end at `right`.
@@ -137,6 +139,12 @@ double point_size(std::size_t count, bool first) {
   return std::clamp(1.35 * std::pow(1000 / points, 0.32), 0.4, 1.7) * (first ? 1 : 0.62);
 }
 
+/// Of map.png of a committor: a feature of the points, or q as the fourth number.
+std::string feature_name(int coordinate) {
+  if (coordinate == 4) return "'committor {/:Italic q}'";
+  return fmt::format("'{{/:Italic x}}_{}'", coordinate);
+}
+
 /// What map.png shows.
 struct Map {
   Headings headings;
@@ -144,18 +152,23 @@ struct Map {
   std::vector<SampleRow> behind;  ///< points in grey behind the others
   int coordinates = 3;
   double time = 1;
+  bool features = false;      ///< coordinates are features of the points
+  std::string ellipses = {};  ///< closed lines, for the first panel
 };
 
 std::string panel_plot(const Panel &panel, const Map &map, bool first) {
   std::string script = margins(panel.left, panel.right, panel.bottom, panel.top);
-  script += "set xlabel " + axis_name(panel.x, map.time) + " offset 0,0.3\n";
-  script += "set ylabel " + axis_name(panel.y, map.time) + " offset 0.6\nplot ";
+  const auto name = [&](int axis) { return map.features ? feature_name(axis) : axis_name(axis, map.time); };
+  script += "set xlabel " + name(panel.x) + " offset 0,0.3\n";
+  script += "set ylabel " + name(panel.y) + " offset 0.6\nplot ";
   if (!map.behind.empty())
     script += fmt::format("$behind using {}:{} with points pointtype 7 pointsize {:g} linecolor rgb '{}' notitle, ",
                           panel.x, panel.y, 0.8 * point_size(map.behind.size(), first), faint_points);
   const bool legend = !map.sample.categories.empty();
   script += fmt::format("$map using {}:{}:5 with points pointtype 7 pointsize {:g} linecolor {} notitle", panel.x,
                         panel.y, point_size(map.sample.points.size(), first), legend ? "rgb variable" : "palette");
+  if (first && !map.ellipses.empty())
+    script += ", $ellipses using 1:2 with lines linewidth 1.1 linecolor rgb '#2b2f36' notitle";
   if (first && legend)
     for (const Category &category : map.sample.categories)
       script += fmt::format(", keyentry with points pointtype 7 pointsize 1.5 linecolor rgb '#{:06x}' title {}",
@@ -164,8 +177,8 @@ std::string panel_plot(const Panel &panel, const Map &map, bool first) {
 }
 
 std::string map_script(const std::string &file, const Map &map) {
-  std::string script =
-      preamble(file, map.coordinates >= 3 ? 1800 : 1300, picture_height) + map_data(map.sample, map.behind);
+  std::string script = preamble(file, map.coordinates >= 3 ? 1800 : 1300, picture_height) +
+                       map_data(map.sample, map.behind, map.ellipses);
   const std::vector<Panel> parts = panels(map.coordinates);
   script += "set multiplot\n" + headings(map.headings, parts.front().left, picture_height);
   script += "set offsets graph 0.03, graph 0.03, graph 0.03, graph 0.03\nset autoscale noextend\n" +
@@ -175,6 +188,59 @@ std::string map_script(const std::string &file, const Map &map) {
     script += panel_plot(parts[p], map, p == 0);
   }
   return script + "unset multiplot\n";
+}
+
+/// (local_rows, 3): entries 11, 12, 22 of the dual metric h.
+std::vector<double> leading_block(const Metric &metric) {
+  const auto c = static_cast<std::size_t>(metric.coordinates);
+  std::vector<double> block;
+  block.reserve(3 * metric.dimension.size());
+  for (const auto &[k, l] : {std::pair<std::size_t, std::size_t>{0, 0}, {0, 1}, {1, 1}})
+    for (std::size_t i = 0; i < metric.dimension.size(); ++i)
+      block.push_back(metric.scale[k] * metric.gamma[(i * c + k) * c + l] * metric.scale[l]);
+  return block;
+}
+
+/// Extent of a coordinate over the sample, above 0.
+double extent_of(const std::vector<SampleRow> &rows, std::size_t coordinate) {
+  const auto less = [coordinate](const SampleRow &a, const SampleRow &b) {
+    return a.coordinates[coordinate] < b.coordinates[coordinate];
+  };
+  const auto [low, high] = std::minmax_element(rows.begin(), rows.end(), less);
+  return std::max(high->coordinates[coordinate] - low->coordinates[coordinate], std::numeric_limits<double>::min());
+}
+
+/// Radius of the circles whose images are about a thirtieth of the picture: half of them are larger.
+double circle_radius(const std::vector<SampleRow> &rows, const std::vector<SampleRow> &blocks, std::size_t shown) {
+  const double x = extent_of(rows, 0);
+  const double y = extent_of(rows, 1);
+  std::vector<double> sizes;
+  for (std::size_t i = 0; i < shown; ++i)
+    sizes.push_back(std::sqrt(blocks[i].coordinates[0] / (x * x) + blocks[i].coordinates[2] / (y * y)));
+  std::nth_element(sizes.begin(), sizes.begin() + static_cast<std::ptrdiff_t>(shown / 2), sizes.end());
+  return sizes[shown / 2] > 0 ? 0.03 / sizes[shown / 2] : 0;
+}
+
+/// Images of circles of that radius as closed lines: p + radius L (cos, sin)' with L L' the leading block of h.
+std::string ellipse_lines(const std::vector<SampleRow> &rows, const std::vector<SampleRow> &blocks, std::size_t shown,
+                          double radius) {
+  constexpr int corners = 40;
+  constexpr double turn = 6.283185307179586;
+  std::string lines;
+  for (std::size_t i = 0; i < shown; ++i) {
+    const auto &[a, b, c, unused] = blocks[i].coordinates;
+    const double first = std::sqrt(std::max(a, 0.0));
+    const double below = first > 0 ? b / first : 0;
+    const double second = std::sqrt(std::max(c - below * below, 0.0));
+    for (int n = 0; n <= corners; ++n) {
+      const double x = radius * std::cos(turn * n / corners);
+      const double y = radius * std::sin(turn * n / corners);
+      lines += gnuplot_number(rows[i].coordinates[0] + first * x) + ' ' +
+               gnuplot_number(rows[i].coordinates[1] + below * x + second * y) + '\n';
+    }
+    lines += '\n';
+  }
+  return lines;
 }
 
 }  // namespace
@@ -209,6 +275,51 @@ std::string draw_extension(const Communicator &communicator, const std::string &
     map.headings =
         headings_of("Diffusion coordinates", picture.report,
                     details_of(picture.map, picture.report, fmt::format(" (grey)   M = {}", grouped(picture.count))));
+    return run_gnuplot(map_script(file, map), file);
+  });
+}
+
+std::string draw_committor(const Communicator &communicator, const std::string &file, const CommittorResults &results,
+                           const Report &report, const RowSampler &points, int coordinates) {
+  const std::vector<SampleRow> rows = points.gather(communicator);
+  Map map;
+  map.coordinates = coordinates;
+  map.features = true;
+  return on_first_rank(communicator, [&] {
+    // Two coordinates: it is the fourth number that colours.
+    map.sample = colour_rows(rows, {}, 2, feature_name(4));
+    map.headings = headings_of("Committor", report,
+                               fmt::format("{}   {}   N = {}   d = {}   rate {:.3g} per step", report.pair,
+                                           normalization_text(results.normalization, results.alpha),
+                                           grouped(results.rows), results.features, results.rate));
+    return run_gnuplot(map_script(file, map), file);
+  });
+}
+
+std::string draw_metric(const Communicator &communicator, const std::string &file, const MetricPicture &picture) {
+  if (picture.metric.coordinates < 2) return "the picture needs at least three eigenpairs";
+  constexpr std::size_t most_ellipses = 250;
+  const std::int64_t local_rows = picture.partition.local_rows(communicator.rank());
+  std::vector<double> powers;  // lambda_k^t
+  for (std::size_t k = 1; k < picture.map.eigenvalues.size(); ++k)
+    powers.push_back(std::pow(picture.map.eigenvalues[k], picture.map.time));
+  const std::vector<double> block = leading_block(picture.metric);
+  const auto gather = [&](const RowMatrix &matrix, std::span<const double> fourth) {
+    return sample_rows(matrix, fourth, picture.partition, communicator.rank()).gather(communicator);
+  };
+  // The same rows in the same order.
+  const std::vector<SampleRow> rows = gather(embedding_of(picture.map, local_rows, powers), picture.metric.dimension);
+  const std::vector<SampleRow> blocks = gather({block, local_rows, 3, false, {}, {}}, {});
+  return on_first_rank(communicator, [&] {
+    const std::size_t shown = std::min(most_ellipses, rows.size());
+    const double radius = circle_radius(rows, blocks, shown);
+    Map map;
+    map.coordinates = 2;
+    map.time = picture.map.time;
+    map.sample = colour_rows(rows, picture.labels, map.coordinates, "'local dimension'");
+    map.ellipses = ellipse_lines(rows, blocks, shown, radius);
+    map.headings = headings_of("Metric", picture.report, details_of(picture.map, picture.report));
+    map.headings.details += fmt::format("   images of circles of radius {:.3g}", radius);
     return run_gnuplot(map_script(file, map), file);
   });
 }

@@ -4,7 +4,10 @@
 #include <string>
 #include <vector>
 
+#include "flashring/committor_results.hpp"
 #include "flashring/communicator.hpp"
+#include "flashring/metric_results.hpp"
+#include "flashring/neighbours.hpp"
 #include "flashring/results.hpp"
 #include "flashring/sweep_folder.hpp"
 #include "io/point_sample.hpp"
@@ -37,5 +40,34 @@ struct ExtensionPicture {
 
 /// As draw_map; two coordinates at least.
 std::string draw_extension(const Communicator &communicator, const std::string &file, const ExtensionPicture &picture);
+
+/// How far neighbours are.
+struct NeighbourPicture {
+  const Report &report;
+  const std::vector<double> &distances;  ///< of this rank's rows, to the k-th neighbour
+  const NeighbourSummary &summary;
+  PointShape points;
+  int k = 1;
+};
+
+/// Their histogram, with the median. Returns as draw_spectrum.
+std::string draw_neighbours(const Communicator &communicator, const std::string &file, const NeighbourPicture &picture);
+/// The points by their first features, one to three, coloured by the committor, which is the fourth number of `points`.
+/// Returns as draw_spectrum.
+std::string draw_committor(const Communicator &communicator, const std::string &file, const CommittorResults &results,
+                           const Report &report, const RowSampler &points, int coordinates);
+
+/// The map with what its metric does to directions.
+struct MetricPicture {
+  const Results &map;
+  const Metric &metric;
+  const Report &report;
+  const RowPartition &partition;
+  const std::vector<std::string> &labels;
+};
+
+/// The first two coordinates, coloured by the local dimension or by labels; at some points an ellipse, the image of a
+/// circle of one size about the point in the space of points. Two coordinates at least. Returns as draw_spectrum.
+std::string draw_metric(const Communicator &communicator, const std::string &file, const MetricPicture &picture);
 
 }  // namespace flashring

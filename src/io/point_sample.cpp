@@ -155,18 +155,22 @@ PointSample colour_rows(const std::vector<SampleRow> &rows, const std::vector<st
   return sample;
 }
 
-RowSampler sample_map(const Results &results, const std::vector<double> &scale, const RowPartition &partition,
-                      int rank) {
-  const RowMatrix embedding = embedding_of(results, partition.local_rows(rank), scale);
-  std::vector<double> fourth = results.pi;
-  for (double &mass : fourth) mass *= static_cast<double>(partition.rows());
+RowSampler sample_rows(const RowMatrix &matrix, std::span<const double> fourth, const RowPartition &partition,
+                       int rank) {
   RowSampler sampler(partition.rows());
   std::int64_t local = 0;
   for (const RowRange &range : partition.ranges(rank)) {
-    sampler.add(range.begin.value, range.count, embedding, local, fourth);
+    sampler.add(range.begin.value, range.count, matrix, local, fourth);
     local += range.count;
   }
   return sampler;
+}
+
+RowSampler sample_map(const Results &results, const std::vector<double> &scale, const RowPartition &partition,
+                      int rank) {
+  std::vector<double> fourth = results.pi;
+  for (double &mass : fourth) mass *= static_cast<double>(partition.rows());
+  return sample_rows(embedding_of(results, partition.local_rows(rank), scale), fourth, partition, rank);
 }
 
 PointSample sample_points(const Communicator &communicator, const Results &results, const std::vector<double> &scale,

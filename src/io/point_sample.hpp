@@ -59,6 +59,9 @@ struct PointSample {
 PointSample colour_rows(const std::vector<SampleRow> &rows, const std::vector<std::string> &labels, int coordinates,
                         const std::string &fourth_name);
 
+/// Rows of a matrix over all points; `fourth` as for RowSampler::add.
+RowSampler sample_rows(const RowMatrix &matrix, std::span<const double> fourth, const RowPartition &partition,
+                       int rank);
 /// Points of a diffusion map, lambda_k^t psi_k and then N pi where the results have pi. `scale`: (K-1), lambda_k^t.
 RowSampler sample_map(const Results &results, const std::vector<double> &scale, const RowPartition &partition,
                       int rank);

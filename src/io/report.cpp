@@ -157,6 +157,71 @@ std::string extension_json(const Results &map, const Report &report, std::int64_
   return text_of(json);
 }
 
+std::string neighbours_json(const Report &report, const NeighbourFacts &facts,
+                            const std::vector<std::string> &findings) {
+  Json json = run_of(report);
+  json.erase("pair");  // there is none
+  json["N"] = facts.points.rows;
+  json["d"] = facts.points.features;
+  if (facts.queries) json["M"] = facts.summary.rows;
+  json["k"] = facts.k;
+  json["distance"] = {{"min", facts.summary.least}, {"median", facts.summary.median}, {"max", facts.summary.largest}};
+  json["duplicates"] = facts.summary.duplicates;
+  json["passes"] = report.passes;
+  json["pairs_per_second"] = report.pairs_per_second;
+  json["evaluated_pairs_per_second"] = report.evaluated_pairs_per_second;
+  json["ring_wait_fraction"] = report.ring_wait_fraction;
+  json["device_copy_bytes"] = report.device_copy_bytes;
+  json["seconds"] = seconds_of(report);
+  json["peak_bytes_per_rank"] = bytes_of(report);
+  json["diagnoses"] = findings;
+  return text_of(json);
+}
+
+std::string committor_json(const CommittorResults &results, const Report &report,
+                           const std::vector<std::string> &findings) {
+  Json json = run_of(report);
+  json["N"] = results.rows;
+  json["d"] = results.features;
+  json["rate"] = results.rate;
+  json["committor_residual"] = results.committor_residual;
+  if (option_value(report, "times") == "true") json["first_passage_residual"] = results.first_passage_residual;
+  json["iterations"] = results.iterations;
+  json["preconditioner"] = results.preconditioner;
+  json["passes"] = report.passes;
+  json["passes_in"] = passes_of(report);
+  json["column_passes"] = report.column_passes;
+  json["landmark_pairs"] = static_cast<std::int64_t>(report.landmark_pairs);
+  json["pairs_per_second"] = report.pairs_per_second;
+  json["ring_wait_fraction"] = report.ring_wait_fraction;
+  json["device_copy_bytes"] = report.device_copy_bytes;
+  json["seconds"] = seconds_of(report);
+  json["peak_bytes_per_rank"] = bytes_of(report);
+  json["diagnoses"] = findings;
+  return text_of(json);
+}
+
+std::string metric_json(const Results &map, const Metric &metric, double mean_dimension, const Report &report,
+                        const std::vector<std::string> &findings) {
+  Json json = run_of(report);
+  json["N"] = map.rows;
+  json["d"] = map.features;
+  json["rank"] = metric.rank;
+  json["mean_dimension"] = mean_dimension;
+  json["lacking"] = static_cast<std::int64_t>(metric.lacking);
+  json["passes"] = report.passes;
+  json["pairs_per_second"] = report.pairs_per_second;
+  json["evaluated_pairs_per_second"] = report.evaluated_pairs_per_second;
+  json["ring_wait_fraction"] = report.ring_wait_fraction;
+  json["device_copy_bytes"] = report.device_copy_bytes;
+  json["seconds"] = seconds_of(report);
+  json["peak_bytes_per_rank"] = bytes_of(report);
+  json["eigenvalues"] = map.eigenvalues;
+  json["residuals"] = map.residuals;
+  json["diagnoses"] = findings;
+  return text_of(json);
+}
+
 std::string option_value(const Report &report, std::string_view name) {
   for (const auto &[key, value] : report.options)
     if (key == name) return value;

@@ -5,6 +5,9 @@
 #include <string_view>
 #include <vector>
 
+#include "flashring/committor_results.hpp"
+#include "flashring/metric_results.hpp"
+#include "flashring/neighbours.hpp"
 #include "flashring/results.hpp"
 #include "flashring/sweep_folder.hpp"
 
@@ -18,6 +21,22 @@ std::string sweep_json(const SweepTable &table);
 /// The same of an extension of `map`, of which no rows are read, to `count` points, `far` of them far.
 std::string extension_json(const Results &map, const Report &report, std::int64_t count, std::int64_t far,
                            const std::vector<std::string> &findings);
+
+/// What a search for neighbours found.
+struct NeighbourFacts {
+  PointShape points;
+  int k = 1;
+  bool queries = false;
+  const NeighbourSummary &summary;
+};
+std::string neighbours_json(const Report &report, const NeighbourFacts &facts,
+                            const std::vector<std::string> &findings);
+/// The same of a committor.
+std::string committor_json(const CommittorResults &results, const Report &report,
+                           const std::vector<std::string> &findings);
+/// The same of a metric of `map`.
+std::string metric_json(const Results &map, const Metric &metric, double mean_dimension, const Report &report,
+                        const std::vector<std::string> &findings);
 
 /// The options as the user would type them: -points 'my points.npy' -nev 10.
 std::string command_line(const Report &report);

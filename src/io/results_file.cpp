@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <functional>
 
 #include "flashring/check.hpp"
 #include "io/npy_writer.hpp"
@@ -20,13 +19,6 @@ void write_spectrum(Hdf5File &file, const Results &results) {
   file.write_vector("/residual_over_gap", results.residual_over_gap);
   describe(file, "/residual_over_gap", "1", "residual over the distance to the nearest other eigenvalue");
 }
-
-/// An array over rows: what it is, and this rank's share.
-struct RowArray {
-  std::string name, unit, description;
-  RowMatrix matrix;
-  bool one_axis = false;  ///< (N) instead of (N, columns)
-};
 
 /// `measured`, `transformed`: points have weights, and an h, on this rank or on another one.
 std::vector<RowArray> row_arrays(const Results &results, std::int64_t rows, const std::vector<double> &scale,
@@ -49,24 +41,6 @@ std::vector<RowArray> row_arrays(const Results &results, std::int64_t rows, cons
   if (transformed)
     arrays.push_back({"/doob_h", "1", "h of the Doob transform, 0 where killed", column(results.doob_h), true});
   return arrays;
-}
-
-std::int64_t bytes_of(const std::vector<RowArray> &arrays, std::int64_t rows) {
-  std::int64_t numbers = 0;
-  for (const RowArray &array : arrays) numbers += rows * array.matrix.columns;
-  return 8 * numbers;
-}
-
-/// Returns where each array begins.
-std::vector<std::int64_t> reserve_arrays(Hdf5File &output, const std::vector<RowArray> &arrays, std::int64_t rows) {
-  std::vector<std::int64_t> offsets;
-  for (const RowArray &array : arrays) {
-    std::vector<hsize_t> extents = {static_cast<hsize_t>(rows)};
-    if (!array.one_axis) extents.push_back(static_cast<hsize_t>(array.matrix.columns));
-    offsets.push_back(output.reserve(array.name, extents));
-    describe(output, array.name, array.unit, array.description);
-  }
-  return offsets;
 }
 
 /// The points' file without their rows.
@@ -101,7 +75,27 @@ std::vector<std::int64_t> complete_file(const std::string &file, const Results &
   return offsets;
 }
 
-/// Rank 0 prepares the file and returns where each array begins; then every rank writes its rows.
+}  // namespace
+
+std::int64_t bytes_of(const std::vector<RowArray> &arrays, std::int64_t rows) {
+  std::int64_t numbers = 0;
+  for (const RowArray &array : arrays) numbers += rows * array.matrix.columns;
+  return 8 * numbers;
+}
+
+std::vector<std::int64_t> reserve_arrays(Hdf5File &output, const std::vector<RowArray> &arrays, std::int64_t rows) {
+  std::vector<std::int64_t> offsets;
+  for (const RowArray &array : arrays) {
+    std::vector<hsize_t> extents = {static_cast<hsize_t>(rows)};
+    const auto columns = static_cast<hsize_t>(array.matrix.columns);
+    if (array.axes == 2) extents.push_back(columns);
+    if (array.axes == 3) extents.resize(3, static_cast<hsize_t>(std::lround(std::sqrt(columns))));
+    offsets.push_back(output.reserve(array.name, extents));
+    describe(output, array.name, array.unit, array.description);
+  }
+  return offsets;
+}
+
 void write_arrays(const Communicator &communicator, const std::string &file, const std::vector<RowArray> &arrays,
                   const RowPartition &partition, const std::function<std::vector<std::int64_t>()> &prepare) {
   std::vector<std::int64_t> offsets(arrays.size());
@@ -117,10 +111,8 @@ void write_arrays(const Communicator &communicator, const std::string &file, con
   });
 }
 
-}  // namespace
-
-std::string normalization_text(const Results &results) {
-  return results.normalization == "density" ? fmt::format("α = {:g}", results.alpha) : results.normalization;
+std::string normalization_text(const std::string &normalization, double alpha) {
+  return normalization == "density" ? fmt::format("α = {:g}", alpha) : normalization;
 }
 
 void describe(Hdf5File &file, const std::string &dataset, const std::string &unit, const std::string &description) {
@@ -128,19 +120,24 @@ void describe(Hdf5File &file, const std::string &dataset, const std::string &uni
   file.set_attribute(dataset, "description", description);
 }
 
-void write_provenance(Hdf5File &file, const char *kind, const Results &results, const Report &report) {
+void write_origin(Hdf5File &file, const char *kind, const Report &report) {
   file.set_attribute("/", "kind", std::string(kind));
   file.set_attribute("/", "format", results_format);
   file.set_attribute("/", "version", report.version);
   file.set_attribute("/", "git", report.git);
   file.set_attribute("/", "status", report.status);
   file.set_attribute("/", "options", command_line(report));
-  file.set_attribute("/", "pair", report.pair);
   file.set_attribute("/", "precision", report.precision);
+}
+
+void write_provenance(Hdf5File &file, const char *kind, const Results &results, const Report &report) {
+  write_origin(file, kind, report);
+  file.set_attribute("/", "pair", report.pair);
   file.set_attribute("/", "alpha", results.alpha);
   file.set_attribute("/", "normalization", results.normalization);
   file.set_attribute("/", "time", results.time);
   file.set_attribute("/", "log_shift", results.log_shift);
+  if (results.knn > 0) file.set_attribute("/", "knn", std::int64_t{results.knn});
   file.set_attribute("/", "N", results.rows);
   file.set_attribute("/", "d", std::int64_t{results.features});
 }
@@ -170,8 +167,14 @@ std::string coordinate_unit(const PointBlock &points) {
 
 void write_points_file(const Communicator &communicator, const std::string &file, const PointBlock &points) {
   const RowMatrix coordinates{points.rows(), points.local_rows(), points.features(), true, {}, {}};
-  const std::vector<RowArray> arrays = {
+  std::vector<RowArray> arrays = {
       {"/points", coordinate_unit(points), "the points of the run, one row each", coordinates}};
+  if (communicator.max(points.point_scales().empty() ? 0.0 : 1.0) > 0)  // a rank may hold no rows
+    arrays.push_back({"/scalars",
+                      coordinate_unit(points),
+                      "length of every point, which the pair function reads",
+                      {points.point_scales(), points.local_rows(), 1, false, {}, {}},
+                      true});
   write_arrays(communicator, file, arrays, points.partition(), [&] { return make_file(file, points, arrays); });
 }
 

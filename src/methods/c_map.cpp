@@ -3,12 +3,15 @@
 #include <slepcsys.h>
 
 #include <algorithm>
+#include <climits>
 #include <cmath>
+#include <utility>
 
 #include "flashring/check.hpp"
 #include "flashring/diffusion_map.hpp"
 #include "flashring/extend.hpp"
 #include "flashring/flashring.h"
+#include "flashring/metric.hpp"
 #include "petsc/mat_context.hpp"
 
 struct FlashringMap_ {
@@ -17,7 +20,8 @@ struct FlashringMap_ {
   int pairs = 0;  // 0: not given
   bool tolerance_given = false;
   flashring::DiffusionMap map;
-  std::uint64_t fingerprint = 0;  // of the points that were solved for
+  std::uint64_t fingerprint = 0;     // of the points that were solved for
+  std::vector<double> point_scales;  // of new points, for the next extension
 };
 
 namespace flashring {
@@ -41,8 +45,20 @@ PetscErrorCode copy_right(FlashringMap map, PetscInt k, PetscReal out[]) {
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+/// The operator of the points that were solved for.
+PetscErrorCode operator_of_solution(FlashringMap map, std::shared_ptr<KernelOperator> *op) {
+  const MPI_Comm comm = PetscObjectComm((PetscObject)map->matrix);
+  PetscFunctionBegin;
+  PetscCheck(!map->map.status.empty(), comm, PETSC_ERR_ORDER, "call FlashringMapSolve before the map is used");
+  PetscCall(mat_get_operator(map->matrix, op));
+  PetscCheck((*op)->fingerprint() == map->fingerprint, comm, PETSC_ERR_ORDER,
+             "the points have moved since FlashringMapSolve; call it again before the map is used");
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 /// New points of this rank, as a program holds them.
-PointBlock block_of(const KernelOperator &op, std::int64_t rows, const PetscReal coordinates[]) {
+PointBlock block_of(const KernelOperator &op, std::int64_t rows, const PetscReal coordinates[],
+                    std::vector<double> point_scales) {
   const Communicator &communicator = op.communicator();
   communicator.agree([&] { FLASHRING_CHECK(rows >= 0, "new points: ", rows, " of them; give 0 or more"); });
   std::vector<std::int64_t> counts(static_cast<std::size_t>(communicator.size()), 0);
@@ -54,6 +70,7 @@ PointBlock block_of(const KernelOperator &op, std::int64_t rows, const PetscReal
                        {coordinates, coordinates + rows * op.features()});
     const std::span<const double> scales = op.feature_scales();
     if (!scales.empty()) block.set_feature_scales({scales.begin(), scales.end()});
+    if (!point_scales.empty()) block.set_point_scales(std::move(point_scales));
   });
   return block;
 }
@@ -166,18 +183,39 @@ PetscErrorCode FlashringMapGetStationaryLaw(FlashringMap map, PetscReal out[]) {
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+PetscErrorCode FlashringMapSetNewPointScales(FlashringMap map, PetscInt new_rows, const PetscReal scales[]) {
+  const MPI_Comm comm = PetscObjectComm((PetscObject)map->matrix);
+  PetscFunctionBegin;
+  PetscCheck(new_rows >= 0, PETSC_COMM_SELF, PETSC_ERR_ARG_OUTOFRANGE, "new_rows is %lld; give 0 or more",
+             (long long)new_rows);
+  FLASHRING_GUARD(comm, map->point_scales.assign(scales, scales + new_rows));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode FlashringMapGetMetric(FlashringMap map, PetscInt rank, PetscReal eigenvalues[], PetscReal metric[],
+                                     PetscReal dimension[]) {
+  std::shared_ptr<flashring::KernelOperator> op;
+  flashring::Metric found;
+  PetscFunctionBegin;
+  PetscCall(flashring::operator_of_solution(map, &op));
+  const int asked = static_cast<int>(std::clamp<PetscInt>(rank, INT_MIN, INT_MAX));
+  FLASHRING_GUARD(PetscObjectComm((PetscObject)map->matrix), found = flashring::metric(*op, map->map.results, asked));
+  if (eigenvalues != nullptr) std::copy(found.eigenvalues.begin(), found.eigenvalues.end(), eigenvalues);
+  if (metric != nullptr) std::copy(found.inverse.begin(), found.inverse.end(), metric);
+  if (dimension != nullptr) std::copy(found.dimension.begin(), found.dimension.end(), dimension);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 PetscErrorCode FlashringMapExtend(FlashringMap map, PetscInt new_rows, const PetscReal coordinates[], PetscReal right[],
                                   PetscReal log_density[], PetscBool far[]) {
   std::shared_ptr<flashring::KernelOperator> op;
   flashring::ExtendedRows rows;
   const MPI_Comm comm = PetscObjectComm((PetscObject)map->matrix);
   PetscFunctionBegin;
-  PetscCheck(!map->map.status.empty(), comm, PETSC_ERR_ORDER, "call FlashringMapSolve before the map is extended");
-  PetscCall(flashring::mat_get_operator(map->matrix, &op));
-  PetscCheck(op->fingerprint() == map->fingerprint, comm, PETSC_ERR_ORDER,
-             "the points have moved since FlashringMapSolve; call it again before the map is extended");
+  PetscCall(flashring::operator_of_solution(map, &op));
   FLASHRING_GUARD(comm, {
-    const flashring::PointBlock points = flashring::block_of(*op, new_rows, coordinates);
+    const flashring::PointBlock points =
+        flashring::block_of(*op, new_rows, coordinates, std::exchange(map->point_scales, {}));
     rows = flashring::Extension(*op, map->map.results).apply(points);
   });
   std::copy(rows.right.begin(), rows.right.end(), right);

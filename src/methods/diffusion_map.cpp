@@ -186,8 +186,17 @@ void describe_operator(const KernelOperator &op, Results &results) {
 
 }  // namespace
 
+void check_time(const PairFunction &pair, double time) {
+  FLASHRING_CHECK(std::isfinite(time) && time >= 0, "-time: ", time, " is not a finite number of at least 0");
+  FLASHRING_CHECK(is_positive_semidefinite(pair) || time == std::floor(time), "-time: ", time,
+                  " is no whole number, and -pair ", to_string(pair),
+                  " may have negative eigenvalues, which have no such power; take -time ",
+                  std::max(1.0, std::round(time)));
+}
+
 DiffusionMap diffusion_map(Mat A, KernelOperator &op, const DiffusionMapRequest &request) {
   FLASHRING_REQUIRE(op.options().form == Form::symmetric, "a diffusion map needs form symmetric");
+  check_time(op.options().pair, request.time);  // the same on every rank
   EigenRequest eigen = request.eigen;
   if (!eigen.start) eigen.start = [&](int columns) { return nystrom_start(op, request.nystrom, columns); };
   auto [pairs, measured, again, perron_value] = solve(A, op, eigen);

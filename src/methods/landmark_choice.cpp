@@ -36,20 +36,22 @@ std::vector<GlobalRow> uniform_rows(const KernelOperator &op, std::int64_t count
   return smallest_rows(communicator, op.partition(), keys, count);
 }
 
-/// Distances of a sample of points to the nearest of those that were chosen from it.
+/// Distances of a sample of points to the nearest of those that were chosen from it, as the formula reads them: times
+/// the scalars of both, where rows have one behind their features.
 class NearestChosen {
  public:
-  NearestChosen(std::span<const double> points, std::size_t features)
-      : points_(points), features_(features), nearest_(points.size() / features) {
+  NearestChosen(std::span<const double> points, std::size_t features, std::size_t numbers)
+      : points_(points), features_(features), numbers_(numbers), nearest_(points.size() / numbers) {
     squared_.assign(nearest_.size(), std::numeric_limits<double>::infinity());
   }
 
   void choose(std::size_t at) {
-    const double *z = points_.data() + at * features_;
+    const double *z = points_.data() + at * numbers_;
     for (std::size_t i = 0; i < squared_.size(); ++i) {
-      const double *x = points_.data() + i * features_;
+      const double *x = points_.data() + i * numbers_;
       double sum = 0;
       for (std::size_t k = 0; k < features_; ++k) sum += (x[k] - z[k]) * (x[k] - z[k]);
+      if (numbers_ > features_) sum *= x[features_] * z[features_];
       if (sum >= squared_[i]) continue;
       squared_[i] = sum;
       nearest_[i] = chosen_;
@@ -79,8 +81,8 @@ class NearestChosen {
   }
 
  private:
-  std::span<const double> points_;  // (points, features)
-  std::size_t features_;
+  std::span<const double> points_;  // (points, numbers)
+  std::size_t features_, numbers_;
   std::size_t chosen_ = 0;
   std::vector<double> squared_;       // (points)
   std::vector<std::size_t> nearest_;  // (points)
@@ -92,7 +94,7 @@ LandmarkChoice kmeans_landmarks(KernelOperator &op, const LandmarkRequest &reque
   const std::vector<GlobalRow> sample = uniform_rows(op, most, request.seed);
   const std::vector<double> points = op.gather_points(sample);
   const std::vector<double> drawn = from_first_rank(op.communicator(), [&] {  // places, then counts
-    NearestChosen state(points, static_cast<std::size_t>(op.features()));
+    NearestChosen state(points, static_cast<std::size_t>(op.features()), points.size() / sample.size());
     std::vector<double> places;
     for (std::size_t at = 0; at < sample.size();) {
       places.push_back(static_cast<double>(at));

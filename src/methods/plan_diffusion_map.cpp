@@ -11,6 +11,7 @@
 #include "flashring/block_krylov_schur.h"
 #include "flashring/check.hpp"
 #include "flashring/diffusion_map.hpp"
+#include "flashring/neighbours.hpp"
 #include "flashring/petsc_mat.hpp"
 #include "solve/block_krylov_schur.hpp"
 
@@ -103,6 +104,8 @@ DiffusionMapPlan plan_diffusion_map(const Communicator &communicator, const Oper
   // Code and tables of MPI, HDF5, OpenMP and BLAS that the program as started had not touched: measured, whatever N.
   for (PlanPhase *phase : {&solving, &measuring}) phase->memory.push_back({"libraries at work", 8e6});
   plan.phases = {{"reading", input_memory(options, shape, ranks)}, solving, measuring};
+  if (traits(options.pair.kind).scalars > 0)  // at most: lengths may be given
+    plan.phases.insert(plan.phases.begin() + 1, tuning_phase(communicator, in_fp64, shape));
   return plan;
 }
 

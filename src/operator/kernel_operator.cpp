@@ -13,6 +13,7 @@
 #include "flashring/check.hpp"
 #include "flashring/fingerprint.hpp"
 #include "flashring/plan.hpp"
+#include "operator/common_tiles.hpp"
 #include "operator/length.hpp"
 #include "operator/noise_sample.hpp"
 
@@ -25,11 +26,16 @@ KernelOperator::KernelOperator(const Communicator &communicator, OperatorOptions
       features_(points.features()),
       feature_scales_(points.feature_scales().begin(), points.feature_scales().end()),
       precision_(options_.precision) {
-  communicator_.agree([&] { FLASHRING_CHECK(rows() >= 1, "there are no points (N = 0); at least one row is needed"); });
+  communicator_.agree([&] {
+    FLASHRING_CHECK(rows() >= 1, "there are no points (N = 0); at least one row is needed");
+    check_point_scales(options_.pair, points);
+  });
   options_.threads = choose_threads(options_.threads, communicator_);
   if (traits(options_.pair.kind).invariance == Invariance::translation) mean_ = global_mean(communicator_, points);
   resolve_bandwidth(points);
-  check_single_range(points, mean_);
+  options_.pair = pair_of(points);
+  point_scales_.assign(points.point_scales().begin(), points.point_scales().end());
+  check_single_range(options_.pair, points, mean_);
   resolve_shift(points);
   resolve_exchange();
   fingerprint_ = ::flashring::fingerprint(communicator_, points);
@@ -40,15 +46,7 @@ KernelOperator::KernelOperator(const Communicator &communicator, OperatorOptions
 KernelOperator::~KernelOperator() = default;
 
 void KernelOperator::make_summation(PointBlock points) {
-  const RingOptions ring{options_.threads, options_.route == "travel" ? Route::travel : Route::direct};
-  const TilesOptions tiles{options_.backend,
-                           options_.transport,
-                           ring,
-                           options_.share_devices,
-                           options_.exchange == "resident",
-                           options_.points_memory == "host" ? PointsMemory::host : PointsMemory::device,
-                           options_.patience};
-  summation_ = make_tiles_summation(communicator_, tiles, options_.pair, std::move(points), mean_);
+  summation_ = make_tiles_summation(communicator_, tiles_options(options_), options_.pair, std::move(points), mean_);
 }
 
 void KernelOperator::resolve_bandwidth(const PointBlock &points) {
@@ -58,8 +56,18 @@ void KernelOperator::resolve_bandwidth(const PointBlock &points) {
   set_length_scale(options_.pair, found.median_squared_distance);
 }
 
-void KernelOperator::check_single_range(const PointBlock &points, std::span<const double> mean) {
-  const double scale = feature_scale(options_.pair);
+/// The pair function in the unit of these points' lengths. Collective.
+PairFunction KernelOperator::pair_of(const PointBlock &points) const {
+  PairFunction pair = options_.pair;
+  if (traits(pair.kind).scalars == 0) return pair;
+  const std::span<const double> scales = points.point_scales();
+  pair.length_unit = communicator_.min(scales.empty() ? HUGE_VAL : *std::min_element(scales.begin(), scales.end()));
+  return pair;
+}
+
+void KernelOperator::check_single_range(const PairFunction &pair, const PointBlock &points,
+                                        std::span<const double> mean) {
+  const double scale = feature_scale(pair);
   double largest = 0;
   communicator_.agree([&] {
     for (std::int64_t i = 0; i < local_rows(); ++i) {
@@ -113,7 +121,16 @@ std::vector<double> KernelOperator::self_weights() const {
 
 void KernelOperator::apply_scaled(const SumRequest &request) {
   if (stop_requested()) throw Interrupted("interrupted by the user");
-  counters_.ring += summation_->apply(request);
+  count_pass(request, summation_->apply(request));
+}
+
+void KernelOperator::apply_differences(const SumRequest &request) {
+  if (stop_requested()) throw Interrupted("interrupted by the user");
+  count_pass(request, summation_->apply_differences(request));
+}
+
+void KernelOperator::count_pass(const SumRequest &request, const PassReport &report) {
+  counters_.ring += report;
   ++counters_.passes;
   ++counters_.passes_in[static_cast<std::size_t>(request.precision)];
   counters_.column_passes += request.columns;
@@ -177,15 +194,21 @@ std::vector<double> KernelOperator::gather_points(std::span<const GlobalRow> row
   return summation_->gather_points(rows);
 }
 
-void KernelOperator::update_points(std::span<const double> rows) {
+void KernelOperator::update_points(std::span<const double> rows, std::span<const double> point_scales) {
   PointBlock points;
   communicator_.agree([&] {
     points = PointBlock(partition_, communicator_.rank(), features_, {rows.begin(), rows.end()});
     if (!feature_scales_.empty()) points.set_feature_scales(feature_scales_);
+    const std::span<const double> scales = point_scales.empty() ? point_scales_ : point_scales;
+    if (!scales.empty()) points.set_point_scales({scales.begin(), scales.end()});
+    check_point_scales(options_.pair, points);
   });
   std::vector<double> mean;
   if (!mean_.empty()) mean = global_mean(communicator_, points);
-  check_single_range(points, mean);
+  const PairFunction pair = pair_of(points);
+  check_single_range(pair, points, mean);
+  options_.pair = pair;
+  point_scales_.assign(points.point_scales().begin(), points.point_scales().end());
   mean_ = std::move(mean);
   resolve_shift(points);
   const std::uint64_t renewed = ::flashring::fingerprint(communicator_, points);

@@ -8,7 +8,7 @@ namespace flashring {
 
 LandmarkOperator::LandmarkOperator(KernelOperator &op, std::span<const double> points)
     : op_(op),
-      count_(static_cast<std::int64_t>(points.size()) / op.features()),
+      count_(static_cast<std::int64_t>(points.size()) / point_numbers(op.options().pair, op.features())),
       summation_(op.summation_->landmarks(points)) {}
 
 void LandmarkOperator::apply(SumRequest request) { apply_in_turn(request, &LandmarkSummation::apply); }

@@ -18,11 +18,12 @@ namespace {
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
-PointBlock block_of(std::span<const double> points, int features) {
-  FLASHRING_REQUIRE(features >= 1 && !points.empty() && points.size() % static_cast<std::size_t>(features) == 0,
-                    points.size(), " numbers for landmarks of ", features, " features");
-  const auto count = static_cast<std::int64_t>(points.size()) / features;
-  return {RowPartition::contiguous(count, 1), 0, features, {points.begin(), points.end()}};
+PointBlock block_of(std::span<const double> points, const TileShape &shape) {
+  const int numbers = point_numbers(shape.pair, shape.features);
+  FLASHRING_REQUIRE(numbers >= 1 && !points.empty() && points.size() % static_cast<std::size_t>(numbers) == 0,
+                    points.size(), " numbers for landmarks of ", numbers, " each");
+  const auto count = static_cast<std::int64_t>(points.size()) / numbers;
+  return {RowPartition::contiguous(count, 1), 0, numbers, {points.begin(), points.end()}};
 }
 
 PairList::Tiles copy_of(std::span<const TileInfo> tiles) {
@@ -35,7 +36,7 @@ LandmarkTiles::LandmarkTiles(const Backend &backend, const TileShape &shape, std
                              const RingOptions &options, PointsMemory memory)
     : backend_(backend),
       shape_(shape),
-      landmarks_(TileBlock::repack(backend, shape, block_of(points, shape.features), memory)),
+      landmarks_(TileBlock::repack(backend, shape, block_of(points, shape), memory)),
       sweep_(std::make_unique<Sweep>(backend, std::max(1, options.threads), options.part_bytes)) {}
 
 LandmarkTiles::~LandmarkTiles() = default;

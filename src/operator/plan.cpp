@@ -36,6 +36,9 @@ TileShape tile_shape(const OperatorOptions &options, int features, Precision pre
   return {options.pair, RowKind::sum, 0, precision, features, columns, {}};
 }
 
+/// Numbers per point that the operator keeps for the pair function.
+int scalars_of(const OperatorOptions &options) { return traits(options.pair.kind).scalars; }
+
 /// Packed points of one rank.
 double payload_bytes(const Backend &backend, const OperatorOptions &options, int features, Precision precision,
                      double tiles) {
@@ -99,6 +102,26 @@ void add_device_parts(const Backend &backend, const OperatorOptions &options, Po
        true});
 }
 
+/// Of passes that carry `columns` numbers a row and sum `sums`.
+std::vector<MemoryPart> pass_memory(const Backend &backend, const OperatorOptions &options, PointShape shape, int ranks,
+                                    int columns, int sums, const std::string &exchange) {
+  const RankSize size(backend, shape, ranks);
+  const double column = size.padded * 8;  // of columns in fp64; sums are always fp64
+  const int slots = std::min(2, size.steps - 1);
+  // Visiting columns and two partial states in turn, and one state that arrives.
+  const double moving = column * (slots * (columns + sums) + (slots > 0 ? sums : 0));
+  const double visiting = visiting_bytes(backend, options, shape.features, size.tiles);
+  std::vector<MemoryPart> parts =
+      points_parts(backend, options, shape, size,
+                   exchange == "resident" ? visitors_bytes(backend, options, shape, ranks) : slots * visiting);
+  const bool on_device = backend.device != nullptr;
+  parts.push_back({"columns and sums", (columns + sums) * column, on_device});
+  parts.push_back({"columns and sums on their way", moving, on_device});
+  parts.push_back({"weights, density, degree, scalings", size.rows * (5 + scalars_of(options)) * 8});
+  if (on_device) add_device_parts(backend, options, shape, size, sums, parts);
+  return parts;
+}
+
 std::string share_text(const char *what, double bytes, bool fits, const char *share, double room) {
   std::array<char, 160> text{};
   std::snprintf(text.data(), text.size(), "%s take %.3g MB there, %s %s of the free %.3g GB", what, 1e-6 * bytes,
@@ -158,21 +181,13 @@ Choice choose_ramp(const Communicator &communicator, const OperatorOptions &opti
 
 std::vector<MemoryPart> operator_memory(const Backend &backend, const OperatorOptions &options, PointShape shape,
                                         int ranks, int columns, const std::string &exchange) {
-  const RankSize size(backend, shape, ranks);
-  const double column_numbers = size.padded * columns * 8;  // of columns in fp64; sums are always fp64
-  const int slots = std::min(2, size.steps - 1);
-  // Visiting columns and two partial states in turn, and one state that arrives.
-  const double moving = slots * 2 * column_numbers + (slots > 0 ? column_numbers : 0);
-  const double visiting = visiting_bytes(backend, options, shape.features, size.tiles);
-  std::vector<MemoryPart> parts =
-      points_parts(backend, options, shape, size,
-                   exchange == "resident" ? visitors_bytes(backend, options, shape, ranks) : slots * visiting);
-  const bool on_device = backend.device != nullptr;
-  parts.push_back({"columns and sums", 2 * column_numbers, on_device});
-  parts.push_back({"columns and sums on their way", moving, on_device});
-  parts.push_back({"weights, density, degree, scalings", size.rows * 5 * 8});
-  if (on_device) add_device_parts(backend, options, shape, size, columns, parts);
-  return parts;
+  return pass_memory(backend, options, shape, ranks, columns, columns, exchange);
+}
+
+std::vector<MemoryPart> difference_memory(const OperatorOptions &options, PointShape shape, int ranks, int columns,
+                                          const std::string &exchange) {
+  const int sums = row_rule(RowKind::difference_product).outputs(columns);
+  return pass_memory(find_backend(options.backend), options, shape, ranks, columns + 1, sums, exchange);
 }
 
 std::vector<MemoryPart> query_memory(const OperatorOptions &options, PointShape shape, int ranks, int columns) {
@@ -189,6 +204,28 @@ std::vector<MemoryPart> query_memory(const OperatorOptions &options, PointShape 
   return parts;
 }
 
+std::vector<MemoryPart> neighbour_memory(const OperatorOptions &options, PointShape shape, std::int64_t queries,
+                                         int ranks, int k) {
+  const Backend &backend = find_backend(options.backend);
+  const RankSize size(backend, shape, ranks);
+  const RankSize asking(backend, {queries > 0 ? queries : shape.rows, shape.features}, ranks);
+  const int slots = std::min(2, (queries > 0 ? ranks : size.steps) - 1);
+  const double points = payload_bytes(backend, options, shape.features, options.precision, size.tiles);
+  const double lists = asking.padded * 2 * k * 8;
+  const bool there = points_on_device(backend, options);
+  const bool on_device = backend.device != nullptr;
+  std::vector<MemoryPart> parts = {
+      {"points in tiles", points, there, true},
+      {"points of other ranks", slots * points, there, true},
+      {"lists of neighbours", lists, on_device},
+      {"lists on their way", queries > 0 || slots == 0 ? 0 : (slots + 1) * lists, on_device}};
+  if (queries > 0)
+    parts.push_back({"queries in tiles",
+                     payload_bytes(backend, options, shape.features, options.precision, asking.tiles), there, true});
+  if (on_device) add_device_parts(backend, options, shape, size, 2 * k, parts);
+  return parts;
+}
+
 std::vector<MemoryPart> operator_memory(const OperatorOptions &options, PointShape shape, int ranks, int columns,
                                         const std::string &exchange) {
   return operator_memory(find_backend(options.backend), options, shape, ranks, columns, exchange);
@@ -196,7 +233,7 @@ std::vector<MemoryPart> operator_memory(const OperatorOptions &options, PointSha
 
 std::vector<MemoryPart> input_memory(const OperatorOptions &options, PointShape shape, int ranks) {
   const double rows = std::ceil(static_cast<double>(shape.rows) / ranks);
-  std::vector<MemoryPart> parts{{"points", rows * shape.features * 8}};
+  std::vector<MemoryPart> parts{{"points", rows * point_numbers(options.pair, shape.features) * 8}};
   if (!options.median) return parts;
   const double sample = std::min<double>(static_cast<double>(shape.rows), median_sample);
   // Keys and their order; the sample as it is sent and as it arrives; its distances.
@@ -205,12 +242,29 @@ std::vector<MemoryPart> input_memory(const OperatorOptions &options, PointShape 
   return parts;
 }
 
-double measure_pass(const Communicator &communicator, const OperatorOptions &options, PointShape shape,
-                    Precision precision, int columns) {
+namespace {
+
+double measure_tiles(const Communicator &communicator, const OperatorOptions &options, PointShape shape,
+                     const TileShape &tile) {
   const Backend &backend = common_backend(communicator, options.backend);
   const double tiles = RankSize(backend, shape, communicator.size()).tiles * communicator.size();
-  return seconds_per_pass(communicator, backend, tile_shape(options, shape.features, precision, columns),
-                          choose_threads(options.threads, communicator), tiles);
+  return seconds_per_pass(communicator, backend, tile, choose_threads(options.threads, communicator), tiles);
+}
+
+}  // namespace
+
+double measure_pass(const Communicator &communicator, const OperatorOptions &options, PointShape shape,
+                    Precision precision, int columns) {
+  return measure_tiles(communicator, options, shape, tile_shape(options, shape.features, precision, columns));
+}
+
+double measure_differences(const Communicator &communicator, const OperatorOptions &options, PointShape shape,
+                           int columns) {
+  TileShape tile = tile_shape(options, shape.features, options.precision, std::min(columns, max_columns));
+  tile.row = RowKind::difference_product;
+  const Backend &backend = common_backend(communicator, options.backend);
+  communicator.agree([&] { check_differences(backend, tile); });
+  return measure_tiles(communicator, options, shape, tile);
 }
 
 double measure_queries(const Communicator &communicator, const OperatorOptions &options, PointShape shape,

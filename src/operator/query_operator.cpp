@@ -32,9 +32,15 @@ void QueryOperator::check(const PointBlock &queries, std::span<const double> val
                   " features and those of the operator ", op_.features(), "; they must agree");
   FLASHRING_REQUIRE(columns >= 1 && values.size() == log_weights_.size() * static_cast<std::size_t>(columns),
                     values.size(), " values of ", columns, " columns for ", log_weights_.size(), " rows");
-  const double scale = feature_scale(op_.options().pair);
-  for (std::int64_t i = 0; i < queries.local_rows(); ++i)
-    check_length(scale * std::sqrt(squared_norm(queries, i, op_.mean())), op_.options().precision, first.value + i);
+  const PairFunction &pair = op_.options().pair;
+  check_point_scales(pair, queries);
+  const std::span<const double> scales = queries.point_scales();
+  for (std::int64_t i = 0; i < queries.local_rows(); ++i) {
+    // Lengths below all of the rows' make scalars above 1.
+    const double scalar = scales.empty() ? 1 : std::max(1.0, pair.length_unit / scales[static_cast<std::size_t>(i)]);
+    check_length(feature_scale(pair) * std::sqrt(squared_norm(queries, i, op_.mean())) * scalar,
+                 op_.options().precision, first.value + i);
+  }
 }
 
 LogSumExpResult QueryOperator::apply(const PointBlock &queries, std::span<const double> values, int columns,

@@ -14,6 +14,8 @@ void check_request(const PointBlock &queries, const PointBlock &sources, const L
   const auto rows = static_cast<std::size_t>(sources.local_rows());
   FLASHRING_CHECK(queries.features() == sources.features(), "queries have ", queries.features(),
                   " features and sources ", sources.features(), "; they must agree");
+  check_point_scales(request.pair, queries);
+  check_point_scales(request.pair, sources);
   FLASHRING_CHECK(!std::isnan(request.pair.parameters[0]), "pair ", traits(request.pair.kind).name,
                   " needs a value of ", traits(request.pair.kind).parameters.front());
   FLASHRING_CHECK(request.log_weights.empty() || request.log_weights.size() == rows,

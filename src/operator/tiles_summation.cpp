@@ -3,29 +3,13 @@
 #include <map>
 
 #include "flashring/check.hpp"
-#include "flashring/devices.hpp"
 #include "flashring/landmark_tiles.hpp"
 #include "flashring/summation.hpp"
+#include "operator/common_tiles.hpp"
 #include "tile/calibrate.hpp"
 
 namespace flashring {
 namespace {
-
-const Backend &checked_backend(const Communicator &communicator, const TilesOptions &options) {
-  const Backend &backend = common_backend(communicator, options.backend);
-  if (backend.device != nullptr && !options.share_devices) check_devices(communicator, *backend.device);
-  return backend;
-}
-
-std::unique_ptr<Transport> common_transport(const Communicator &communicator, const TilesOptions &options,
-                                            const Device *device) {
-  TransportOptions how;
-  how.patience = options.patience;
-  how.host_messages = device != nullptr && options.points == PointsMemory::host;
-  std::unique_ptr<Transport> transport;
-  communicator.agree([&] { transport = make_transport(options.transport, communicator, device, how); });
-  return transport;
-}
 
 class TilesSummation final : public Summation {
  public:
@@ -61,6 +45,28 @@ class TilesSummation final : public Summation {
                   {request.y, request.ldy, request.columns, request.left, request.scaling, request.on_device});
     report.bytes_copied += static_cast<double>(block_.bytes_copied() - before);
     return report;
+  }
+
+  PassReport apply_differences(const SumRequest &request) override {
+    const TileShape with = difference_shape(request.precision, request.columns);
+    communicator_.agree([&] { check_differences(backend_, with); });
+    set_precision(request.precision);
+    const std::uint64_t before = block_.bytes_copied();
+    communicator_.agree([&] {
+      block_.set_columns({request.x, request.ldx, request.columns});
+      block_.set_pass_scalars(request.right, 0);
+    });
+    PassReport report = ring_.run(with, Sides::both, block_, block_);
+    const int answers = row_rule(with.row).outputs(request.columns);
+    block_.finish(with.row, request.columns, {request.y, request.ldy, answers, request.left});
+    report.bytes_copied += static_cast<double>(block_.bytes_copied() - before);
+    return report;
+  }
+
+  int difference_columns() override {
+    int most = max_columns;
+    while (most > 0 && !backend_.supports(difference_shape(Precision::fp64, most))) --most;
+    return most;
   }
 
   double cost(int columns, Precision precision) override {
@@ -102,6 +108,12 @@ class TilesSummation final : public Summation {
   class Landmarks;
   TileShape shape(Precision precision, int columns) const {
     return {pair_, RowKind::sum, 0, precision, features_, columns, {}};
+  }
+
+  TileShape difference_shape(Precision precision, int columns) const {
+    TileShape with = shape(precision, columns);
+    with.row = RowKind::difference_product;
+    return with;
   }
 
   /// Packing takes N d operations beside the N^2 d of a pass.
@@ -162,7 +174,7 @@ class TilesSummation::Landmarks final : public LandmarkSummation {
 };
 
 std::vector<double> TilesSummation::gather_points(std::span<const GlobalRow> rows) {
-  const auto width = static_cast<std::size_t>(features_);
+  const auto width = static_cast<std::size_t>(point_numbers(pair_, features_));
   std::vector<double> points;
   communicator_.agree([&] {
     points.resize(rows.size() * width);
@@ -188,6 +200,12 @@ std::unique_ptr<LandmarkSummation> TilesSummation::landmarks(std::span<const dou
 }
 
 }  // namespace
+
+void check_differences(const Backend &backend, const TileShape &shape) {
+  FLASHRING_CHECK(backend.supports(shape), "-backend ", backend.name, ": has no sums of products of ", shape.columns,
+                  " differences with ", to_string(shape.pair),
+                  " in this precision; -precision fp64 or -backend simd has");
+}
 
 std::unique_ptr<Summation> make_tiles_summation(const Communicator &communicator, const TilesOptions &options,
                                                 const PairFunction &pair, PointBlock points,

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "flashring/carre_du_champ.hpp"
 #include "flashring/flashring.h"
 #include "flashring/version.hpp"
 #include "petsc/mat_context.hpp"
@@ -146,9 +147,20 @@ PetscErrorCode MatFlashringSetPoints(Mat A, PetscInt features, const PetscReal c
       FLASHRING_CHECK(features == present, "points have ", features, " features and had ", present,
                       " before; the shape must stay, make another matrix");
     });
-    context->op->update_points(values);
+    context->op->update_points(values, context->point_scales);
+    context->point_scales = {};
   });
   PetscCall(flashring::entries_changed(A));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode MatFlashringSetPointScales(Mat A, const PetscReal scales[]) {
+  MatContext *context = nullptr;
+  PetscInt rows = 0;
+  PetscFunctionBegin;
+  PetscCall(flashring::context_of(A, &context));
+  PetscCall(flashring::local_rows(A, &rows));
+  FLASHRING_GUARD(PetscObjectComm((PetscObject)A), context->point_scales.assign(scales, scales + rows));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -191,6 +203,21 @@ PetscErrorCode MatFlashringGetVector(Mat A, FlashringVector which, PetscReal out
   PetscFunctionBegin;
   PetscCall(flashring::operator_of(A, &op));
   FLASHRING_GUARD(PetscObjectComm((PetscObject)A), flashring::copy_vector(*op, which, out));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode MatFlashringCarreDuChamp(Mat A, PetscInt functions, const PetscReal f[], PetscReal gamma[]) {
+  KernelOperator *op = nullptr;
+  PetscFunctionBegin;
+  PetscCall(flashring::operator_of(A, &op));
+  const MPI_Comm comm = PetscObjectComm((PetscObject)A);
+  PetscCheck(functions >= 1 && functions <= 10000, comm, PETSC_ERR_ARG_OUTOFRANGE,
+             "carre du champ of %lld functions; give 1 to 10000", (long long)functions);
+  FLASHRING_GUARD(comm, {
+    const std::vector<double> found =
+        flashring::CarreDuChamp(*op).apply(f, op->local_rows(), static_cast<int>(functions));
+    std::copy(found.begin(), found.end(), gamma);
+  });
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

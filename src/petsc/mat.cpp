@@ -5,6 +5,7 @@
 #include <array>
 
 #include "flashring/communicator_mpi.hpp"
+#include "flashring/neighbours.hpp"
 #include "petsc/mat_context.hpp"
 
 namespace flashring {
@@ -31,6 +32,7 @@ std::shared_ptr<KernelOperator> make_operator(MPI_Comm comm, const OperatorOptio
 }
 
 std::shared_ptr<KernelOperator> make_operator(MPI_Comm comm, const OperatorOptions &options, Input input) {
+  tune_point_scales(*make_mpi_communicator(comm), options, input.points);
   std::shared_ptr<KernelOperator> op = make_operator(comm, options, std::move(input.points));
   // A rank without rows has empty vectors, given or not.
   std::array<double, 2> given{input.weights.empty() ? 0.0 : 1.0, input.target.empty() ? 0.0 : 1.0};

@@ -50,6 +50,7 @@ struct MatContext {
   InputOptions input;                  // where the points come from when the program gives none
   int features = 0;                    // of the points that the program gave, 0: none
   std::vector<double> coordinates;     // (local_rows, features) until the operator is made
+  std::vector<double> point_scales;    // (local_rows) until points that were given take them, empty: not given
   std::vector<double> weights;         // (local_rows), empty: not given
   std::vector<double> target;          // the same
   PetscScalar scale = 1;

@@ -154,9 +154,13 @@ PetscErrorCode mat_set_up(Mat A) {
       PetscCall(take_input(A, *context, &input));
     if (!context->weights.empty()) input.weights = context->weights;
     if (!context->target.empty()) input.target = context->target;
+    FLASHRING_GUARD(comm, make_mpi_communicator(comm)->agree([&] {
+      if (!context->point_scales.empty()) input.points.set_point_scales(context->point_scales);
+    }));
     // The context changes when all has gone well, so that a program may correct an option and try again.
     FLASHRING_GUARD(comm, context->op = make_operator(comm, context->options, std::move(input)));
     context->coordinates = {};
+    context->point_scales = {};
     context->weights = {};
     context->target = {};
     PetscCall(PetscInfo(A, "exchange %s: %s\n", context->op->options().exchange.c_str(),

@@ -2,6 +2,7 @@
 //
 // Formula   F = t(-1, N) + t(-2, d) + sum over i, k of t(i d + k, bits(x_ik + 0.0)) mod 2^64, with i the global row, k
 //           the feature and t the term of base/word_sum.hpp. Adding 0.0 makes 0.0 of -0.0 and changes nothing else.
+//           Points with lengths l: and t(-3, F(l)), l being N rows of one number.
 // Steps     Every rank sums over its rows, then one sum over the ranks.
 // Cost      N d terms of 4 integer products, far below one pass over the pairs; one message of 16 bytes.
 // Reference base/word_sum.hpp.
@@ -33,7 +34,10 @@ std::uint64_t fingerprint(const Communicator &communicator, const RowPartition &
 }  // namespace
 
 std::uint64_t fingerprint(const Communicator &communicator, const PointBlock &points) {
-  return fingerprint(communicator, points.partition(), points.features(), points.rows());
+  const std::uint64_t of_rows = fingerprint(communicator, points.partition(), points.features(), points.rows());
+  if (communicator.max(points.point_scales().empty() ? 0.0 : 1.0) == 0) return of_rows;
+  const std::uint64_t of_scales = fingerprint(communicator, points.partition(), 1, points.point_scales());
+  return of_rows + word_term(~std::uint64_t{2}, of_scales);
 }
 
 std::uint64_t fingerprint(const Communicator &communicator, const RowPartition &partition,

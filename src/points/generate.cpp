@@ -1,5 +1,6 @@
 // Generated point sets: those with known eigenvalues (docs/mathematics.md) and random ones. Point i depends on its
 // global row alone, so any number of ranks makes the same set.
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <numbers>
@@ -152,6 +153,32 @@ Generated normal(std::int64_t n, int d, std::uint64_t seed) {
           }};
 }
 
+/// Share of the mass of exp(-(x^2 - 1)^2 / t) below each of the cell borders of [-range, range].
+std::vector<double> well_shares(double t, double range, int cells) {
+  std::vector<double> shares{0};
+  for (int c = 0; c < cells; ++c) {
+    const double x = range * ((2.0 * c + 1) / cells - 1);
+    shares.push_back(shares.back() + std::exp(-(x * x - 1) * (x * x - 1) / t));
+  }
+  for (double &share : shares) share /= shares.back();
+  return shares;
+}
+
+/// Of density exp(-((x^2 - 1)^2 + y^2) / t): wells at (-1, 0) and (1, 0), a barrier of height 1/t between.
+Generated double_well(std::int64_t n, double t, std::uint64_t seed) {
+  constexpr int cells = 1 << 14;
+  const double range = std::sqrt(1 + std::sqrt(40 * t));  // what is beyond has e^-40 of the density at the wells
+  return {n, 2, [shares = well_shares(t, range, cells), range, t, seed](std::int64_t row, double *x) {
+            const auto point = static_cast<std::uint64_t>(row);
+            const double share = random_uniform(seed, RandomStream::points, point, 0);
+            const auto cell = std::upper_bound(shares.begin() + 1, shares.end() - 1, share) - shares.begin() - 1;
+            const double low = shares[static_cast<std::size_t>(cell)];
+            const double within = (share - low) / (shares[static_cast<std::size_t>(cell) + 1] - low);
+            x[0] = range * (2 * (static_cast<double>(cell) + within) / cells - 1);
+            x[1] = std::sqrt(0.5 * t) * random_normal(seed, RandomStream::points, point, 1);
+          }};
+}
+
 Generated choose_set(const std::string &name, Arguments &a) {
   const auto n = [&](std::int64_t least) { return a.integer("n", 1000, least, most_rows); };
   const auto d = [&](std::int64_t most) { return static_cast<int>(a.integer("d", 3, 1, most)); };
@@ -164,10 +191,11 @@ Generated choose_set(const std::string &name, Arguments &a) {
   if (name == "random_torus") return random_torus(n(1), seed());
   if (name == "clusters")
     return clusters(n(1), d(1 << 20), a.integer("k", 5, 1, most_rows), a.positive("spread", 0.1), seed());
+  if (name == "double_well") return double_well(n(1), a.positive("t", 0.2), seed());
   if (name == "normal") return normal(n(1), d(1 << 20), seed());
   throw Error("-generate: '" + name + "' is unknown; known are circle:n=, torus:n=,q=, hypercube:d=, " +
-              "swiss_roll:n=,m=, random_swiss_roll:n=,seed=, random_torus:n=,seed=, clusters:n=,d=,k=,spread=,seed=, "
-              "normal:n=,d=,seed=");
+              "swiss_roll:n=,m=, random_swiss_roll:n=,seed=, random_torus:n=,seed=, double_well:n=,t=,seed=, "
+              "clusters:n=,d=,k=,spread=,seed=, normal:n=,d=,seed=");
 }
 
 Generated parse_set(std::string_view text) {

@@ -1,5 +1,6 @@
 #include "flashring/points.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/pages.hpp"
@@ -38,6 +39,16 @@ void PointBlock::set_feature_scales(std::vector<double> scales) {
   feature_scales_ = std::move(product);
 }
 
+void PointBlock::set_point_scales(std::vector<double> scales) {
+  FLASHRING_CHECK(static_cast<std::int64_t>(scales.size()) == local_rows(), "point scales: ", scales.size(),
+                  " numbers given for ", local_rows(), " rows of this rank; give one for each point");
+  for (std::size_t i = 0; i < scales.size(); ++i)
+    FLASHRING_CHECK(std::isfinite(scales[i]) && scales[i] > 0, "point scales: that of row ",
+                    partition_.global_row(rank_, LocalRow{static_cast<std::int64_t>(i)}).value, " is ", scales[i],
+                    "; scales are positive finite lengths");
+  point_scales_ = std::move(scales);
+}
+
 void PointBlock::release(LocalRow begin, LocalRow end) {
   const auto row = static_cast<std::size_t>(features_);
   release_pages(rows_.data() + static_cast<std::size_t>(begin.value) * row,
@@ -56,6 +67,29 @@ void PointBlock::check_finite(std::span<const double> rows, std::span<const doub
     throw Error(detail::concatenate(place, ", which its scale ", scale,
                                     " takes beyond the range of numbers; choose other units or scales"));
   }
+}
+
+std::int64_t replace_zero_scales(const Communicator &communicator, const RowPartition &partition,
+                                 std::span<double> scales) {
+  double smallest = HUGE_VAL;
+  double zeros = 0;
+  communicator.agree([&] {
+    for (std::size_t i = 0; i < scales.size(); ++i) {
+      const GlobalRow row = partition.global_row(communicator.rank(), LocalRow{static_cast<std::int64_t>(i)});
+      FLASHRING_CHECK(std::isfinite(scales[i]) && scales[i] >= 0, "length of row ", row.value, " is ", scales[i],
+                      "; lengths are finite and not negative");
+      zeros += scales[i] == 0 ? 1 : 0;
+      if (scales[i] > 0) smallest = std::min(smallest, scales[i]);
+    }
+  });
+  smallest = communicator.min(smallest);
+  communicator.agree([&] {
+    FLASHRING_CHECK(std::isfinite(smallest),
+                    "the lengths of all points are 0: every point has as many copies as "
+                    "neighbours were asked for; take more neighbours, or drop copies");
+  });
+  std::replace(scales.begin(), scales.end(), 0.0, smallest);
+  return static_cast<std::int64_t>(communicator.sum(zeros));
 }
 
 std::vector<double> global_mean(const Communicator &communicator, const PointBlock &points) {

@@ -25,17 +25,12 @@ void for_each_overlap(const std::vector<RowRange> &a, const std::vector<RowRange
   }
 }
 
-}  // namespace
-
-PointBlock redistribute(const Communicator &communicator, PointBlock points, RowPartition partition) {
-  FLASHRING_CHECK(partition.rows() == points.partition().rows() && partition.ranks() == communicator.size(),
-                  "redistribute: ", points.partition().rows(), " rows cannot become ", partition.rows(), " rows on ",
-                  partition.ranks(), " ranks");
-  if (partition == points.partition()) return points;
+/// Rows of `width` numbers each, (local_rows, width), from one partition to the other. Collective.
+std::vector<double> move_rows(const Communicator &communicator, Transport &transport, const RowPartition &from,
+                              const RowPartition &to, std::vector<double> old_rows, std::int64_t width) {
   const int rank = communicator.rank();
-  const auto row_bytes = static_cast<std::size_t>(points.features()) * sizeof(double);
-  std::vector<double> old_rows = std::move(points.rows_);
-  std::vector<double> new_rows(static_cast<std::size_t>(partition.local_rows(rank) * points.features()));
+  const auto row_bytes = static_cast<std::size_t>(width) * sizeof(double);
+  std::vector<double> new_rows(static_cast<std::size_t>(to.local_rows(rank) * width));
   std::vector<Message> sends;
   std::vector<Message> receives;
   const auto message = [&](std::vector<double> &rows, int peer, std::int64_t row, std::int64_t count) {
@@ -43,18 +38,37 @@ PointBlock redistribute(const Communicator &communicator, PointBlock points, Row
                    static_cast<std::size_t>(count) * row_bytes};
   };
   for (int peer = 0; peer < communicator.size(); ++peer) {
-    for_each_overlap(points.partition().ranges(rank), partition.ranges(peer),
+    for_each_overlap(from.ranges(rank), to.ranges(peer),
                      [&](std::int64_t mine, std::int64_t /*theirs*/, std::int64_t count) {
                        sends.push_back(message(old_rows, peer, mine, count));
                      });
-    for_each_overlap(points.partition().ranges(peer), partition.ranges(rank),
+    for_each_overlap(from.ranges(peer), to.ranges(rank),
                      [&](std::int64_t /*theirs*/, std::int64_t mine, std::int64_t count) {
                        receives.push_back(message(new_rows, peer, mine, count));
                      });
   }
-  make_transport("auto", communicator)->start(sends, receives)->wait();
-  PointBlock moved(std::move(partition), rank, points.features(), std::move(new_rows));
+  transport.start(sends, receives)->wait();
+  return new_rows;
+}
+
+}  // namespace
+
+PointBlock redistribute(const Communicator &communicator, PointBlock points, RowPartition partition) {
+  const RowPartition from = points.partition();
+  FLASHRING_CHECK(partition.rows() == from.rows() && partition.ranks() == communicator.size(),
+                  "redistribute: ", from.rows(), " rows cannot become ", partition.rows(), " rows on ",
+                  partition.ranks(), " ranks");
+  if (partition == from) return points;
+  const int rank = communicator.rank();
+  const bool scaled = communicator.max(points.point_scales_.empty() ? 0.0 : 1.0) > 0;  // ranks may have no rows
+  const std::unique_ptr<Transport> transport = make_transport("auto", communicator);
+  std::vector<double> rows =
+      move_rows(communicator, *transport, from, partition, std::move(points.rows_), points.features());
+  std::vector<double> scales;
+  if (scaled) scales = move_rows(communicator, *transport, from, partition, std::move(points.point_scales_), 1);
+  PointBlock moved(std::move(partition), rank, points.features(), std::move(rows));
   moved.feature_scales_ = std::move(points.feature_scales_);  // the rows carry them already
+  moved.point_scales_ = std::move(scales);
   return moved;
 }
 

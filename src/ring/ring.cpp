@@ -94,7 +94,8 @@ struct Ring::Pass {
   }
   std::size_t column_block_bytes() const {
     return has_own(sides)
-               ? static_cast<std::size_t>(sources.tile_rows() * shape.columns) * column_bytes(shape.precision)
+               ? static_cast<std::size_t>(sources.tile_rows() * row_rule(shape.row).value_columns(shape.columns)) *
+                     column_bytes(shape.precision)
                : 0;
   }
 
@@ -152,7 +153,7 @@ struct Ring::Pass {
     const TileInfo *tiles = on_device ? sources.tile_list(visit.owner) : visit.pairs.visiting().data();
     const SweepWork work{shape,
                          own.side(has_own(sides)),
-                         {tiles, visitor.payload, nullptr, visitor.scalars, visitor.columns, state},
+                         {tiles, visitor.payload, visitor.scalars, visitor.columns, state},
                          visit.pairs,
                          host_points()};
     Sweep &sweep = ring.buffers_->sweep;

@@ -32,11 +32,15 @@ int tiles_to_sweep(const Backend &backend, const TileShape &shape, int threads) 
   return tiles;
 }
 
-/// Independent standard normal features: two points are about sqrt(2 d) apart.
-PointBlock normal_points(std::int64_t rows, int features) {
+/// Independent standard normal features: two points are about sqrt(2 d) apart, which is their length where they have
+/// one.
+PointBlock normal_points(std::int64_t rows, int features, const PairFunction &pair) {
   std::vector<double> values(static_cast<std::size_t>(rows * features));
   for (std::size_t i = 0; i < values.size(); ++i) values[i] = random_normal(1, RandomStream::sample, i);
-  return {RowPartition::contiguous(rows, 1), 0, features, std::move(values)};
+  PointBlock points(RowPartition::contiguous(rows, 1), 0, features, std::move(values));
+  if (traits(pair.kind).scalars > 0)
+    points.set_point_scales(std::vector<double>(static_cast<std::size_t>(rows), std::sqrt(2.0 * features)));
+  return points;
 }
 
 /// Of `run`, in some milliseconds. The lower quartile: other programs on the machine come and go, a long pass sees them
@@ -57,7 +61,7 @@ double typical_seconds(const std::function<void()> &run) {
 }  // namespace
 
 double seconds_per_tile_pair(const Backend &backend, TileShape shape, int threads) {
-  const bool both = shape.row == RowKind::sum;
+  const bool both = shape.row != RowKind::logsumexp;
   const Sides sides = both ? Sides::both : Sides::own;
   if (shape.features > most_features) {
     TileShape narrow = shape;
@@ -67,14 +71,17 @@ double seconds_per_tile_pair(const Backend &backend, TileShape shape, int thread
   }
   if (shape.pair.kind == PairKind::inner_exp)
     shape.pair.parameters = {1.0 / shape.features, 1.0, 0, 0};
+  else if (traits(shape.pair.kind).scalars > 0)
+    shape.pair = {shape.pair.kind, {0.25, 0, 0, 0}};  // 4 epsilon = 1
   else
     set_length_scale(shape.pair, 2.0 * shape.features);
   const int tiles = tiles_to_sweep(backend, shape, threads);
-  TileBlock block(backend, shape, normal_points(static_cast<std::int64_t>(tiles) * backend.tile_rows, shape.features),
-                  {});
+  const std::int64_t rows = static_cast<std::int64_t>(tiles) * backend.tile_rows;
+  TileBlock block(backend, shape, normal_points(rows, shape.features, shape.pair), {});
   const std::vector<double> ones(static_cast<std::size_t>(block.local_rows() * shape.columns), 1.0);
   block.set_columns({ones.data(), block.local_rows(), shape.columns});
-  if (!both) block.set_pass_scalars(std::span(ones).first(static_cast<std::size_t>(block.local_rows())), -HUGE_VAL);
+  if (row_rule(shape.row).scalars > 0)
+    block.set_pass_scalars(std::span(ones).first(static_cast<std::size_t>(block.local_rows())), -HUGE_VAL);
   block.state().resize(static_cast<std::size_t>(tiles) * state_bytes(backend, shape));
   reset_states(backend, shape, static_cast<std::size_t>(tiles), block.state().data());
   const auto all = std::make_shared<const std::vector<TileInfo>>(block.tiles().begin(), block.tiles().end());

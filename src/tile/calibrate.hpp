@@ -6,10 +6,9 @@
 
 namespace flashring {
 
-/// Seconds of one pair of tiles while `threads` threads do the same: served both ways by row rule sum, one way by
-/// logsumexp. The points are
-/// random ones at the distance of the length scale; a pair function without a length scale gets one that fits them.
-/// Not collective, but ranks that share a machine should call it together.
+/// Seconds of one pair of tiles while `threads` threads do the same: served both ways, but one way by row rule
+/// logsumexp. The points are random ones at the distance of the length scale; a pair function without a length scale
+/// gets one that fits them. Not collective, but ranks that share a machine should call it together.
 double seconds_per_tile_pair(const Backend &backend, TileShape shape, int threads);
 
 /// Seconds of a pass that evaluates every pair of `tiles` tiles (of all ranks together) once, shared evenly by the

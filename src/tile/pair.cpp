@@ -65,6 +65,14 @@ const PairTraits &traits(PairKind kind) {
   return all[static_cast<std::size_t>(kind)];
 }
 
+int point_numbers(const PairFunction &pair, int features) { return features + find(pair.kind).declaration.scalars; }
+
+bool is_positive_semidefinite(const PairFunction &pair) {
+  const bool grows =
+      pair.kind != PairKind::inner_exp || pair.parameters[0] > 0;  // exp(-<x,y>) has negative eigenvalues
+  return find(pair.kind).declaration.scalars == 0 && grows;
+}
+
 std::vector<std::string_view> pair_names() {
   std::vector<std::string_view> names;
   for (const Entry &e : entries) names.emplace_back(e.declaration.name);
@@ -86,7 +94,7 @@ PairFunction parse_pair(std::string_view text) {
       known = true;
     }
     FLASHRING_CHECK(known, "-pair ", d.name, ": unknown parameter '", key, "'; it has ",
-                    join(traits(pair.kind).parameters));
+                    d.parameters[0] == nullptr ? "none" : join(traits(pair.kind).parameters));
   }
   return pair;
 }
@@ -106,6 +114,10 @@ std::string to_string(const PairFunction &pair) {
 void check_length_scale(const PairFunction &pair) {
   FLASHRING_CHECK(pair.kind != PairKind::inner_exp,
                   "-pair inner_exp has no length scale that a median could set; give -pair inner_exp:s=VALUE");
+  const PairTraits &t = traits(pair.kind);
+  FLASHRING_CHECK(t.scalars == 0, "-pair ", t.name, " takes its lengths from -point_scales, not from a median; ",
+                  t.parameters.empty() ? std::string("leave -beta out")
+                                       : detail::concatenate("give -pair ", t.name, ":", t.parameters[0], "=VALUE"));
 }
 
 void set_length_scale(PairFunction &pair, double median_squared_distance) {
@@ -114,7 +126,9 @@ void set_length_scale(PairFunction &pair, double median_squared_distance) {
       pair.kind == PairKind::gaussian ? 1 / (2 * median_squared_distance) : std::sqrt(median_squared_distance);
 }
 
-double feature_scale(const PairFunction &pair) { return find(pair.kind).feature_scale(pair.parameters.data()); }
+double feature_scale(const PairFunction &pair) {
+  return find(pair.kind).feature_scale(pair.parameters.data()) / pair.length_unit;
+}
 
 double weight(const PairFunction &pair, double q) {
   const Entry &e = find(pair.kind);

@@ -50,11 +50,9 @@ TileSide side_from(const Backend &backend, const TileShape &shape, const TileSid
   const auto from = [begin](auto *array, std::size_t tile_bytes) {
     return array == nullptr ? nullptr : array + begin * tile_bytes;
   };
-  return {side.tiles + begin,
-          payload,
-          nullptr,
+  return {side.tiles + begin, payload,
           from(side.pass_scalars, static_cast<std::size_t>(row_rule(shape.row).scalars) * rows),
-          from(side.columns, static_cast<std::size_t>(shape.columns) * rows),
+          from(side.columns, static_cast<std::size_t>(row_rule(shape.row).value_columns(shape.columns)) * rows),
           from(side.state, state_bytes(backend, shape))};
 }
 

@@ -17,6 +17,37 @@ void for_each_tile(std::span<const TileInfo> tiles, Visit visit) {
   }
 }
 
+/// Rows of points as backends pack them: where the pair function reads lengths, each row ends with length_unit /
+/// length.
+class RowSource {
+ public:
+  RowSource(const TileShape &shape, const PointBlock &points)
+      : points_(points),
+        unit_(shape.pair.length_unit),
+        joins_(traits(shape.pair.kind).scalars > 0 && !points.point_scales().empty()) {
+    const int width = points.features() + (joins_ ? 1 : 0);
+    FLASHRING_REQUIRE(points.local_rows() == 0 || width == point_numbers(shape.pair, shape.features), width,
+                      " numbers a point");
+  }
+  /// Valid until the next call.
+  const double *rows(LocalRow first, std::int64_t count) {
+    if (!joins_) return points_.row(first);
+    joined_.clear();
+    for (std::int64_t i = first.value; i < first.value + count; ++i) {
+      const double *row = points_.row(LocalRow{i});
+      joined_.insert(joined_.end(), row, row + points_.features());
+      joined_.push_back(unit_ / points_.point_scales()[static_cast<std::size_t>(i)]);
+    }
+    return joined_.data();
+  }
+
+ private:
+  const PointBlock &points_;
+  double unit_;
+  bool joins_;
+  std::vector<double> joined_;  // (count, features + 1)
+};
+
 }  // namespace
 
 std::vector<TileInfo> make_tiles(const RowPartition &partition, int rank, int tile_rows) {
@@ -32,6 +63,18 @@ std::int64_t count_tiles(const RowPartition &partition, int rank, int tile_rows)
   std::int64_t tiles = 0;
   for (const RowRange &range : partition.ranges(rank)) tiles += (range.count + tile_rows - 1) / tile_rows;
   return tiles;
+}
+
+void check_point_scales(const PairFunction &pair, const PointBlock &points) {
+  const bool needed = traits(pair.kind).scalars > 0;
+  const bool there = !points.point_scales().empty();
+  if (needed == there || points.local_rows() == 0) return;
+  FLASHRING_CHECK(there, "-pair ", traits(pair.kind).name,
+                  " reads a length of every point: give them by -point_scales FILE (PointBlock::set_point_scales, "
+                  "MatFlashringSetPointScales)");
+  throw Error(detail::concatenate("-pair ", traits(pair.kind).name,
+                                  " reads no lengths of points; leave -point_scales out, or take self_tuned or "
+                                  "variable_bandwidth"));
 }
 
 TileBlock::TileBlock(const Backend &backend, const RowPartition &partition, int rank, PointsMemory memory)
@@ -105,9 +148,11 @@ void TileBlock::pack(const TileShape &shape, const PointBlock &points, std::span
   const std::size_t bytes = backend_->payload_bytes(shape);
   points_.resize(bytes * tiles_.size());
   BufferWriter writer(points_, bytes);
+  RowSource source(shape, points);
   std::int64_t begin = 0;
   for_each_tile(tiles_, [&](std::size_t t, std::int64_t local) {
-    const PackInput input{points.row(LocalRow{local}), tiles_[t].rows, mean.empty() ? nullptr : mean.data(), scale};
+    const std::int64_t rows = tiles_[t].rows;
+    const PackInput input{source.rows(LocalRow{local}, rows), rows, mean.empty() ? nullptr : mean.data(), scale};
     backend_->pack(shape, input, writer.next());
     const std::int64_t end = local + tiles_[t].rows;
     if (end - begin < many) return;
@@ -130,7 +175,7 @@ void TileBlock::set_precision(const TileShape &shape) {
   const std::size_t from_bytes = backend_->payload_bytes(from);
   const std::size_t bytes = backend_->payload_bytes(shape);
   other_.resize(bytes * tiles_.size());
-  std::vector<double> rows(static_cast<std::size_t>(tile_rows()) * static_cast<std::size_t>(shape.features));
+  std::vector<double> rows(static_cast<std::size_t>(tile_rows() * point_numbers(shape.pair, shape.features)));
   BufferReader reader(points_, from_bytes);
   BufferWriter writer(other_, bytes);
   for (const TileInfo &tile : tiles_) {
@@ -145,13 +190,13 @@ std::vector<double> TileBlock::unpack(const TileShape &shape, std::span<const Lo
   TileShape from = shape;
   from.precision = packed_;
   const std::size_t bytes = backend_->payload_bytes(from);
-  const auto features = static_cast<std::size_t>(shape.features);
+  const auto numbers = static_cast<std::size_t>(point_numbers(shape.pair, shape.features));
   std::vector<std::int64_t> first;  // (tiles) local row of a tile's first
   for_each_tile(tiles_, [&](std::size_t /*t*/, std::int64_t local) { first.push_back(local); });
   std::vector<std::byte> copy(points_.device() != nullptr ? bytes : 0);
-  std::vector<double> tile(static_cast<std::size_t>(tile_rows()) * features);  // (T, features)
+  std::vector<double> tile(static_cast<std::size_t>(tile_rows()) * numbers);  // (T, numbers)
   std::vector<double> values;
-  values.reserve(rows.size() * features);
+  values.reserve(rows.size() * numbers);
   for (const LocalRow row : rows) {
     FLASHRING_REQUIRE(row.value >= 0 && row.value < local_rows_, "row ", row.value, " of ", local_rows_);
     const auto t =
@@ -163,8 +208,8 @@ std::vector<double> TileBlock::unpack(const TileShape &shape, std::span<const Lo
       payload = copy.data();
     }
     backend_->unpack(from, payload, tiles_[t].rows, tile.data());
-    const auto at = static_cast<std::ptrdiff_t>(row.value - first[t]) * shape.features;
-    values.insert(values.end(), tile.begin() + at, tile.begin() + at + shape.features);
+    const double *begin_of_row = tile.data() + static_cast<std::size_t>(row.value - first[t]) * numbers;
+    values.insert(values.end(), begin_of_row, begin_of_row + numbers);
   }
   return values;
 }
@@ -178,8 +223,8 @@ const TileInfo *TileBlock::tile_list(int rank) const {
 }
 
 TileSide TileBlock::side(bool receives) {
-  return {tile_list(rank_),     payload().data(), nullptr,
-          pass_scalars_.data(), columns_.data(),  receives ? state_.data() : nullptr};
+  return {tile_list(rank_), payload().data(), pass_scalars_.data(), columns_.data(),
+          receives ? state_.data() : nullptr};
 }
 
 const double *TileBlock::upload(const double *values, AlignedBuffer &buffer) {

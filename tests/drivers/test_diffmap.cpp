@@ -152,6 +152,10 @@ TEST_F(Diffmap, BadOptions) {
   expect_error(2, set + "-pair gausian", {"gausian", "gaussian", "matern32", "inner_exp"});
   expect_error(2, set + "-backend gpu", {"gpu", "ref", "simd"});
   expect_error(2, set + "-precision half", {"half", "fp64", "fp32"});
+  expect_error(2, set + "-pair self_tuned -knn 20", {"k = 20 nearest neighbours", "there are 19 to choose from"});
+  expect_error(2, set + "-pair self_tuned -knn 64", {"-knn: 64 is outside [1, 63]"});
+  expect_error(2, set + "-pair self_tuned -beta 2", {"-beta 2 belongs to gaussian", "leave it out"});
+  expect_error(2, set + "-pair self_tuned -time 1.5", {"-time: 1.5 is no whole number", "take -time 2"});
   expect_error(2, set + "-betta 2", {"unused option -betta"});
   expect_error(2, set + "-eps_tool 2", {"unused option -eps_tool"});
   expect_error(2, set + "stray", {"'stray'"});

@@ -82,6 +82,60 @@ TEST_F(Extend, OwnPointsKeepTheirCoordinatesOnAnyNumberOfRanks) {
   for (std::size_t i = 0; i < two.size(); ++i) ASSERT_NEAR(two[i], expected[i / 2 * 4 + i % 2], 4e-10) << i;
 }
 
+/// A map by self_tuned: the lengths go into results.h5, and new points bring theirs.
+TEST_F(Extend, PointsWithLengths) {
+  std::vector<double> lengths = numbers(80);
+  for (double &length : lengths) length = 0.3 + 0.4 * length;
+  write_points("lengths.npy", lengths, 1);
+  write_points("old.npy", numbers(240), 3);
+  const std::string points = "-points " + path("old.npy") + " ";
+  const std::string scales = "-point_scales " + path("lengths.npy") + " ";
+  const Outcome made = run(3, points + scales + "-pair self_tuned -nev 4 -eps_tol 1e-12 -output " + path("map"));
+  ASSERT_EQ(made.code, 0) << made.output;
+  EXPECT_EQ(array("map", "/scalars"), lengths);
+  const std::string model = "-model " + path("map/results.h5") + " ";
+  const std::vector<double> expected = array("map", "/embedding");
+  for (const int ranks : {1, 2}) {
+    const std::string name = "out" + std::to_string(ranks);
+    const Outcome result = extend(ranks, model + points + scales + "-output " + path(name));
+    ASSERT_EQ(result.code, 0) << result.output;
+    const std::vector<double> found = array(name, "/embedding");
+    ASSERT_EQ(found.size(), expected.size());
+    // As above, for eigenvalues above 0.1.
+    for (std::size_t i = 0; i < found.size(); ++i) ASSERT_NEAR(found[i], expected[i], 4e-10) << ranks << " " << i;
+  }
+  ASSERT_GT(array("map", "/eigenvalues")[3], 0.1);
+  expect_refusal(model + points + "-output " + path("out"), {"-point_scales is missing", "of -pair self_tuned"});
+  write_points("few.npy", {1, 2}, 1);
+  expect_refusal(model + points + "-point_scales " + path("few.npy") + " -output " + path("out"),
+                 {"-point_scales ", "holds 2 numbers for 80 points"});
+}
+
+/// Without -point_scales lengths are distances to the k-th neighbour, and new points have theirs among those of the
+/// map.
+TEST_F(Extend, SelfTunedModelsTuneNewPoints) {
+  std::vector<double> rows = numbers(240);
+  for (std::size_t i = 0; i < 5; ++i) std::copy_n(rows.begin(), 3, rows.begin() + 3 * (10 + i));  // six at one place
+  write_points("old.npy", rows, 3);
+  const std::string points = "-points " + path("old.npy") + " ";
+  const Outcome made = run(3, points + "-pair self_tuned -knn 5 -nev 4 -eps_tol 1e-12 -output " + path("map"));
+  ASSERT_EQ(made.code, 0) << made.output;
+  EXPECT_NE(made.output.find("6 points have 5 neighbours in the same place"), std::string::npos) << made.output;
+  const std::vector<double> lengths = array("map", "/scalars");
+  ASSERT_EQ(lengths.size(), 80U);
+  EXPECT_EQ(lengths[0], *std::min_element(lengths.begin(), lengths.end()));
+  const std::vector<double> expected = array("map", "/embedding");
+  for (const int ranks : {1, 2}) {
+    const std::string name = "tuned" + std::to_string(ranks);
+    const Outcome result = extend(ranks, "-model " + path("map/results.h5") + " " + points + "-output " + path(name));
+    ASSERT_EQ(result.code, 0) << result.output;
+    const std::vector<double> found = array(name, "/embedding");
+    // As above: residuals over eigenvalues above 0.1.
+    for (std::size_t i = 0; i < found.size(); ++i) ASSERT_NEAR(found[i], expected[i], 4e-10) << ranks << " " << i;
+  }
+  ASSERT_GT(array("map", "/eigenvalues")[3], 0.1);
+}
+
 /// More points than one block holds, as text: 70,000 times the same forty, one of them far away.
 TEST_F(Extend, StreamsPoints) {
   write_points("line.npy", numbers(50), 1);
@@ -155,6 +209,8 @@ TEST_F(Extend, BadInput) {
   for (const char *pairs : {"-nev 6 ", "-nev 1 "})
     expect_refusal(model + pairs + old + out, {"-nev: ", " is outside [2, 5]"});
   expect_refusal(model + old + out + " -beta 2", {"unused option -beta"});
+  expect_refusal(model + old + out + " -point_scales " + path("old.npy"),
+                 {"which reads no lengths; leave -point_scales"});
   expect_refusal(model + old + " -overwrite -output " + path("map"), {"holds the model", "choose another folder"});
   write_points("nan.npy", {1, 2, 3, 4, NAN, 6}, 3);
   const Outcome two_ranks = extend(2, model + "-points " + path("nan.npy") + out);
@@ -192,6 +248,22 @@ TEST_F(Extend, ASignalEndsTheRun) {
   EXPECT_EQ(result.code, 4) << result.output;
   EXPECT_NE(result.output.find("interrupted; nothing is written"), std::string::npos) << result.output;
   EXPECT_TRUE(fs::is_empty(out));
+}
+
+/// h is a factor of the weights that the model carries; a killed map says nothing of other points.
+TEST_F(Extend, DoobTransforms) {
+  write_points("h.npy", numbers(80), 1);
+  const std::string model = small_map("-doob " + path("h.npy"));
+  const Outcome result = extend(1, model + "-points " + path("old.npy") + " -output " + path("out"));
+  ASSERT_EQ(result.code, 0) << result.output;
+  const std::vector<double> expected = array("map", "/embedding");
+  const std::vector<double> found = array("out", "/embedding");
+  ASSERT_EQ(array("map", "/doob_h"), numbers(80));
+  // As above; the least law is some 1e-6 by small h.
+  for (std::size_t i = 0; i < found.size(); ++i) ASSERT_NEAR(found[i], expected[i], 2e-8) << i;
+  expect_refusal(small_map("-overwrite -doob_eigenvector ball:0.5,0.5,0.5,r=0.5") + "-points " + path("old.npy") +
+                     " -output " + path("none"),
+                 {"map/results.h5", "were killed"});
 }
 
 }  // namespace

@@ -127,6 +127,9 @@ Bounded Blocks::expected(bool own) const {
   const std::vector<double> &values = own ? visiting_values_ : own_values_;
   const Arithmetic a = arithmetic(shape.precision, backend.tile_rows);
   if (shape.row == RowKind::sum) return oracle_sum(seen, values, shape.columns, a);
+  if (shape.row == RowKind::difference_product)
+    return oracle_differences(seen, own ? visiting_weights_ : own_weights_, values,
+                              own ? own_values_ : visiting_values_, shape.columns, a);
   return oracle_log_sum_exp(seen, own ? visiting_weights_ : own_weights_, values, shape.columns, a);
 }
 

@@ -109,6 +109,7 @@ TEST(Input, OptionsAreDeclaredSetAndRead) {
   EXPECT_EQ(options.generate, "value of generate");
   EXPECT_EQ(options.get("weights"), "value of weights");
   EXPECT_EQ(options.get("feature_scales"), "value of feature_scales");
+  EXPECT_EQ(options.get("point_scales"), "value of point_scales");
   EXPECT_THROW(options.set("point", "x"), Error);
   EXPECT_THROW((void)options.get("point"), Error);
 }
@@ -151,8 +152,10 @@ TEST(Input, WeightsAndScalesFollowAnyPartition) {
     SCOPED_TRACE(to.name);
     Input input;
     input.points = local_block(points, to.partition, world().rank());
-    read_scales_and_weights({"", "", folder + "/w.csv", "2,0.5"}, world(), input);
+    read_scales_and_weights({"", "", folder + "/w.csv", "2,0.5", "", folder + "/w.npy"}, world(), input);
     EXPECT_EQ(gather_columns(input.weights, 1, to.partition, world()), weights);
+    const std::span<const double> lengths = input.points.point_scales();
+    EXPECT_EQ(gather_columns({lengths.begin(), lengths.end()}, 1, to.partition, world()), weights);
     const PointSet scaled = gather_points(input.points, world());
     for (std::size_t i = 0; i < scaled.rows.size(); ++i)
       EXPECT_EQ(scaled.rows[i], points.rows[i] * (i % 2 == 0 ? 2 : 0.5));
@@ -177,6 +180,8 @@ TEST(Input, WeightsArePositiveAndFinite) {
     write_file(folder + "/w.csv", std::string("1\n1\n1\n1\n") + bad + "\n1\n");
     expect_error(error_of_input({"", "circle:n=6", folder + "/w.csv", ""}),
                  {": -weights " + folder + "/w.csv: row 4 (counted from 0) is " + bad, "weights are positive"});
+    expect_error(error_of_input({"", "circle:n=6", "", "", "", folder + "/w.csv"}),
+                 {": -point_scales " + folder + "/w.csv: row 4 (counted from 0) is " + bad, "a length is positive"});
   }
   write_file(folder + "/w.npy", npy_bytes({1, 1, std::nan("")}, "(3,)"));
   expect_error(error_of_input({"", "circle:n=3", folder + "/w.npy", ""}),

@@ -115,6 +115,22 @@ TEST(Model, PlainRunsHaveNoMeasureAndNoScales) {
   EXPECT_TRUE(model.summary.feature_scales.empty());
 }
 
+TEST(Model, LengthsOfPoints) {
+  const RowPartition partition = RowPartition::zigzag(17, world().size());
+  const std::string folder = scratch_folder("model_lengths");
+  SampleRun run = make_run(partition, 3, 4);
+  run.points.set_point_scales(local_array(partition, measure_array, 1, false));
+  run.report.pair = "self_tuned";
+  write_run(folder, run);
+  const Model model = read_model(folder + "/results.h5", 4, world());
+  EXPECT_EQ(to_string(model.summary.pair), "self_tuned");
+  const std::span<const double> found = model.points.point_scales();
+  EXPECT_EQ(std::vector<double>(found.begin(), found.end()),
+            local_array(RowPartition::contiguous(17, world().size()), measure_array, 1, false));
+  expect_error(refusal(changed_model("model_no_lengths", [](hid_t file) { set_text(file, "pair", "self_tuned"); })),
+               {"holds no /scalars, the lengths that pair self_tuned reads"});
+}
+
 TEST(Model, FilesThatAreNoneAreRefused) {
   const fs::path folder = scratch_folder("model_none");
   write_file(folder / "text.h5", "no HDF5 at all");

@@ -104,9 +104,9 @@ TEST(Doob, IsThatOfTheDenseOperator) {
       SCOPED_TRACE(pair);
       const std::vector<double> m = weighted ? measure : std::vector<double>();
       const std::vector<double> P = dense_markov(points, pair, 0.7, m);
-      std::vector<double> Ph(n, 0.0);
+      std::vector<double> after(n, 0.0);
       for (std::size_t j = 0; j < n; ++j)
-        for (std::size_t i = 0; i < n; ++i) Ph[i] += P[j * n + i] * h[j];
+        for (std::size_t i = 0; i < n; ++i) after[i] += P[j * n + i] * h[j];
       Solved solved(points, {{"pair", pair}, {"alpha", "0.7"}, {"form", "markov"}});
       if (weighted) solved.op.update_measure(solved.local(m));
       solved.op.transform(solved.local(h));
@@ -120,7 +120,7 @@ TEST(Doob, IsThatOfTheDenseOperator) {
       const double largest = *std::max_element(degree.begin(), degree.end());
       for (std::size_t i = 0; i < n; ++i)
         for (std::size_t j = 0; j < n; ++j) {
-          ASSERT_NEAR(found[j * n + i], P[j * n + i] * h[j] / Ph[i], 1e-14) << i << " " << j;
+          ASSERT_NEAR(found[j * n + i], P[j * n + i] * h[j] / after[i], 1e-14) << i << " " << j;
           ASSERT_NEAR(flow(i, j), flow(j, i), 3e-14 * largest) << i << " " << j;
         }
       for (const double sum : apply(solved.op, std::vector<double>(n, 1.0), 1)) EXPECT_NEAR(sum, 1, 1e-14);

@@ -41,9 +41,10 @@ struct Solved {
   DiffusionMap map;
 };
 
-PointBlock block(const PointSet &points) {
+PointBlock block(const PointSet &points, const std::string &pair = "gaussian") {
   const auto count = static_cast<std::int64_t>(points.count());
-  return local_block(points, RowPartition::contiguous(count, world().size()), world().rank());
+  const RowPartition partition = RowPartition::contiguous(count, world().size());
+  return with_lengths(local_block(points, partition, world().rank()), parse_pair(pair));
 }
 
 /// Column k of (rows of this rank, K), whole.
@@ -93,7 +94,7 @@ double steps(const PairTable &table) {
 /// The sum over p is lambda psi + r, |r|_pi the residual, so |r_i| <= residual / pi_i^(1/2). Averages have the relative
 /// error 2 e u of the largest |psi|: numerator and denominator. Both are divided by lambda.
 void expect_own_values(const Solved &solved, const PointSet &points, const std::string &pair, double unit) {
-  const PointBlock own = block(points);
+  const PointBlock own = block(points, pair);
   Extension extension(*solved.op, solved.results());
   const Results &map = solved.results();
   const ExtendedRows rows = extension.apply(own);
@@ -116,7 +117,7 @@ TEST(Extension, OwnPointsKeepTheirValues) {
   const PointSet points = random_points(90, 3, 81);
   for (const std::string &name : all_pair_names()) {
     const std::string pair = spread_pair(name, 3);
-    expect_own_values(Solved({{"pair", pair}, {"alpha", "1"}}, block(points), 5), points, pair, 0x1p-53);
+    expect_own_values(Solved({{"pair", pair}, {"alpha", "1"}}, block(points, pair), 5), points, pair, 0x1p-53);
   }
 }
 
@@ -167,7 +168,7 @@ TEST(Extension, EqualsTheOracle) {
     KernelOperator op = make_operator(points, options_of({{"pair", pair}}), partition);
     Extension extension(op, made_up(partition, weight, right, pairs));
     EXPECT_EQ(extension.passes(), 2);
-    const PointBlock mine = block(others);
+    const PointBlock mine = block(others, pair);
     const ExtendedRows rows = extension.apply(mine);
     const std::vector<double> found = gather_columns(rows.right, pairs, mine.partition(), world());
     const std::vector<double> density = gather_columns(rows.log_density, 1, mine.partition(), world());

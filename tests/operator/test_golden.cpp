@@ -66,7 +66,8 @@ const char *const random_pairs[] = {"gaussian:beta=0.15",
                                     "matern32:ell=1.6",
                                     "matern52:ell=1.7",
                                     "rational_quadratic:ell=1.2,a=1.4",
-                                    "inner_exp:s=0.3"};
+                                    "inner_exp:s=0.3",
+                                    "self_tuned"};
 
 class GoldenRandom : public ::testing::TestWithParam<const char *> {
  protected:
@@ -74,8 +75,12 @@ class GoldenRandom : public ::testing::TestWithParam<const char *> {
   const std::string name_ = "random_" + pair_.substr(0, pair_.find(':'));
   const GoldenArray points_ = golden("random_points");
   KernelOperator make(const char *alpha, const char *form, const char *precision = "fp64") const {
-    return make_operator({static_cast<int>(points_.shape[1]), points_.values},
-                         options_of({{"pair", pair_}, {"alpha", alpha}, {"form", form}, {"precision", precision}}));
+    const int rank = world().rank();
+    const RowPartition rows = RowPartition::contiguous(static_cast<std::int64_t>(points_.shape[0]), world().size());
+    PointBlock points = local_block({static_cast<int>(points_.shape[1]), points_.values}, rows, rank);
+    if (pair_ == "self_tuned") points.set_point_scales(local_columns(golden("random_knn7").values, 1, rows, rank));
+    return {world(), options_of({{"pair", pair_}, {"alpha", alpha}, {"form", form}, {"precision", precision}}),
+            std::move(points)};
   }
   /// Rounding of 120 terms in either computation, with exponents of inner_exp up to 10.
   static constexpr double relative = 1e-13;

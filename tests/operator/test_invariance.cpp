@@ -58,7 +58,7 @@ class Invariance : public ::testing::TestWithParam<const char *> {
 };
 
 TEST_P(Invariance, RowsSumToOneAndTheLawIsStationary) {
-  for (const char *pair : {"gaussian:beta=0.8", "laplacian:ell=0.9", "inner_exp:s=1.1"}) {
+  for (const char *pair : {"gaussian:beta=0.8", "laplacian:ell=0.9", "inner_exp:s=1.1", "self_tuned"}) {
     SCOPED_TRACE(pair);
     const DenseOperator dense(points_, pair, 0.5, Form::markov, tile);
     KernelOperator op = make_operator(points_, markov(pair, GetParam()));
@@ -107,7 +107,7 @@ TEST_P(Invariance, PermutedPointsPermuteTheAnswer) {
     shuffled.rows.insert(shuffled.rows.end(), points_.row(i), points_.row(i) + features);
     x.push_back(x_[i]);
   }
-  for (const char *pair : {"gaussian:beta=0.8", "matern32:ell=0.8", "inner_exp:s=1.1"}) {
+  for (const char *pair : {"gaussian:beta=0.8", "matern32:ell=0.8", "inner_exp:s=1.1", "self_tuned"}) {
     SCOPED_TRACE(pair);
     KernelOperator op = make_operator(points_, markov(pair, GetParam()));
     KernelOperator other = make_operator(shuffled, markov(pair, GetParam()));

@@ -81,14 +81,15 @@ std::vector<double> computed(const Tiles &tiles, const PointSet &points, const R
   const TileShape shape = tiles.shape(Precision::fp64);
   const std::vector<double> mean =
       traits(shape.pair.kind).invariance == Invariance::translation ? mean_of(points) : std::vector<double>();
-  const TileBlock all(backend, shape, PointBlock(RowPartition::contiguous(rows, 1), 0, features, points.rows), mean);
+  PointBlock whole_set(RowPartition::contiguous(rows, 1), 0, features, points.rows);
+  const TileBlock all(backend, shape, with_lengths(std::move(whole_set), shape.pair), mean);
   std::vector<LocalRow> places;
   for (const GlobalRow row : chosen_rows()) places.push_back({row.value});
   LandmarkTiles chosen(backend, shape, all.unpack(shape, places), tiles.options, tiles.memory);
   EXPECT_EQ(chosen.count(), landmarks);
 
   const int rank = world().rank();
-  TileBlock own(backend, shape, local_block(points, partition, rank), mean, tiles.memory);
+  TileBlock own(backend, shape, with_lengths(local_block(points, partition, rank), shape.pair), mean, tiles.memory);
   own.set_precision(tiles.shape(tiles.precision));
   const std::int64_t n = own.local_rows();
   const std::vector<double> my_left = local_columns(left, 1, partition, rank);
@@ -220,9 +221,16 @@ TEST(LandmarkOperator, ProductsOfTheOperatorsPoints) {
       const std::vector<double> z = op.gather_points(chosen_rows());
       const double scale = feature_scale(op.options().pair);
       const PointSet chosen = chosen_points(points);
-      for (std::size_t at = 0; at < z.size(); ++at)
-        EXPECT_NEAR(z[at], (chosen.rows[at] - (op.mean().empty() ? 0 : op.mean()[at % features])) * scale,
-                    4 * 0x1p-53 * scale);
+      const auto numbers = static_cast<std::size_t>(point_numbers(op.options().pair, features));
+      for (std::size_t at = 0; at < z.size(); ++at) {
+        const double *row = chosen.row(at / numbers);
+        const std::size_t k = at % numbers;
+        const double mean = op.mean().empty() || k == features ? 0 : op.mean()[k];
+        if (k < features)
+          EXPECT_NEAR(z[at], (row[k] - mean) * scale, 4 * 0x1p-53 * scale);
+        else
+          EXPECT_EQ(z[at], op.options().pair.length_unit / length_of(row, features));
+      }
       LandmarkOperator product(op, z);
       ASSERT_EQ(product.count(), landmarks);
       const std::int64_t ld = op.local_rows() + 2;

@@ -8,6 +8,7 @@
 #include "flashring/kernel_operator.hpp"
 #include "support/apply.hpp"
 #include "support/dense.hpp"
+#include "support/error_of.hpp"
 
 namespace flashring::test {
 namespace {
@@ -19,7 +20,9 @@ const char *const pairs[] = {"gaussian:beta=0.8",
                              "matern32:ell=0.8",
                              "matern52:ell=0.7",
                              "rational_quadratic:ell=0.6,a=1.5",
-                             "inner_exp:s=0.9"};
+                             "inner_exp:s=0.9",
+                             "self_tuned",
+                             "variable_bandwidth:epsilon=0.4"};
 const char *const forms[] = {"kernel", "symmetric", "markov"};
 
 Form form_of(const std::string &name) {
@@ -172,21 +175,61 @@ TEST(KernelOperator, PointsInPlace) {
   PointSet after = random_points(90, 3, 86);
   for (double &x : after.rows) x += 4;  // the mean moves too
   const std::vector<double> x = random_numbers(90, 87);
-  for (const char *pair : {"gaussian:beta=1", "inner_exp:s=0.4"})
+  for (const char *pair : {"gaussian:beta=1", "inner_exp:s=0.4", "self_tuned"})
     for (const char *precision : {"fp64", "fp32"}) {
       SCOPED_TRACE(std::string(pair) + " " + precision);
       KernelOperator op =
           make_operator(before, options_of({{"pair", pair}, {"form", "markov"}, {"precision", precision}}));
       apply(op, x, 1);
       const RowPartition rows = op.partition();
-      const PointBlock block = local_block(after, rows, world().rank());
-      op.update_points(block.rows());
+      const PointBlock block = with_lengths(local_block(after, rows, world().rank()), op.options().pair);
+      op.update_points(block.rows(), block.point_scales());
       const DenseOperator dense(after, pair, 0.5, Form::markov, tile);
       const Precision working = std::string(precision) == "fp64" ? Precision::fp64 : Precision::fp32;
       EXPECT_EQ(outside(apply(op, x, 1), dense.apply(x, 1, working)), "");
       KernelOperator fresh = make_operator(after, op.options());
       EXPECT_EQ(apply(op, x, 1), apply(fresh, x, 1)) << "an updated operator differs from a new one";
     }
+}
+
+TEST(KernelOperator, LengthsOfPoints) {
+  const PointSet points = random_points(60, 3, 88);
+  const auto refusal = [&](PointBlock block, const std::string &pair) {
+    return error_of([&] { const KernelOperator op(world(), options_of({{"pair", pair}}), std::move(block)); });
+  };
+  const RowPartition rows = RowPartition::contiguous(60, world().size());
+  const PointBlock bare = local_block(points, rows, world().rank());
+  const PointBlock with = with_lengths(bare, parse_pair("self_tuned"));
+  EXPECT_NE(refusal(bare, "self_tuned").find("-point_scales FILE"), std::string::npos);
+  EXPECT_NE(refusal(with, "gaussian:beta=1").find("reads no lengths"), std::string::npos);
+  EXPECT_NE(refusal(with, "variable_bandwidth").find("variable_bandwidth:epsilon=VALUE"), std::string::npos);
+
+  KernelOperator op(world(), options_of({{"pair", "self_tuned"}}), with);
+  EXPECT_EQ(op.options().pair.length_unit, [&] {
+    double least = 2;
+    for (std::size_t i = 0; i < points.count(); ++i) least = std::min(least, length_of(points.row(i), 3));
+    return least;
+  }());
+  // Three times the lengths and coordinates change nothing; lengths that do not come along stay.
+  const std::vector<double> x = random_numbers(60, 92);
+  const std::vector<double> y = apply(op, x, 1);
+  const auto tripled = [](std::span<const double> values) {
+    std::vector<double> all(values.begin(), values.end());
+    for (double &value : all) value *= 3;
+    return all;
+  };
+  const std::uint64_t before = op.fingerprint();
+  const std::vector<double> long_ones = tripled(with.point_scales());
+  op.update_points(bare.rows(), long_ones);
+  EXPECT_NE(op.fingerprint(), before);
+  op.update_points(tripled(bare.rows()));
+  const Bounded expected = DenseOperator(points, "self_tuned", 0.5, Form::kernel, tile).apply(x, 1, Precision::fp64);
+  EXPECT_EQ(outside(apply(op, x, 1), expected), "");
+  EXPECT_EQ(outside(y, expected), "");
+  std::vector<double> bad = long_ones;
+  if (!bad.empty() && world().rank() == 0) bad[1] = 0;
+  EXPECT_NE(error_of([&] { op.update_points(bare.rows(), bad); }).find("that of row 1 is 0"), std::string::npos);
+  EXPECT_EQ(outside(apply(op, x, 1), expected), "") << "an error changed the lengths";
 }
 
 TEST(KernelOperator, UpdatesKeepTheBandwidth) {

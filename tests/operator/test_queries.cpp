@@ -37,7 +37,8 @@ std::vector<double> computed(KernelOperator &op, const Queries &q, const std::ve
   const int rank = world().rank();
   QueryOperator averages(op, local_columns(g, 1, op.partition(), rank));
   const std::vector<double> mine = local_columns(values, q.columns, op.partition(), rank);
-  const LogSumExpResult result = averages.apply(local_block(q.queries, query_rows, rank), mine, q.columns);
+  const LogSumExpResult result =
+      averages.apply(with_lengths(local_block(q.queries, query_rows, rank), op.options().pair), mine, q.columns);
   EXPECT_EQ(world().sum(result.report.pairs), static_cast<double>(rows * q.queries.count() * ((q.columns + 63) / 64)));
   std::vector<double> all = gather_columns(result.lse, 1, query_rows, world());
   const std::vector<double> means = gather_columns(result.values, q.columns, query_rows, world());

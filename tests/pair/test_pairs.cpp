@@ -31,11 +31,13 @@ const char *const texts[] = {"gaussian:beta=0.7",
                              "matern52:ell=2.5",
                              "rational_quadratic:ell=0.8,a=1.7",
                              "inner_exp:s=0.35",
-                             "rational_quadratic:a=0.3,ell=1.5"};
+                             "rational_quadratic:a=0.3,ell=1.5",
+                             "self_tuned",
+                             "variable_bandwidth:epsilon=0.6"};
 
 TEST(Pairs, ListHoldsEveryFormula) {
   const std::vector<std::string_view> names = pair_names();
-  EXPECT_EQ(names.size(), 6U);
+  EXPECT_EQ(names.size(), 8U);
   for (const char *text : texts) {
     const std::string name = oracle_pair(text).name;
     EXPECT_NE(std::find(names.begin(), names.end(), name), names.end()) << name;
@@ -47,15 +49,34 @@ TEST(Pairs, TraitsSayWhatHostCodeNeeds) {
   for (const char *text : texts) {
     const PairTraits &t = traits(parse_pair(text).kind);
     EXPECT_EQ(t.products, 1);
-    EXPECT_EQ(t.scalars, 0);
+    EXPECT_EQ(t.scalars, oracle_pair(text).lengths() ? 1 : 0);
     EXPECT_EQ(t.weights, 1);
     EXPECT_FALSE(std::string(t.formula).empty());
-    EXPECT_FALSE(std::string(t.unit).empty());
+    EXPECT_EQ(std::string(t.unit).empty(), t.parameters.empty());
     const bool inner = std::string(t.name) == "inner_exp";
     EXPECT_EQ(t.invariance, inner ? Invariance::none : Invariance::translation);
     EXPECT_EQ(t.accumulate == Accumulate::inner, inner);
   }
-  EXPECT_EQ(traits(PairKind::laplacian).accumulate, Accumulate::difference);
+  for (const PairKind kind : {PairKind::laplacian, PairKind::self_tuned, PairKind::variable_bandwidth})
+    EXPECT_EQ(traits(kind).accumulate, Accumulate::difference) << traits(kind).name;
+}
+
+TEST(Pairs, SayWhetherEigenvaluesMayBeNegative) {
+  for (const char *text : texts)
+    EXPECT_EQ(is_positive_semidefinite(parse_pair(text)), !oracle_pair(text).lengths()) << text;
+  EXPECT_FALSE(is_positive_semidefinite(parse_pair("inner_exp:s=-0.1")));
+}
+
+TEST(Pairs, LengthsAreTheTilesUnitAndNoPartOfTheFormula) {
+  PairFunction pair = parse_pair("variable_bandwidth:epsilon=0.6");
+  const double scale = feature_scale(pair);
+  const double k = weight(pair, 0.3);
+  pair.length_unit = 8;
+  EXPECT_EQ(feature_scale(pair), scale / 8);
+  EXPECT_EQ(weight(pair, 0.3), k);
+  EXPECT_EQ(to_string(pair), "variable_bandwidth:epsilon=0.6");
+  EXPECT_EQ(point_numbers(pair, 3), 4);
+  EXPECT_EQ(point_numbers(parse_pair("gaussian"), 3), 3);
 }
 
 TEST(Pairs, ReadsNamesAndParameters) {
@@ -95,6 +116,7 @@ TEST(Pairs, RefusalsSayWhatIsKnown) {
   for (const char *text : {"gaussian:beta", "gaussian:beta=", "gaussian:=1", "gaussian:beta=1,,"})
     expect_says(refusal(text), {"gaussian", "key=value"});
   expect_says(refusal("gaussian:beta=1,beta=2"), {"beta", "twice"});
+  expect_says(refusal("self_tuned:sigma=1"), {"self_tuned", "sigma", "none"});
 }
 
 TEST(Pairs, WeightsAgreeWithTheOracle) {

@@ -46,6 +46,25 @@ TEST(Fingerprint, IsTheSameForEveryPartition) {
   }
 }
 
+TEST(Fingerprint, SeesLengthsOfPoints) {
+  const PointSet points = random_points(9, 2, 13);
+  std::vector<double> lengths = random_numbers(9, 14);
+  for (double &length : lengths) length += 1.5;
+  const auto of_lengths = [&](const RowPartition &partition) {
+    PointBlock block = local_block(points, partition, world().rank());
+    block.set_point_scales(local_columns(lengths, 1, partition, world().rank()));
+    return fingerprint(world(), block);
+  };
+  std::set<std::uint64_t> seen = {of_points(points)};
+  for (const auto &[name, partition] : partitions(9, world().size())) seen.insert(of_lengths(partition));
+  EXPECT_EQ(seen.size(), 2U) << "with lengths, whatever the partition, and without";
+  for (double &length : lengths) {
+    length = std::nextafter(length, 9.0);
+    seen.insert(of_lengths(RowPartition::contiguous(9, world().size())));
+  }
+  EXPECT_EQ(seen.size(), 11U);
+}
+
 TEST(Fingerprint, SeesEveryBitOfEveryCoordinate) {
   const PointSet points = random_points(7, 2, 12);
   std::set<std::uint64_t> seen = {of_points(points)};

@@ -99,9 +99,10 @@ double distance_from_uniform(std::vector<double> sample) {
 }
 
 /// `place` of a point is two numbers, each of which should be uniform on (0,1).
-void expect_uniform(const std::string &set, const std::function<std::array<double, 2>(const double *)> &place) {
+void expect_uniform(const std::string &set, int features,
+                    const std::function<std::array<double, 2>(const double *)> &place) {
   const PointSet points = generated(set);
-  ASSERT_EQ(points.features, 3);
+  ASSERT_EQ(points.features, features);
   ASSERT_EQ(points.count(), 4000U);
   std::array<std::vector<double>, 2> samples;
   for (std::size_t i = 0; i < points.count(); ++i) {
@@ -112,14 +113,14 @@ void expect_uniform(const std::string &set, const std::function<std::array<doubl
 }
 
 TEST(Points, RandomSwissRollIsUniformInAngleAndHeight) {
-  expect_uniform("random_swiss_roll:n=4000,seed=3", [](const double *x) {
+  expect_uniform("random_swiss_roll:n=4000,seed=3", 3, [](const double *x) {
     return std::array{(angle_on_the_roll(x) / std::numbers::pi - 1.5) / 3, x[1] / 21};
   });
 }
 
 TEST(Points, RandomTorusIsUniformByArea) {
   const auto turn = [](double angle) { return angle < 0 ? angle + two_pi : angle; };
-  expect_uniform("random_torus:n=4000,seed=3", [&](const double *x) {
+  expect_uniform("random_torus:n=4000,seed=3", 3, [&](const double *x) {
     const double radius = std::hypot(x[0], x[1]);
     EXPECT_NEAR(std::hypot(radius - 2, x[2]), 1, 1e-14);
     const double v = turn(std::atan2(x[2], radius - 2));
@@ -128,11 +129,27 @@ TEST(Points, RandomTorusIsUniformByArea) {
   });
 }
 
+TEST(Points, DoubleWellHasItsDensity) {
+  constexpr double t = 0.3;
+  constexpr int steps = 20000;
+  std::vector<double> below{0};  // mass of exp(-(x^2 - 1)^2 / t) below -3 + 6 k / steps, trapezoidal rule
+  const auto density = [](int k) {
+    const double x = -3 + 6.0 * k / steps;
+    return std::exp(-(x * x - 1) * (x * x - 1) / t);
+  };
+  for (int k = 0; k < steps; ++k) below.push_back(below.back() + 0.5 * (density(k) + density(k + 1)));
+  expect_uniform("double_well:n=4000,t=0.3,seed=3", 2, [&](const double *x) {
+    const auto cell = static_cast<std::size_t>((x[0] + 3) / 6 * steps);
+    return std::array{below[cell] / below.back(), 0.5 * (1 + std::erf(x[1] / std::sqrt(t)))};
+  });
+}
+
 TEST(Points, SetsAreTheSameForAnyNumberOfRanks) {
   const auto alone = make_self_communicator();
-  for (const char *text : {"circle:n=37", "torus:n=4,q=2", "hypercube:d=5", "swiss_roll:n=9,m=5",
-                           "clusters:n=61,d=4,k=3,spread=0.2,seed=5", "random_swiss_roll:n=61,seed=2",
-                           "random_torus:n=61,seed=2", "normal:n=61,d=3,seed=8", "normal:n=2,d=3"}) {
+  for (const char *text :
+       {"circle:n=37", "torus:n=4,q=2", "hypercube:d=5", "swiss_roll:n=9,m=5",
+        "clusters:n=61,d=4,k=3,spread=0.2,seed=5", "random_swiss_roll:n=61,seed=2", "random_torus:n=61,seed=2",
+        "double_well:n=61,seed=2", "normal:n=61,d=3,seed=8", "normal:n=2,d=3"}) {
     const PointBlock single = generate_points(text, *alone);
     EXPECT_EQ(generated(text).rows, std::vector<double>(single.rows().begin(), single.rows().end())) << text;
   }
@@ -152,8 +169,8 @@ TEST(Points, ClustersLieAroundTheirCentres) {
 
 TEST(Points, UnknownSetsAndArgumentsAreRefused) {
   const auto message = [](const char *text) { return error_of([&] { generate_points(text, world()); }); };
-  for (const char *known :
-       {"circle", "torus", "hypercube", "swiss_roll", "random_swiss_roll", "random_torus", "clusters", "normal"})
+  for (const char *known : {"circle", "torus", "hypercube", "swiss_roll", "random_swiss_roll", "random_torus",
+                            "double_well", "clusters", "normal"})
     EXPECT_NE(message("ring:n=3").find(known), std::string::npos) << message("ring:n=3");
   EXPECT_NE(message("circle:m=3").find("'m'"), std::string::npos);
   EXPECT_NE(message("circle:n=0"), "no error");
@@ -220,6 +237,55 @@ TEST(Points, RedistributingKeepsFeatureScales) {
       for (std::size_t i = 0; i < scaled.rows.size(); ++i)
         EXPECT_EQ(scaled.rows[i], plain.rows[i] * (i % 2 == 0 ? 3 : 0.25));
     }
+  }
+}
+
+TEST(Points, LengthsMoveWithTheirRows) {
+  const PointSet points = random_points(23, 2, 31);
+  std::vector<double> lengths = random_numbers(23, 32);
+  for (double &length : lengths) length += 2;
+  for (const NamedPartition &from : partitions(23, world().size()))
+    for (const NamedPartition &to : partitions(23, world().size())) {
+      SCOPED_TRACE(from.name + " to " + to.name);
+      PointBlock block = local_block(points, from.partition, world().rank());
+      block.set_point_scales(local_columns(lengths, 1, from.partition, world().rank()));
+      const PointBlock moved = redistribute(world(), std::move(block), to.partition);
+      EXPECT_EQ(gather_points(moved, world()).rows, points.rows);
+      const std::span<const double> scales = moved.point_scales();
+      EXPECT_EQ(gather_columns({scales.begin(), scales.end()}, 1, to.partition, world()), lengths);
+    }
+}
+
+TEST(Points, LengthsArePositiveAndFinite) {
+  PointBlock block(RowPartition::contiguous(3, 1), 0, 1, {1, 2, 3});
+  block.set_point_scales({1, 2, 3});
+  for (const double bad : {0.0, -1.0, std::nan(""), HUGE_VAL})
+    EXPECT_NE(error_of([&] { block.set_point_scales({1, bad, 1}); }).find("that of row 1 is "), std::string::npos);
+  EXPECT_NE(error_of([&] { block.set_point_scales({1, 2}); }).find("2 numbers given for 3 rows"), std::string::npos);
+  EXPECT_EQ(block.point_scales()[2], 3) << "an error changed them";
+}
+
+TEST(Points, ZeroLengthsBecomeTheSmallest) {
+  for (const NamedPartition &on : partitions(11, world().size())) {
+    SCOPED_TRACE(on.name);
+    const int rank = world().rank();
+    const auto replaced = [&](const std::vector<double> &all, std::int64_t *count) {
+      std::vector<double> mine = local_columns(all, 1, on.partition, rank);
+      *count = replace_zero_scales(world(), on.partition, mine);
+      return gather_columns(mine, 1, on.partition, world());
+    };
+    std::int64_t count = 0;
+    EXPECT_EQ(replaced({3, 0, 5, 2, 0, 7, 4, 9, 2.5, 6, 0}, &count),
+              (std::vector<double>{3, 2, 5, 2, 2, 7, 4, 9, 2.5, 6, 2}));
+    EXPECT_EQ(count, 3);
+    replaced(std::vector<double>(11, 0.5), &count);
+    EXPECT_EQ(count, 0);
+    EXPECT_NE(error_of([&] { replaced(std::vector<double>(11, 0.0), &count); }).find("of all points are 0"),
+              std::string::npos);
+    EXPECT_NE(error_of([&] {
+                replaced({1, 1, 1, 1, 1, 1, -2, 1, 1, 1, 1}, &count);
+              }).find("row 6 is -2"),
+              std::string::npos);
   }
 }
 

@@ -33,9 +33,13 @@ class Rows : public ::testing::TestWithParam<RowKind> {
     for (double &weight : weights_) weight *= 20;
     visiting_.set_columns(values_);
     if (rule_.scalars > 0) visiting_.set_log_weights(weights_);
-    expected_ = GetParam() == RowKind::sum
-                    ? oracle_sum(table(), values_, columns, arithmetic(Precision::fp64, pieces * 7))
-                    : oracle_log_sum_exp(table(), weights_, values_, columns, arithmetic(Precision::fp64, pieces * 7));
+    const std::vector<double> own_values = random_numbers(own_points_.count() * columns, 5);
+    own_.set_columns(own_values);
+    const Arithmetic fp64 = arithmetic(Precision::fp64, pieces * 7);
+    if (GetParam() == RowKind::sum) expected_ = oracle_sum(table(), values_, columns, fp64);
+    if (GetParam() == RowKind::logsumexp) expected_ = oracle_log_sum_exp(table(), weights_, values_, columns, fp64);
+    if (GetParam() == RowKind::difference_product)
+      expected_ = oracle_differences(table(), weights_, values_, own_values, columns, fp64);
   }
 
   PairTable table() const { return make_table(oracle_pair("gaussian:beta=2"), own_points_, visiting_points_); }
@@ -124,7 +128,8 @@ TEST_P(Rows, DeclarationIsConsistent) {
 
 std::string rule_name(const ::testing::TestParamInfo<RowKind> &param) { return row_rule(param.param).name; }
 
-INSTANTIATE_TEST_SUITE_P(Every, Rows, ::testing::Values(RowKind::sum, RowKind::logsumexp), rule_name);
+INSTANTIATE_TEST_SUITE_P(Every, Rows, ::testing::Values(RowKind::sum, RowKind::logsumexp, RowKind::difference_product),
+                         rule_name);
 
 }  // namespace
 }  // namespace flashring::test

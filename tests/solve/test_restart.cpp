@@ -39,11 +39,21 @@ class Restart : public ::testing::Test {
   std::string file_;
 };
 
+/// The points of Problem with one length for all.
+PointBlock points_of_length(double length) {
+  PointBlock points = generate_points("swiss_roll:n=30,m=20", world());
+  points.set_point_scales(std::vector<double>(static_cast<std::size_t>(points.local_rows()), length));
+  return points;
+}
+
 struct Problem : OperatorMat {
   explicit Problem(const std::string &ramp, const std::string &pair = "gaussian:beta=0.1",
                    const std::string &normalization = "density")
       : OperatorMat({{"ramp", ramp}, {"pair", pair}, {"normalization", normalization}, {"form", "symmetric"}},
                     "swiss_roll:n=30,m=20") {}
+  explicit Problem(double length)
+      : OperatorMat(options_of({{"ramp", "none"}, {"pair", "self_tuned"}, {"form", "symmetric"}}),
+                    points_of_length(length)) {}
 
   EigenPairs solve(const EigenRequest &request) const {
     const ScopedOptions scoped(
@@ -126,6 +136,14 @@ TEST_F(Restart, AnotherProblemIsNamed) {
   EXPECT_NE(refused(moved).find("points: "), std::string::npos);
   const ScopedOptions shifted({{"-st_shift", "0.5"}});
   EXPECT_NE(refused(Problem("none")).find("shift: 0 in"), std::string::npos);
+}
+
+TEST_F(Restart, OtherLengthsOfPointsAreRefused) {
+  const Problem whole(3.0);
+  const EigenPairs expected = whole.solve(request_of(""));
+  interrupt(Problem(3.0), file_, 12);
+  EXPECT_NE(error_of([&] { Problem(3.1).solve(request_of("", file_)); }).find("points: "), std::string::npos);
+  EXPECT_EQ(Problem(3.0).solve(request_of("", file_)).values, expected.values);
 }
 
 TEST_F(Restart, SizesAreThoseOfTheFile) {

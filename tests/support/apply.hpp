@@ -26,7 +26,7 @@ inline KernelOperator make_operator(const PointSet &points, const OperatorOption
                                     RowPartition partition = {}) {
   if (partition.ranks() == 0)
     partition = RowPartition::contiguous(static_cast<std::int64_t>(points.count()), world().size());
-  return {world(), options, local_block(points, partition, world().rank())};
+  return {world(), options, with_lengths(local_block(points, partition, world().rank()), options.pair)};
 }
 
 /// Y = op(X) of whole (N, columns) arrays. Collective.

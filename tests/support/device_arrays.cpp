@@ -49,11 +49,7 @@ void DeviceArrays::fetch() {
 }
 
 TileSide DeviceArrays::side() {
-  return {reinterpret_cast<const TileInfo *>(tiles_.data()),
-          payload_.data(),
-          nullptr,
-          log_weights_.data(),
-          columns_.data(),
+  return {reinterpret_cast<const TileInfo *>(tiles_.data()), payload_.data(), log_weights_.data(), columns_.data(),
           state_.data()};
 }
 

@@ -96,8 +96,7 @@ void merge(const TileShape &shape, std::int64_t tiles, std::byte *into, const st
 }
 
 TileSide there(const TileSide &side) {
-  return {there(side.tiles),        there(side.payload), there(side.scalars),
-          there(side.pass_scalars), there(side.columns), there(side.state)};
+  return {there(side.tiles), there(side.payload), there(side.pass_scalars), there(side.columns), there(side.state)};
 }
 
 void evaluate_now(const BlockCall &call) {

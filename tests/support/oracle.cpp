@@ -54,8 +54,12 @@ OraclePair oracle_pair(const std::string &text) {
   return pair;
 }
 
+double length_of(const double *x, int features) { return std::sqrt(features / 3.0) * (1 + 0.4 * std::sin(3 * x[0])); }
+
 Real oracle_log_weight(const OraclePair &pair, Real q) {
   const auto &p = pair.parameters;
+  if (pair.name == "self_tuned") return -q;
+  if (pair.name == "variable_bandwidth") return -q / (4 * p.at("epsilon"));
   if (pair.name == "gaussian") return -p.at("beta") * q;
   if (pair.name == "inner_exp") return p.at("s") * q;
   if (pair.name == "laplacian") return -std::sqrt(q) / p.at("ell");
@@ -71,6 +75,8 @@ Real oracle_slope(const OraclePair &pair, Real q) {
   const auto &p = pair.parameters;
   if (pair.name == "gaussian") return p.at("beta");
   if (pair.name == "inner_exp") return std::abs(p.at("s"));
+  if (pair.name == "self_tuned") return 1;
+  if (pair.name == "variable_bandwidth") return 1 / (4 * p.at("epsilon"));
   const Real ell = p.at("ell");
   if (pair.name == "laplacian") return 1 / (2 * ell * std::sqrt(q));
   if (pair.name == "rational_quadratic") return 1 / (2 * ell * ell * (1 + q / (2 * p.at("a") * ell * ell)));
@@ -90,15 +96,18 @@ PairTable make_table(const OraclePair &pair, const PointSet &own, const PointSet
   const int d = own.features;
   const std::vector<Real> own_norms = squared_norms(own, mean);
   const std::vector<Real> visiting_norms = squared_norms(visiting, mean);
-  PairTable table{own.count(), visiting.count(), {}, {}, {}, {}};
+  PairTable table{own.count(), visiting.count(), {}, {}, {}, {}, {}};
   for (std::size_t i = 0; i < own.count(); ++i)
     for (std::size_t j = 0; j < visiting.count(); ++j) {
       const double *x = own.row(i);
       const double *y = visiting.row(j);
-      const Real q = pair.inner() ? inner_product(x, y, d) : squared_distance(x, y, d);
+      const Real over = pair.lengths() ? static_cast<Real>(length_of(x, d)) * length_of(y, d) : 1;
+      const Real q = pair.inner() ? inner_product(x, y, d) : squared_distance(x, y, d) / over;
       table.q.push_back(q);
+      table.divisor.push_back(over);
       table.log_weight.push_back(oracle_log_weight(pair, q));
-      table.error.push_back(static_cast<double>(log_weight_error(pair, q, own_norms[i], visiting_norms[j], d)));
+      table.error.push_back(
+          static_cast<double>(log_weight_error(pair, q, own_norms[i] / over, visiting_norms[j] / over, d)));
     }
   table.visible.assign(table.log_weight.size(), 1);
   return table;
@@ -121,6 +130,7 @@ PairTable transposed(const PairTable &table) {
       result.error[result.at(j, i)] = table.error[table.at(i, j)];
       result.visible[result.at(j, i)] = table.visible[table.at(i, j)];
       result.q[result.at(j, i)] = table.q[table.at(i, j)];
+      result.divisor[result.at(j, i)] = table.divisor[table.at(i, j)];
     }
   return result;
 }
@@ -207,6 +217,41 @@ Bounded oracle_log_sum_exp(const PairTable &table, const std::vector<double> &g,
       answer.bound[(1 + c) * table.own + i] = bound;
     }
   }
+  return answer;
+}
+
+Bounded oracle_differences(const PairTable &table, const std::vector<double> &g, const std::vector<double> &give,
+                           const std::vector<double> &receive, int columns, const Arithmetic &arithmetic) {
+  Bounded answer;
+  const Real u = arithmetic.unit;
+  const Real rounding = u > 0x1p-53 ? u : 0;  // of functions that are kept in the working precision
+  std::vector<Real> weights(table.log_weight.size());
+  for (std::size_t p = 0; p < weights.size(); ++p)
+    weights[p] = table.visible[p] != 0 ? std::exp(table.log_weight[p]) * static_cast<Real>(g[p % table.visiting]) : 0;
+  for (std::size_t l = 0; l < static_cast<std::size_t>(columns); ++l)
+    for (std::size_t k = 0; k <= l; ++k)
+      for (std::size_t i = 0; i < table.own; ++i) {
+        Real sum = 0;
+        Real bound = 0;
+        for (std::size_t j = 0; j < table.visiting; ++j) {
+          const auto of = [&](std::size_t c) -> std::pair<Real, Real> {
+            const Real a = give[c * table.visiting + j];
+            const Real b = receive[c * table.own + i];
+            return {a - b, u * std::abs(a - b) + rounding * (std::abs(a) + std::abs(b))};
+          };
+          const auto [left, left_error] = of(k);
+          const auto [right, right_error] = of(l);
+          const Real term = weights[table.at(i, j)] * left * right;
+          const Real weight = std::abs(weights[table.at(i, j)]);
+          sum += term;
+          // The weight, its product with g, g itself, and the sum; then either difference.
+          bound += std::abs(term) * u * (table.error[table.at(i, j)] + sum_error(arithmetic.tile_rows) + 2) +
+                   weight * (std::abs(left) * right_error + left_error * (std::abs(right) + right_error)) +
+                   std::abs(g[j] * left * right) * arithmetic.smallest;
+        }
+        answer.value.push_back(sum);
+        answer.bound.push_back(bound);
+      }
   return answer;
 }
 

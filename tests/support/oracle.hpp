@@ -16,10 +16,18 @@ struct OraclePair {
   std::string name;
   std::map<std::string, Real> parameters;
   bool inner() const { return name == "inner_exp"; }
+  /// Every point has a length, and q is the squared distance over both.
+  bool lengths() const { return name == "self_tuned" || name == "variable_bandwidth"; }
 };
 OraclePair oracle_pair(const std::string &text);
 
-/// ln k as a function of q: the squared distance, or the inner product for inner_exp.
+/// The length of a point in the tests: made of its coordinates, so that whoever has the point has it. About sqrt(d/3),
+/// which makes weights of points uniform in (-1, 1)^d spread over some decades, and up to 2.3 times as large for one
+/// point as for another.
+double length_of(const double *x, int features);
+
+/// ln k as a function of q: the squared distance (over the lengths of both points, where they have any), or the inner
+/// product for inner_exp.
 Real oracle_log_weight(const OraclePair &pair, Real q);
 /// |d ln k / d q|; infinite for laplacian at q = 0.
 Real oracle_slope(const OraclePair &pair, Real q);
@@ -41,7 +49,8 @@ struct PairTable {
   std::vector<Real> log_weight;  // (own, visiting)
   std::vector<double> error;     // (own, visiting)
   std::vector<char> visible;     // (own, visiting), all 1 at first
-  std::vector<Real> q;           // (own, visiting), the squared distance or inner product
+  std::vector<Real> q;           // (own, visiting), as oracle_log_weight reads it
+  std::vector<Real> divisor;     // (own, visiting), what squared distances are divided by in q: 1, or both lengths
   std::size_t at(std::size_t i, std::size_t j) const { return i * visiting + j; }
 };
 /// `mean`: (features) taken off before the arithmetic that is modelled, or empty. Weights do not depend on it.
@@ -71,6 +80,11 @@ Bounded oracle_sum(const PairTable &table, const std::vector<double> &x, int col
 /// column-major. g (visiting) may be empty. A row that sees nothing has -infinity and zeros.
 Bounded oracle_log_sum_exp(const PairTable &table, const std::vector<double> &g, const std::vector<double> &v,
                            int columns, const Arithmetic &arithmetic);
+
+/// S_i,kl = sum_j k_ij g_j (f_kj - f_ki)(f_lj - f_li), k <= l, column l(l+1)/2 + k: (own, c(c+1)/2) column-major, from
+/// g (visiting) and the functions of both sides, `give` (visiting, c) and `receive` (own, c) column-major.
+Bounded oracle_differences(const PairTable &table, const std::vector<double> &g, const std::vector<double> &give,
+                           const std::vector<double> &receive, int columns, const Arithmetic &arithmetic);
 
 /// Uniform numbers in (-1, 1), the same everywhere: generator of its own.
 std::vector<double> random_numbers(std::size_t count, std::uint64_t seed);

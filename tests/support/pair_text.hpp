@@ -14,8 +14,12 @@ namespace flashring::test {
 inline std::string spread_pair(const std::string &name, int d) {
   std::ostringstream text;
   text.precision(17);
-  text << name << ":";
-  if (name == "gaussian")
+  text << name;
+  if (name == "self_tuned") return text.str();
+  text << ":";
+  if (name == "variable_bandwidth")
+    text << "epsilon=0.3";
+  else if (name == "gaussian")
     text << "beta=" << 3.0 / d;
   else if (name == "inner_exp")
     text << "s=" << 3.0 / std::sqrt(d);

@@ -34,6 +34,15 @@ PointBlock local_block(const PointSet &points, const RowPartition &partition, in
   return {partition, rank, points.features, std::move(rows)};
 }
 
+PointBlock with_lengths(PointBlock points, const PairFunction &pair) {
+  if (traits(pair.kind).scalars == 0) return points;
+  std::vector<double> lengths;
+  for (std::int64_t i = 0; i < points.local_rows(); ++i)
+    lengths.push_back(length_of(points.row(LocalRow{i}), points.features()));
+  points.set_point_scales(std::move(lengths));
+  return points;
+}
+
 std::vector<double> local_columns(const std::vector<double> &global, int columns, const RowPartition &partition,
                                   int rank) {
   std::vector<double> local;

@@ -25,15 +25,19 @@ struct Launch {
 template <PairKind kind, RowKind row>
 Launch plain_launch(const TileShape &shape, Sides sides, sm80::Variant variant) {
   const int values = sm80::values_of(row, shape.columns);
-  if (sm80::chosen_path(variant, shape) == sm80::Path::few_features)
-    return sm80::with_padded_numbers(shape.features, values, [](auto padded_features, auto padded_values) {
-      return Launch{sm80::fold_wave_few<kind, row, padded_features.value, padded_values.value, CudaThread>,
-                    sm80::few_shared_bytes<row, padded_features.value, padded_values.value>()};
-    });
+  if constexpr (sm80::is_tuned(row))
+    if (sm80::chosen_path(variant, shape) == sm80::Path::few_features)
+      return sm80::with_padded_numbers(sm80::row_numbers(shape), values, [](auto padded_features, auto padded_values) {
+        return Launch{sm80::fold_wave_few<kind, row, padded_features.value, padded_values.value, CudaThread>,
+                      sm80::few_shared_bytes<row, padded_features.value, padded_values.value>()};
+      });
   const std::size_t numbers = sm80::shared_values(sides, values);
-  if (shape.precision == Precision::fp64)
-    return {sm80::fold_wave<kind, row, double, sm80::PlainPoints<double>, CudaThread>, numbers * sizeof(double)};
-  return {sm80::fold_wave<kind, row, float, sm80::PlainPoints<float>, CudaThread>, numbers * sizeof(float)};
+  if constexpr (sm80::folds(kind, row)) {
+    if (shape.precision == Precision::fp64)
+      return {sm80::fold_wave<kind, row, double, sm80::PlainPoints<double>, CudaThread>, numbers * sizeof(double)};
+    return {sm80::fold_wave<kind, row, float, sm80::PlainPoints<float>, CudaThread>, numbers * sizeof(float)};
+  }
+  return {};
 }
 
 template <PairKind kind>
@@ -63,10 +67,13 @@ int words_of(const TileShape &shape) { return row_rule(shape.row).state_words(sh
 
 /// The second launch of a wave.
 void add_slots(RowKind row, CudaThread &t, const sm80::WaveArguments &a) {
-  if (row == RowKind::sum)
-    sm80::add_wave(sm80::Rule<RowKind::sum>{}, t, a);
-  else
-    sm80::add_wave(sm80::Rule<RowKind::logsumexp>{}, t, a);
+  switch (row) {
+#define FLASHRING_ROW(name) \
+  case RowKind::name:       \
+    return sm80::add_wave(sm80::Rule<RowKind::name>{}, t, a);
+#include "flashring/row_list.inc"
+#undef FLASHRING_ROW
+  }
 }
 
 template <sm80::Variant variant>
@@ -197,10 +204,13 @@ void emulate_merge(const TileShape &shape, std::int64_t tiles, std::byte *into, 
   const double *b = reinterpret_cast<const double *>(from);
   for (int tile = 0; tile < tiles; ++tile)
     block.run(tile, 0, [&](CudaThread &t) {
-      if (shape.row == RowKind::sum)
-        sm80::merge_states<RowKind::sum>(t, words, a, b);
-      else
-        sm80::merge_states<RowKind::logsumexp>(t, words, a, b);
+      switch (shape.row) {
+#define FLASHRING_ROW(name) \
+  case RowKind::name:       \
+    return sm80::merge_states<RowKind::name>(t, words, a, b);
+#include "flashring/row_list.inc"
+#undef FLASHRING_ROW
+      }
     });
 }
 

@@ -70,6 +70,9 @@ Bounded Blocks::expected(bool own) const {
   const std::vector<double> &values = own ? visiting_values : own_values;
   const Arithmetic a = arithmetic(shape.precision, sm80::tile_rows);
   if (shape.row == RowKind::sum) return oracle_sum(seen, values, shape.columns, a);
+  if (shape.row == RowKind::difference_product)
+    return oracle_differences(seen, own ? visiting_weights : own_weights, values, own ? own_values : visiting_values,
+                              shape.columns, a);
   return oracle_log_sum_exp(seen, own ? visiting_weights : own_weights, values, shape.columns, a);
 }
 

@@ -46,7 +46,7 @@ PairTable with_stated_errors(PairTable table, const OraclePair &pair, const std:
   for (std::size_t i = 0; i < table.own; ++i)
     for (std::size_t j = 0; j < table.visiting; ++j) {
       const std::size_t at = table.at(i, j);
-      const Real e = stated.argument * (own_norms[i] + visiting_norms[j]);
+      const Real e = stated.argument * (own_norms[i] + visiting_norms[j]) / table.divisor[at];
       const Real exponent = 4 * unit * oracle_exponent(pair, table.q[at]);
       table.error[at] =
           static_cast<double>(std::expm1(error_of_argument(pair, table.q[at], e) + stated.weight + exponent) / unit);

@@ -17,14 +17,29 @@ void AlignedBytes::resize(std::size_t bytes) {
   size_ = bytes;
 }
 
+namespace {
+
+/// Rows [first, first + count) of points as a backend packs them.
+std::vector<double> rows_with_scalars(const PairFunction &pair, const PointSet &points, std::size_t first, int count) {
+  std::vector<double> rows;
+  for (std::size_t i = first; i < first + static_cast<std::size_t>(count); ++i) {
+    rows.insert(rows.end(), points.row(i), points.row(i) + points.features);
+    if (traits(pair.kind).scalars > 0) rows.push_back(pair.length_unit / length_of(points.row(i), points.features));
+  }
+  return rows;
+}
+
+}  // namespace
+
 TileArrays::TileArrays(const Backend &backend, const TileShape &shape, const PointSet &points,
                        std::vector<TileInfo> tiles, const std::vector<double> &mean)
     : backend_(&backend), shape_(shape), tiles_(std::move(tiles)) {
   const std::size_t bytes = backend.payload_bytes(shape);
   payload_.resize(bytes * tiles_.size());
   for (std::size_t t = 0; t < tiles_.size(); ++t) {
+    const std::vector<double> rows = rows_with_scalars(shape.pair, points, rows_, tiles_[t].rows);
     PackInput input;
-    input.rows = points.row(rows_);
+    input.rows = rows.data();
     input.count = tiles_[t].rows;
     input.mean = mean.empty() ? nullptr : mean.data();
     input.scale = feature_scale(shape.pair);

@@ -24,12 +24,13 @@ inline Arithmetic arithmetic(Precision precision, int tile_rows) {
 ///   Adding d products rounds sqrt(d) times in effect: 0.5 sqrt(d).
 ///   inner: these steps times |x||y|. norms: |x|^2 + |y|^2 - 2<x,y> has them for the norms and twice for <x,y>, and
 ///   2|x||y| <= nx + ny. differences: packing moves r by u(|x|+|y|), and the sum has the relative error of a sum of
-///   positive terms.
+///   positive terms. Lengths: a quotient and its rounding for each point, their product and that with q, 6u of q.
 inline Real argument_error(const OraclePair &pair, Real q, Real nx, Real ny, int features) {
   const Real root = std::sqrt(static_cast<Real>(features));
   const Real steps = 2 + 3 / root + 0.5L * root;
   if (pair.inner()) return steps * std::sqrt(nx * ny);
-  if (pair.name == "laplacian") return 2 * std::sqrt(q) * (std::sqrt(nx) + std::sqrt(ny)) + steps * q;
+  if (pair.name == "laplacian" || pair.lengths())
+    return 2 * std::sqrt(q) * (std::sqrt(nx) + std::sqrt(ny)) + (steps + (pair.lengths() ? 6 : 0)) * q;
   return steps * (nx + ny);
 }
 

@@ -123,7 +123,9 @@ struct Problem {
   double worst = 0;
 };
 
-bool on_unit(const std::string &pair, int d) { return d > 8 && pair != "laplacian"; }
+bool on_unit(const std::string &pair, int d) {
+  return d > 8 && traits(parse_pair(pair).kind).accumulate != Accumulate::difference;
+}
 
 std::string describe(const std::string &text, RowKind row, Precision precision, int d, int columns) {
   return text + " " + row_rule(row).name + (precision == Precision::fp32 ? " fp32" : " reduced") +

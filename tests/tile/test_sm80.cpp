@@ -35,6 +35,35 @@ TEST_P(Sm80, AgreesWithTheOracle) {
     }
 }
 
+/// Products of differences, on the plain path whatever the variant.
+TEST_P(Sm80, DifferencesAgreeWithTheOracle) {
+  const auto &[name, d] = GetParam();
+  const std::string text = spread_pair(name, d);
+  for (const Precision precision : precisions) {
+    const TileShape shape = make_shape(text, RowKind::difference_product, precision, d, d == 3 ? 10 : 3);
+    const Blocks blocks(text, shape, {T, 33}, {33, 1});
+    const Answers answers(blocks);
+    for (const int columns : d == 3 ? std::vector{1, 2, 4, 5, 10} : std::vector{3})
+      for (const Sides sides : all_sides) check_sides(blocks, columns, answers, sides, sm80::Variant::plain);
+  }
+}
+
+/// Up to 15 functions, whose identity fits an argument; no pieces of features.
+TEST(Sm80Differences, WhatThereAreKernelsFor) {
+  using sm80::Variant;
+  const auto has = [](Variant variant, const char *text, Precision precision, int d, int columns) {
+    return sm80::has_kernels(variant, make_shape(text, RowKind::difference_product, precision, d, columns));
+  };
+  const char *gaussian = "gaussian:beta=1";
+  EXPECT_TRUE(has(Variant::chosen, gaussian, Precision::fp64, 40, 15));
+  EXPECT_FALSE(has(Variant::chosen, gaussian, Precision::fp64, 40, 16));
+  EXPECT_FALSE(has(Variant::chosen, gaussian, Precision::fp64, 40, 0));
+  EXPECT_TRUE(has(Variant::chosen, gaussian, Precision::fp32, 3, 1));
+  EXPECT_FALSE(has(Variant::chosen, gaussian, Precision::fp32, 40, 1));
+  EXPECT_TRUE(has(Variant::plain, gaussian, Precision::fp32, 40, 1));
+  EXPECT_TRUE(has(Variant::chosen, "laplacian:ell=1", Precision::fp32, 40, 1));
+}
+
 std::string param_name(const ::testing::TestParamInfo<std::tuple<std::string, int>> &param) {
   return std::get<0>(param.param) + "_d" + std::to_string(std::get<1>(param.param));
 }
@@ -155,7 +184,7 @@ TEST_P(Sm80Patterns, StatesAreAddedToAndPaddingStays) {
   for (const bool side : {true, false}) {
     Bounded twice = blocks.expected(side);
     const std::size_t count = (side ? blocks.own_points : blocks.visiting_points).count();
-    const bool sum = blocks.shape.row == RowKind::sum;
+    const bool sum = blocks.shape.row != RowKind::logsumexp;
     for (std::size_t i = 0; i < twice.value.size(); ++i) {
       if (sum) twice.value[i] *= 2;
       if (!sum && i < count) twice.value[i] += std::log(2.0L);
@@ -269,6 +298,7 @@ auto few_params(const std::vector<RowKind> &rows) {
 const std::vector<RowKind> all_rows = {std::begin(row_kinds), std::end(row_kinds)};
 
 INSTANTIATE_TEST_SUITE_P(Every, Sm80Patterns, plain_params(all_rows), pattern_name);
+INSTANTIATE_TEST_SUITE_P(Differences, Sm80Patterns, plain_params({RowKind::difference_product}), pattern_name);
 INSTANTIATE_TEST_SUITE_P(Few, Sm80Patterns, few_params(all_rows), pattern_name);
 INSTANTIATE_TEST_SUITE_P(Every, Sm80LogSumExp, plain_params({RowKind::logsumexp}), pattern_name);
 INSTANTIATE_TEST_SUITE_P(Few, Sm80LogSumExp, few_params({RowKind::logsumexp}), pattern_name);

@@ -279,13 +279,14 @@ INSTANTIATE_TEST_SUITE_P(Every, LogSumExpCalls,
 
 TEST(Backends, UnpackGivesWhatPackTakes) {
   for (const std::string &name : backends_to_test())
-    for (const char *text : {"gaussian:beta=0.7", "laplacian:ell=0.3", "inner_exp:s=0.2"})
+    for (const char *text : {"gaussian:beta=0.7", "laplacian:ell=0.3", "inner_exp:s=0.2", "self_tuned"})
       for (const int d : {1, 3, 7, 16, 33}) {
         SCOPED_TRACE(name + " " + text + " d=" + std::to_string(d));
         const Backend &backend = find_backend(name);
         const TileShape shape{parse_pair(text), RowKind::sum, 0, Precision::fp64, d, 1, {}};
         const int rows = backend.tile_rows - 3;
-        const std::vector<double> points = random_numbers(static_cast<std::size_t>(rows * d), 31);
+        const int numbers = point_numbers(shape.pair, d);
+        const std::vector<double> points = random_numbers(static_cast<std::size_t>(rows * numbers), 31);
         const std::vector<double> mean = random_numbers(static_cast<std::size_t>(d), 32);
         constexpr double scale = 0.37;
         const std::size_t bytes = backend.payload_bytes(shape);
@@ -297,7 +298,8 @@ TEST(Backends, UnpackGivesWhatPackTakes) {
         std::vector<double> values(points.size());
         backend.unpack(shape, payload.data(), rows, values.data());
         for (std::size_t i = 0; i < points.size(); ++i) {
-          const double expected = (points[i] - mean[i % mean.size()]) * scale;
+          const std::size_t k = i % static_cast<std::size_t>(numbers);
+          const double expected = k == mean.size() ? points[i] : (points[i] - mean[k]) * scale;  // a scalar stays
           ASSERT_NEAR(values[i], expected, 4 * 0x1p-53 * std::abs(expected)) << i;
         }
         // And there and back once more: a rounding, no drift.
@@ -357,6 +359,8 @@ TEST(Backends, CostOfSimdIsWhatItsLoopsDo) {
   // 9 words of two 16-bit products; integer to float, the sum of two norms, unit times product on top; 2^-q; the
   // column.
   expect(RowKind::sum, Precision::reduced, 17, Sides::own, {1 + 1, 2, 1, 18});
+  // 3 differences and their squares; 2^-q; on either side the giver's weight, a difference, a product, a multiply-add.
+  expect(RowKind::difference_product, Precision::fp32, 3, Sides::both, {3 + 2 * 3, 3 + 2, 1, 0});
   // 3 differences and their squares; log weight less reference, on the logarithm, 2^x, its sum; the column.
   expect(RowKind::logsumexp, Precision::fp32, 3, Sides::own, {3 + 1, 3 + 3, 1, 0});
 }
