@@ -77,9 +77,11 @@ void print_table(const EigenBenchSettings &settings, const Communicator &communi
   std::size_t width = 6;
   for (const SolverFindings &found : all) width = std::max(width, found.entry.text.size());
   const auto name_width = static_cast<int>(width);
-  std::fprintf(stderr, "%lld points, %d features; %s, alpha %g, in %s on %s (%s), %d ranks of %d threads\n",
+  const std::string weights = normalization_text(
+      settings.input.target.empty() ? to_string(settings.op.normalization) : "target", settings.op.alpha);
+  std::fprintf(stderr, "%lld points, %d features; %s, %s, in %s on %s (%s), %d ranks of %d threads\n",
                static_cast<long long>(settings.shape.rows), settings.shape.features,
-               to_string(settings.op.pair).c_str(), settings.op.alpha, to_string(settings.op.precision), backend.name,
+               to_string(settings.op.pair).c_str(), weights.c_str(), to_string(settings.op.precision), backend.name,
                backend.target, communicator.size(), settings.op.threads);
   std::fprintf(stderr, "%d pairs to %.1e; median of %zu runs in turn, *: the fastest that found all\n\n", pairs,
                settings.request.tolerance, all[0].runs.size());

@@ -5,7 +5,8 @@ usage: check_sass.py OBJECT_FOLDER EXPECTATIONS TOOL_FOLDER
 
 OBJECT_FOLDER holds the .cu.o files of a build. A line of EXPECTATIONS is
     FILE ARCHITECTURE KERNEL: WORD ... [!WORD ...]
-FILE without .cu.o, which several targets may have; KERNEL a part of the kernels' names, all of which must hold every WORD and none of the !WORDs.
+FILE without .cu.o, which several targets may have; KERNEL a regular expression that the kernels' mangled names hold; all of them must
+hold every WORD and none of the !WORDs.
 cuobjdump and nvdisasm come from the PATH, or from PyPI into TOOL_FOLDER, as the CUDA packages of Debian and others may
 lack them. Exit code 77: they could not be had, nothing was checked.
 """
@@ -81,7 +82,7 @@ def check_line(tool, folder, line):
     place, _, words = line.partition(":")
     file, architecture, kernel = place.split()
     kernels = {n: i for path in folder.rglob(f"{file}.cu.o") for n, i in kernels_of(tool, path, architecture).items()
-               if kernel in n}
+               if re.search(kernel, n)}
     findings = [] if kernels else [f"{line}: no such kernel"]
     for name, instructions in kernels.items():
         for word in words.split():
