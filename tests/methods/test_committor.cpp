@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 
 #include "flashring/committor.hpp"
 #include "support/dense.hpp"
@@ -300,6 +301,37 @@ TEST(Committor, BadSets) {
   EXPECT_NE(error(none, low).find("set A holds no point"), std::string::npos);
   EXPECT_NE(error(low, none).find("set B holds no point"), std::string::npos);
   EXPECT_NE(error(low, rest).find("no point outside"), std::string::npos);
+}
+
+/// Whatever the weights are, q is what P leaves as it is outside the sets: P of a matrix of its own, form markov.
+TEST(Committor, OfBistochasticWeightsAndTargets) {
+  const PointBlock points = generate_points("double_well:n=200", world());
+  CommittorRequest request;
+  request.a = flags(points, [](const double *x) { return x[0] < -0.9; });
+  request.b = flags(points, [](const double *x) { return x[0] > 0.9; });
+  request.tolerance = 1e-10;
+  std::vector<double> target;
+  for (std::int64_t i = 0; i < points.local_rows(); ++i) target.push_back(1 + std::abs(points.row(LocalRow{i})[1]));
+  for (const char *normalization : {"density", "bistochastic"}) {
+    SCOPED_TRACE(normalization);
+    const bool targeted = std::string(normalization) == "density";
+    const auto made = [&](const char *form) {
+      auto mat = std::make_unique<OperatorMat>(
+          options_of({{"beta", "10"}, {"normalization", normalization}, {"form", form}}), points);
+      if (targeted) mat->op->update_target(target);
+      return mat;
+    };
+    const std::unique_ptr<OperatorMat> symmetric = made("symmetric");
+    const Committor found = committor(*symmetric->op, request);
+    ASSERT_TRUE(found.complete);
+    const std::unique_ptr<OperatorMat> markov = made("markov");
+    const std::vector<double> &q = found.results.committor;
+    std::vector<double> Pq(q.size());
+    markov->op->apply(q.data(), points.local_rows(), Pq.data(), points.local_rows(), 1);
+    // The residual of g q is 1e-10 |g|; a row has at least 1e-3 of |g| here.
+    for (std::size_t i = 0; i < q.size(); ++i)
+      EXPECT_NEAR(q[i], request.b[i] != 0 ? 1 : (request.a[i] != 0 ? 0 : Pq[i]), 1e-7) << i;
+  }
 }
 
 }  // namespace
