@@ -170,6 +170,30 @@ TEST(CarreDuChamp, EqualsTheProductForm) {
   }
 }
 
+/// Gamma(f, f) against P f^2 - 2 f P f + f^2 of the operator's own products, for weights of every kind and transforms.
+TEST(CarreDuChamp, TakesTheWeightsOfTheOperator) {
+  const Sample s;
+  const std::size_t n = s.count;
+  const std::vector<double> f(s.f.begin(), s.f.begin() + static_cast<std::ptrdiff_t>(n));
+  std::vector<double> square(n);
+  for (std::size_t i = 0; i < n; ++i) square[i] = f[i] * f[i];
+  for (const std::string weights : {"bistochastic", "target", "transform"}) {
+    SCOPED_TRACE(weights);
+    const char *normalization = weights == "bistochastic" ? "bistochastic" : "density";
+    KernelOperator op =
+        make_operator(s.points, options_of({{"beta", "0.8"}, {"normalization", normalization}, {"form", "markov"}}));
+    const std::vector<double> mine = local_columns(s.measure, 1, op.partition(), world().rank());
+    if (weights == "target") op.update_target(mine);
+    if (weights == "transform") op.transform(mine);
+    const std::vector<double> found = gamma_of(op, f, 1);
+    const std::vector<double> Pf = apply(op, f, 1);
+    const std::vector<double> of_square = apply(op, square, 1);
+    // |f| is at most 1, and rows of P sum to 1 up to the tolerance of bistochastic weights, 1e-12.
+    for (std::size_t i = 0; i < n; ++i)
+      ASSERT_NEAR(found[i], (of_square[i] - 2 * f[i] * Pf[i] + square[i]) / 2, 1e-12) << i;
+  }
+}
+
 /// Squares of functions, row by row.
 TEST(CarreDuChamp, IsPositiveSemidefiniteAndBilinear) {
   const Sample s;
