@@ -322,6 +322,20 @@ Report make_report(const Communicator &communicator, const DriverOptions &option
   return report;
 }
 
+void check_alpha(const DriverOptions &options, const OperatorOptions &op, const std::string &name) {
+  const bool targeted = options.given("target");
+  FLASHRING_CHECK(!options.given(name) || (op.normalization == Normalization::density && !targeted), "-", name,
+                  " has no effect with -", targeted ? "target" : "normalization bistochastic", "; give one of the two");
+}
+
+int get_model_pairs(const DriverOptions &options, int most) {
+  if (!options.given("nev")) return most;
+  const std::int64_t pairs = parse_integer("-nev", options.value("nev"));
+  FLASHRING_CHECK(pairs >= 2 && pairs <= most, "-nev: ", pairs, " is outside [2, ", most, "]: the model has ", most,
+                  " pairs");
+  return static_cast<int>(pairs);
+}
+
 void print_written(const std::string &folder) {
   std::printf("written to %s/:", folder.c_str());
   for (const char *file : run_files)

@@ -130,6 +130,12 @@ Report start_report(const Communicator &communicator, const DriverOptions &optio
 /// Collective.
 Report make_report(const Communicator &communicator, const DriverOptions &options, const KernelOperator &op);
 
+/// Throws Error where the option alpha or alpha_list, `name`, is given beside weights that it has no part in.
+void check_alpha(const DriverOptions &options, const OperatorOptions &op, const std::string &name);
+
+/// -nev of a program that reads a model of `most` pairs; all of them without it.
+int get_model_pairs(const DriverOptions &options, int most);
+
 /// Tells which of run_files are in the folder of a run.
 void print_written(const std::string &folder);
 

@@ -64,10 +64,7 @@ Settings get_settings(const Communicator &communicator, DriverOptions &options) 
     options.refuse_unused(true);
     for (const char *name : {"set_a", "set_b"})
       FLASHRING_CHECK(!options.value(name).empty(), "-", name, " is missing; give a file of row numbers or a ball");
-    const bool targeted = !settings.input.target.empty();
-    FLASHRING_CHECK(!options.given("alpha") || (settings.op.normalization == Normalization::density && !targeted),
-                    "-alpha has no effect with -", targeted ? "target" : "normalization bistochastic",
-                    "; give one of the two");
+    check_alpha(options, settings.op, "alpha");
     request.times = options.flag("times");
     request.tolerance = parse_real("-tolerance", options.value("tolerance"));
     const std::int64_t most = parse_integer("-max_it", options.value("max_it"));

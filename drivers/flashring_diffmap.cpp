@@ -99,10 +99,7 @@ void print_results(const Communicator &communicator, const DiffusionMap &map, co
 
 /// The maps of -beta_list and -alpha_list. What else says what beta and alpha are would be passed over in silence.
 std::vector<SweepPoint> get_sweep(const DriverOptions &options, const OperatorOptions &op) {
-  const bool no_alpha = op.normalization != Normalization::density || options.given("target");
-  for (const std::string name : {"alpha", "alpha_list"})
-    FLASHRING_CHECK(!options.given(name) || !no_alpha, "-", name, " has no effect with -",
-                    options.given("target") ? "target" : "normalization bistochastic", "; give one of the two");
+  for (const char *name : {"alpha", "alpha_list"}) check_alpha(options, op, name);
   for (const std::string name : {"beta", "alpha"}) {
     if (!options.given(name + "_list")) continue;
     FLASHRING_CHECK(!options.value(name + "_list").empty(), "-", name, "_list: there is no value in it");

@@ -58,11 +58,7 @@ struct Settings {
 int get_pairs(const DriverOptions &options, int most) {
   FLASHRING_CHECK(most >= 2, "-model ", options.value("model"), ": has ", most,
                   " eigenpairs, and a coordinate needs two; run flashring-diffmap until more have converged");
-  if (!options.given("nev")) return most;
-  const std::int64_t pairs = parse_integer("-nev", options.value("nev"));
-  FLASHRING_CHECK(pairs >= 2 && pairs <= most, "-nev: ", pairs, " is outside [2, ", most, "]: the model has ", most,
-                  " pairs");
-  return static_cast<int>(pairs);
+  return get_model_pairs(options, most);
 }
 
 Settings get_settings(const Communicator &communicator, DriverOptions &options) {

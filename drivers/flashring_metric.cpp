@@ -52,14 +52,6 @@ struct Settings {
   int pairs = 0, rank = 0;
 };
 
-int get_pairs(const DriverOptions &options, int most) {
-  if (!options.given("nev")) return most;
-  const std::int64_t pairs = parse_integer("-nev", options.value("nev"));
-  FLASHRING_CHECK(pairs >= 2 && pairs <= most, "-nev: ", pairs, " is outside [2, ", most, "]: the model has ", most,
-                  " pairs");
-  return static_cast<int>(pairs);
-}
-
 Settings get_settings(const Communicator &communicator, DriverOptions &options) {
   Settings settings;
   InputOptions unused;
@@ -71,7 +63,7 @@ Settings get_settings(const Communicator &communicator, DriverOptions &options) 
   choose_device(communicator, settings.op);
   settings.model = read_model_summary(options.value("model"), communicator);
   communicator.agree([&] {
-    settings.pairs = get_pairs(options, settings.model.pairs);
+    settings.pairs = get_model_pairs(options, settings.model.pairs);
     const std::int64_t rank = parse_integer("-rank", options.value("rank"));
     settings.rank = static_cast<int>(std::clamp<std::int64_t>(rank, INT_MIN, INT_MAX));
     check_metric(settings.model.pair, settings.pairs, settings.rank);

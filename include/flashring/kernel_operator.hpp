@@ -83,6 +83,8 @@ class KernelOperator {
   std::span<const double> density();
   std::span<const double> weight();
   std::span<const double> degree();
+  /// (m o d)^(1/2), (local_rows): right eigenvectors of P times it are eigenvectors of M.
+  std::vector<double> root_law();
   /// Takes these vectors, (local_rows) each, of an operator with the same points, measure, target and options: the
   /// set-up passes are not made.
   void restore_set_up(std::vector<double> density, std::vector<double> weight, std::vector<double> degree);

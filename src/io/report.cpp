@@ -60,6 +60,12 @@ std::string quote(const std::string &text) {
 /// Paths may hold bytes that are not UTF-8: replaced rather than refused at the end of a long run.
 std::string text_of(const Json &json) { return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"; }
 
+void add_passes(Json &json, const Report &report) {
+  json["passes"] = report.passes;
+  json["passes_in"] = passes_of(report);
+  json["column_passes"] = report.column_passes;
+}
+
 Json outcome_json(const SweepOutcome &outcome) {
   const Report &report = outcome.report;
   Json json;
@@ -70,9 +76,7 @@ Json outcome_json(const SweepOutcome &outcome) {
   if (report.pair.empty()) return json;
   json["pair"] = report.pair;
   json["start"] = report.start;
-  json["passes"] = report.passes;
-  json["passes_in"] = passes_of(report);
-  json["column_passes"] = report.column_passes;
+  add_passes(json, report);
   json["landmark_pairs"] = static_cast<std::int64_t>(report.landmark_pairs);
   json["seconds"] = seconds_of(report);
   json["eigenvalues"] = outcome.eigenvalues;
@@ -97,6 +101,14 @@ Json run_of(const Report &report) {
   return json;
 }
 
+/// What it took, beside passes.
+void add_costs(Json &json, const Report &report) {
+  json["ring_wait_fraction"] = report.ring_wait_fraction;
+  json["device_copy_bytes"] = report.device_copy_bytes;
+  json["seconds"] = seconds_of(report);
+  json["peak_bytes_per_rank"] = bytes_of(report);
+}
+
 }  // namespace
 
 std::string report_json(const Results &results, const Report &report, const std::vector<std::string> &findings) {
@@ -104,17 +116,12 @@ std::string report_json(const Results &results, const Report &report, const std:
   json["N"] = results.rows;
   json["d"] = results.features;
   json["calls"] = report.calls;
-  json["passes"] = report.passes;
-  json["passes_in"] = passes_of(report);
-  json["column_passes"] = report.column_passes;
+  add_passes(json, report);
   json["start"] = report.start;
   json["landmark_pairs"] = static_cast<std::int64_t>(report.landmark_pairs);
   json["pairs_per_second"] = report.pairs_per_second;
   json["evaluated_pairs_per_second"] = report.evaluated_pairs_per_second;
-  json["ring_wait_fraction"] = report.ring_wait_fraction;
-  json["device_copy_bytes"] = report.device_copy_bytes;
-  json["seconds"] = seconds_of(report);
-  json["peak_bytes_per_rank"] = bytes_of(report);
+  add_costs(json, report);
   json["eigenvalues"] = results.eigenvalues;
   json["residuals"] = results.residuals;
   json["residual_over_gap"] = results.residual_over_gap;
@@ -147,10 +154,7 @@ std::string extension_json(const Results &map, const Report &report, std::int64_
   json["far"] = far;
   json["passes"] = report.passes;
   json["pairs_per_second"] = report.pairs_per_second;
-  json["ring_wait_fraction"] = report.ring_wait_fraction;
-  json["device_copy_bytes"] = report.device_copy_bytes;
-  json["seconds"] = seconds_of(report);
-  json["peak_bytes_per_rank"] = bytes_of(report);
+  add_costs(json, report);
   json["eigenvalues"] = map.eigenvalues;
   json["residuals"] = map.residuals;
   json["diagnoses"] = findings;
@@ -170,10 +174,7 @@ std::string neighbours_json(const Report &report, const NeighbourFacts &facts,
   json["passes"] = report.passes;
   json["pairs_per_second"] = report.pairs_per_second;
   json["evaluated_pairs_per_second"] = report.evaluated_pairs_per_second;
-  json["ring_wait_fraction"] = report.ring_wait_fraction;
-  json["device_copy_bytes"] = report.device_copy_bytes;
-  json["seconds"] = seconds_of(report);
-  json["peak_bytes_per_rank"] = bytes_of(report);
+  add_costs(json, report);
   json["diagnoses"] = findings;
   return text_of(json);
 }
@@ -188,15 +189,10 @@ std::string committor_json(const CommittorResults &results, const Report &report
   if (option_value(report, "times") == "true") json["first_passage_residual"] = results.first_passage_residual;
   json["iterations"] = results.iterations;
   json["preconditioner"] = results.preconditioner;
-  json["passes"] = report.passes;
-  json["passes_in"] = passes_of(report);
-  json["column_passes"] = report.column_passes;
+  add_passes(json, report);
   json["landmark_pairs"] = static_cast<std::int64_t>(report.landmark_pairs);
   json["pairs_per_second"] = report.pairs_per_second;
-  json["ring_wait_fraction"] = report.ring_wait_fraction;
-  json["device_copy_bytes"] = report.device_copy_bytes;
-  json["seconds"] = seconds_of(report);
-  json["peak_bytes_per_rank"] = bytes_of(report);
+  add_costs(json, report);
   json["diagnoses"] = findings;
   return text_of(json);
 }
@@ -212,10 +208,7 @@ std::string metric_json(const Results &map, const Metric &metric, double mean_di
   json["passes"] = report.passes;
   json["pairs_per_second"] = report.pairs_per_second;
   json["evaluated_pairs_per_second"] = report.evaluated_pairs_per_second;
-  json["ring_wait_fraction"] = report.ring_wait_fraction;
-  json["device_copy_bytes"] = report.device_copy_bytes;
-  json["seconds"] = seconds_of(report);
-  json["peak_bytes_per_rank"] = bytes_of(report);
+  add_costs(json, report);
   json["eigenvalues"] = map.eigenvalues;
   json["residuals"] = map.residuals;
   json["diagnoses"] = findings;

@@ -61,10 +61,8 @@ CommittorSystems::CommittorSystems(KernelOperator &op, const CommittorRequest &r
       n_(static_cast<std::size_t>(op.local_rows())),
       columns_(request.times ? 2 : 1),
       precision_(op.precision()),
-      singular_(columns_, 0) {
-  const std::span<const double> degree = op.degree();
-  for (std::size_t i = 0; i < n_; ++i)
-    root_law_.push_back(std::sqrt(degree[i] * (op.weighted() ? op.measure()[i] : 1)));
+      singular_(columns_, 0),
+      root_law_(op.root_law()) {
   inside_.resize(n_ * columns_);
   for (std::size_t i = 0; i < n_; ++i) {
     inside_[i] = request.a[i] == 0 && request.b[i] == 0 ? 1 : 0;

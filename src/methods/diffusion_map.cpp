@@ -70,15 +70,13 @@ std::vector<double> measure(KernelOperator &op, EigenPairs &pairs) {
 
 /// h = v_0 / (m d)^(1/2), its largest entry 1, of the first vector of a killed operator; 0 outside the set.
 std::vector<double> ground_state(KernelOperator &op, const std::vector<double> &vectors) {
-  const std::span<const double> degree = op.degree();
+  const std::vector<double> root_law = op.root_law();
   const std::span<const double> inside = op.doob_h();
   const auto n = static_cast<std::size_t>(op.local_rows());
   const double total =
-      op.communicator().sum(std::accumulate(vectors.begin(), vectors.begin() + std::ssize(degree), 0.0));
+      op.communicator().sum(std::accumulate(vectors.begin(), vectors.begin() + std::ssize(root_law), 0.0));
   std::vector<double> h(n);
-  for (std::size_t i = 0; i < n; ++i)
-    h[i] = inside[i] * std::copysign(1.0, total) * vectors[i] /
-           std::sqrt(degree[i] * (op.weighted() ? op.measure()[i] : 1));
+  for (std::size_t i = 0; i < n; ++i) h[i] = inside[i] * std::copysign(1.0, total) * vectors[i] / root_law[i];
   const double largest = op.communicator().max(n == 0 ? 0.0 : *std::max_element(h.begin(), h.end()));
   for (double &value : h) value /= largest;
   op.communicator().agree([&] {

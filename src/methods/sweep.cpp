@@ -102,14 +102,13 @@ void Neighbour::prepare(KernelOperator &op) {
 }
 
 std::vector<double> Neighbour::start(KernelOperator &op, const NystromOptions &nystrom, int columns) {
-  const std::span<const double> degree = op.degree();
+  const std::vector<double> root_law = op.root_law();
   const auto n = static_cast<std::size_t>(op.local_rows());
   const auto block = static_cast<std::size_t>(columns);
   const auto known = static_cast<std::size_t>(std::exchange(pairs_, 0));
   std::vector<double> vectors = std::move(right_);
   right_ = {};
-  for (std::size_t at = 0; at < vectors.size(); ++at)
-    vectors[at] *= std::sqrt(degree[at % n] * (op.weighted() ? op.measure()[at % n] : 1));
+  for (std::size_t at = 0; at < vectors.size(); ++at) vectors[at] *= root_law[at % n];
   if (known >= block) return vectors;
   const std::vector<double> landmarks = nystrom_start(op, nystrom, columns);
   // A block with room for both sets takes both, since errors of landmarks and of neighbours are of different kinds; the

@@ -249,11 +249,9 @@ double KernelOperator::noise(Precision precision) {
   set_up();
   double &known = noise_[static_cast<std::size_t>(precision)];
   if (known >= 0) return known;
-  const auto n = static_cast<std::size_t>(local_rows());
-  std::vector<double> x(n, 1.0);  // markov: rows of P sum to 1
-  for (std::size_t i = 0; i < n; ++i)
-    if (options_.form != Form::markov)
-      x[i] = options_.form == Form::kernel ? measure_of(i) : std::sqrt(measure_of(i) * degree_[i]);
+  std::vector<double> x = root_law();  // symmetric; rows of P, markov, sum to 1
+  for (std::size_t i = 0; i < x.size(); ++i)
+    if (options_.form != Form::symmetric) x[i] = options_.form == Form::kernel ? measure_of(i) : 1;
   const ProductNoise found = noise(precision, x.data(), local_rows(), 1).front();
   return known = found.error / std::max(found.product, std::numeric_limits<double>::min());
 }

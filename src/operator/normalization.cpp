@@ -115,6 +115,13 @@ std::span<const double> KernelOperator::degree() {
   set_up();
   return degree_;
 }
+
+std::vector<double> KernelOperator::root_law() {
+  set_up();
+  std::vector<double> root(degree_.size());
+  for (std::size_t i = 0; i < root.size(); ++i) root[i] = std::sqrt(measure_of(i) * degree_[i]);
+  return root;
+}
 /// One positive number for each row. Collective.
 std::vector<double> KernelOperator::check_row_values(std::span<const double> values, const char *name) const {
   communicator_.agree([&] {

@@ -13,8 +13,8 @@ namespace {
 
 /// The operator together with the communicator that it refers to.
 struct OwnedOperator {
-  OwnedOperator(MPI_Comm comm, const OperatorOptions &options, PointBlock points)
-      : communicator(make_mpi_communicator(comm)), op(*communicator, options, std::move(points)) {}
+  OwnedOperator(std::unique_ptr<Communicator> own, const OperatorOptions &options, PointBlock points)
+      : communicator(std::move(own)), op(*communicator, options, std::move(points)) {}
   std::unique_ptr<Communicator> communicator;
   KernelOperator op;
 };
@@ -24,16 +24,22 @@ PetscErrorCode destroy(FLASHRING_DESTROY_ARGUMENT pointer) {
   return PETSC_SUCCESS;
 }
 
-}  // namespace
-
-std::shared_ptr<KernelOperator> make_operator(MPI_Comm comm, const OperatorOptions &options, PointBlock points) {
-  auto owned = std::make_shared<OwnedOperator>(comm, options, std::move(points));
+std::shared_ptr<KernelOperator> own_operator(std::unique_ptr<Communicator> communicator, const OperatorOptions &options,
+                                             PointBlock points) {
+  auto owned = std::make_shared<OwnedOperator>(std::move(communicator), options, std::move(points));
   return {owned, &owned->op};
 }
 
+}  // namespace
+
+std::shared_ptr<KernelOperator> make_operator(MPI_Comm comm, const OperatorOptions &options, PointBlock points) {
+  return own_operator(make_mpi_communicator(comm), options, std::move(points));
+}
+
 std::shared_ptr<KernelOperator> make_operator(MPI_Comm comm, const OperatorOptions &options, Input input) {
-  tune_point_scales(*make_mpi_communicator(comm), options, input.points);
-  std::shared_ptr<KernelOperator> op = make_operator(comm, options, std::move(input.points));
+  std::unique_ptr<Communicator> communicator = make_mpi_communicator(comm);
+  tune_point_scales(*communicator, options, input.points);
+  std::shared_ptr<KernelOperator> op = own_operator(std::move(communicator), options, std::move(input.points));
   // A rank without rows has empty vectors, given or not.
   std::array<double, 2> given{input.weights.empty() ? 0.0 : 1.0, input.target.empty() ? 0.0 : 1.0};
   op->communicator().max(std::span<double>(given));

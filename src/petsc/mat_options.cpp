@@ -60,6 +60,14 @@ PetscErrorCode match_layouts(Mat A, std::int64_t rows, std::int64_t local_rows) 
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+/// What belongs to points that are here: from the options, and lengths that the program gave.
+void add_to_points(const MatContext &context, const Communicator &communicator, Input &input) {
+  read_scales_and_weights(context.input, communicator, input);
+  communicator.agree([&] {
+    if (!context.point_scales.empty()) input.points.set_point_scales(context.point_scales);
+  });
+}
+
 /// Points, weights and scales that the options name, on the layout of the matrix.
 PetscErrorCode take_input(Mat A, const MatContext &context, Input *input) {
   RowPartition partition;
@@ -74,7 +82,7 @@ PetscErrorCode take_input(Mat A, const MatContext &context, Input *input) {
   FLASHRING_GUARD(comm, {
     const std::unique_ptr<Communicator> communicator = make_mpi_communicator(comm);
     input->points = redistribute(*communicator, std::move(input->points), partition);
-    read_scales_and_weights(context.input, *communicator, *input);
+    add_to_points(context, *communicator, *input);
   });
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -103,7 +111,7 @@ PetscErrorCode take_given(Mat A, const MatContext &context, Input *input) {
                       " on another rank; give every rank the same number");
       input->points = PointBlock(partition, communicator->rank(), context.features, context.coordinates);
     });
-    read_scales_and_weights(context.input, *communicator, *input);
+    add_to_points(context, *communicator, *input);
   });
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -154,9 +162,6 @@ PetscErrorCode mat_set_up(Mat A) {
       PetscCall(take_input(A, *context, &input));
     if (!context->weights.empty()) input.weights = context->weights;
     if (!context->target.empty()) input.target = context->target;
-    FLASHRING_GUARD(comm, make_mpi_communicator(comm)->agree([&] {
-      if (!context->point_scales.empty()) input.points.set_point_scales(context->point_scales);
-    }));
     // The context changes when all has gone well, so that a program may correct an option and try again.
     FLASHRING_GUARD(comm, context->op = make_operator(comm, context->options, std::move(input)));
     context->coordinates = {};
