@@ -34,6 +34,9 @@ struct FormulaDeclaration {
 template <PairKind kind>
 struct Formula;
 
+constexpr double log2_of_e = 1.4426950408889634074;
+constexpr double ln_of_2 = 0.69314718055994530942;
+
 /// The words for one double on the host.
 struct ScalarMath {
   using V = double;
@@ -46,8 +49,10 @@ struct ScalarMath {
   static double sqrt(double a) { return std::sqrt(a); }
   static double exp2(double a) { return std::exp2(a); }
   static double log2(double a) { return std::log2(a); }
+  // What threshold.hpp asks for.
+  static double log2_1p(double d, double y) { return y > 0.5 ? std::log1p(d) * log2_of_e : std::log2(y); }
+  static double greatest(double a, double b) { return a > b ? a : b; }
+  static double where_positive(double a, double b, double c) { return a > 0 ? b : c; }
 };
 
-constexpr double log2_of_e = 1.4426950408889634074;
-constexpr double ln_of_2 = 0.69314718055994530942;
 constexpr double no_default = __builtin_nan("");

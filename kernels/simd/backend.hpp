@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "flashring/tile.hpp"
+#include "threshold_kernels.hpp"
 
 namespace flashring::simd {
 
@@ -12,5 +13,7 @@ namespace flashring::simd {
 const Backend *open(const char *ceiling);
 /// What can be asked for on this machine: "", which is the best, and lower instruction sets.
 std::vector<std::string> ceilings();
+/// The kernels of rows of scores; null where this machine cannot run them.
+const ThresholdBackend *open_threshold(const char *ceiling);
 
 }  // namespace flashring::simd

@@ -199,6 +199,44 @@ HWY_INLINE Vec<T> sqrt_vector(Vec<T> x) {
 }
 #endif
 
+// Minimax polynomials P of f P(f) = log2(1 + f) on [-1/3, 1/3] in relative error.
+template <class T>
+inline constexpr double log2_1p_coefficients[1] = {};
+template <>  // 2.6e-8
+inline constexpr double log2_1p_coefficients<float>[] = {
+    1.4426950460327647598,   -0.72134654118598269531, 0.48089597176571020082,
+    -0.36078956864124461246, 0.28871133271743854893,  -0.23678652666925976706,
+    0.20179910047945545552,  -0.22222117388778531916, 0.20278702237273343426};
+template <>  // 7.6e-18
+inline constexpr double log2_1p_coefficients<double>[] = {
+    1.4426950408889634091,   -0.72134752044448102844,  0.48089834696298410808,  -0.3606737602226838639,
+    0.28853900817912232149,  -0.2404491733959870312,   0.20609929136935022571,  -0.18033688766638171917,
+    0.16029946232834039785,  -0.14426913801594346136,  0.13115353883281269911,  -0.1202352106945314895,
+    0.11099091543454792178,  -0.10285749535425614461,  0.095942458912154834944, -0.092341140204949051497,
+    0.087352330299105716641, -0.065384289060878928149, 0.060065618564310303034, -0.12551342155248542413,
+    0.1229174625812323013};
+
+/// log2(y) for y = 1 + x in (0, 1], given both, with relative accuracy: y = 2^n (1 + f) with 1 + f in [2/3, 4/3), and f
+/// is x itself where n is 0. Some number for other y.
+template <class T>
+HWY_INLINE Vec<T> log2_1p_vector(Vec<T> x, Vec<T> y) {
+  const hn::ScalableTag<T> d;
+  const hn::RebindToSigned<decltype(d)> di;
+  constexpr int mantissa = sizeof(T) == 4 ? 23 : 52;
+  const auto one = hn::BitCast(di, hn::Set(d, T(1)));
+  const auto lowest = hn::BitCast(di, hn::Set(d, T(2.0 / 3)));
+  const auto n = hn::ShiftRight<mantissa>(hn::Sub(hn::BitCast(di, y), lowest));
+  const Vec<T> scale = hn::BitCast(d, hn::Sub(one, hn::ShiftLeft<mantissa>(n)));
+  const Vec<T> reduced = hn::MulSub(y, scale, hn::Set(d, T(1)));
+  const Vec<T> f = hn::IfThenElse(hn::Ge(y, hn::BitCast(d, lowest)), x, reduced);
+  constexpr const double *c = log2_1p_coefficients<T>;
+  constexpr int degree = static_cast<int>(std::size(log2_1p_coefficients<T>)) - 1;
+  Vec<T> p = hn::Set(d, static_cast<T>(c[degree]));
+#pragma GCC unroll 20
+  for (int k = degree - 1; k >= 0; --k) p = hn::MulAdd(p, f, hn::Set(d, static_cast<T>(c[k])));
+  return hn::MulAdd(p, f, hn::ConvertTo(d, n));
+}
+
 /// Sums of products of 16-bit numbers, two to a lane: sum += a.low * b.low + a.high * b.high.
 using ShortSums = Vec<std::int32_t>;
 
@@ -281,4 +319,8 @@ struct Math {
   static HWY_INLINE V sqrt(Negative<T> a) { return sqrt_vector<T>(hn::Neg(a.value)); }
   static HWY_INLINE V exp2(V a) { return exp2_vector<Precision::degree, T>(a); }
   static HWY_INLINE V log2(V a) { return hn::Log2(D(), a); }
+  // What threshold.hpp asks for.
+  static HWY_INLINE V log2_1p(V d, V y) { return log2_1p_vector<T>(d, y); }
+  static HWY_INLINE V greatest(V a, V b) { return hn::Max(a, b); }
+  static HWY_INLINE V where_positive(V a, V b, V c) { return hn::IfThenElse(hn::Gt(a, hn::Zero(D())), b, c); }
 };

@@ -16,6 +16,7 @@
 // Highway asks for this order.
 #include "simd/backend.hpp"
 #include "simd/includes.hpp"
+#include "simd/targets.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace flashring::simd {
@@ -101,17 +102,12 @@ namespace {
 
 HWY_EXPORT(get_table);
 
-/// The tables of one instruction set, best first: Highway dispatches on a set of allowed targets, narrowed for these
-/// calls.
-void add_tables(std::int64_t target, std::vector<const Backend *> &tables) {
-  hwy::SetSupportedTargetsForTest(target);
-  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+/// The tables of one instruction set, best first.
+void add_tables(std::vector<const Backend *> &tables) {
   for (const bool fused : {true, false}) {
     const Backend *table = HWY_DYNAMIC_DISPATCH(get_table)(fused);
     if (table != nullptr) tables.push_back(table);
   }
-  hwy::SetSupportedTargetsForTest(0);
-  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
 }
 
 /// All tables, best first: of the instruction sets compiled in that this machine has. Made when a backend is first
@@ -119,7 +115,7 @@ void add_tables(std::int64_t target, std::vector<const Backend *> &tables) {
 const std::vector<const Backend *> &tables() {
   static const std::vector<const Backend *> all = [] {
     std::vector<const Backend *> made;
-    for (const std::int64_t target : hwy::SupportedAndGeneratedTargets()) add_tables(target, made);
+    for_each_target([&made] { add_tables(made); });
     return made;
   }();
   return all;

@@ -6,6 +6,7 @@
 #include "flashring/check.hpp"
 #include "flashring/devices.hpp"
 #include "flashring/tile.hpp"
+#include "threshold_kernels.hpp"
 
 #define FLASHRING_BACKEND(name)             \
   namespace flashring::name {               \
@@ -14,6 +15,12 @@
   }
 #include "flashring/backend_list.inc"
 #undef FLASHRING_BACKEND
+#define FLASHRING_THRESHOLD_BACKEND(name)                      \
+  namespace flashring::name {                                  \
+  const ThresholdBackend *open_threshold(const char *ceiling); \
+  }
+#include "flashring/threshold_backend_list.inc"
+#undef FLASHRING_THRESHOLD_BACKEND
 
 namespace flashring {
 namespace {
@@ -28,6 +35,17 @@ constexpr Entry entries[] = {
 #define FLASHRING_BACKEND(name) {#name, name::open, name::ceilings},
 #include "flashring/backend_list.inc"
 #undef FLASHRING_BACKEND
+};
+
+struct ThresholdEntry {
+  std::string_view name;
+  const ThresholdBackend *(*open)(const char *);
+};
+
+constexpr ThresholdEntry threshold_entries[] = {
+#define FLASHRING_THRESHOLD_BACKEND(name) {#name, name::open_threshold},
+#include "flashring/threshold_backend_list.inc"
+#undef FLASHRING_THRESHOLD_BACKEND
 };
 
 }  // namespace
@@ -64,6 +82,21 @@ const Backend &find_backend(std::string_view name) {
   FLASHRING_CHECK(found != nullptr, "-backend: '", name, "' is unknown or cannot run on this machine",
                   word == "cuda" || on_device(word) ? " (" + device_text() + ")" : "", "; known here are auto, ",
                   join(backend_names()));
+  return *found;
+}
+
+const ThresholdBackend &find_threshold_backend(std::string_view name) {
+  const std::size_t colon = name.find(':');
+  const std::string ceiling(colon == std::string_view::npos ? std::string_view() : name.substr(colon + 1));
+  const ThresholdBackend *found = nullptr;
+  std::vector<std::string_view> known;
+  for (const ThresholdEntry &entry : threshold_entries) {
+    known.push_back(entry.name);
+    if (name.substr(0, colon) == "auto" || name.substr(0, colon) == entry.name) found = entry.open(ceiling.c_str());
+  }
+  FLASHRING_CHECK(found != nullptr, "-backend: '", name,
+                  "' has no kernels for rows of scores or cannot run on this machine; auto, ", join(known),
+                  " have them");
   return *found;
 }
 

@@ -45,6 +45,13 @@ void sqrt_of(const T *in, T *out, std::size_t count) {
   map<T>(in, out, count, [](Vec<T> x) HWY_ATTR { return sqrt_vector<T>(x); });
 }
 
+template <class T>
+void log2_1p_of(const T *x, const T *y, T *out, std::size_t count) {
+  const hn::ScalableTag<T> d;
+  for (std::size_t i = 0; i < count; i += hn::Lanes(d))
+    hn::StoreU(log2_1p_vector<T>(hn::LoadU(d, x + i), hn::LoadU(d, y + i)), d, out + i);
+}
+
 template <bool fused>
 void multiply_pairs_of(const std::int32_t *a, const std::int32_t *b, std::int32_t *sum, std::size_t count) {
   const hn::ScalableTag<std::int32_t> d;
@@ -64,6 +71,8 @@ const Primitives *get_primitives() {
                                    exp2_or_infinity_of<11, double>,
                                    sqrt_of<float>,
                                    sqrt_of<double>,
+                                   log2_1p_of<float>,
+                                   log2_1p_of<double>,
                                    multiply_pairs_of<false>,
                                    has_fused_pairs() ? multiply_pairs_of<true> : nullptr};
   return &words;

@@ -1,0 +1,308 @@
+// Threshold families on rows of given scores.
+//
+// Formula   flashring/threshold_rows.hpp.
+// Steps     A whole row, by one thread: its largest score; the scores that may have a weight, kept apart; Newton on
+// their
+//           sums (ThresholdSearch); p. A row stays in a cache meanwhile, so that x is read and p written once.
+//           A row split over ranks: the same steps over all rows, with an all-reduce of maxima and one of (S0, S1) for
+//           each iteration; scores are selected anew for each.
+//           Backward: sum u and sum u g; dx, and sum r (g - mean) for the parameter.
+// Cost      per entry and thread: see kernels/simd/threshold.cpp.
+// Reference Peters, Niculae, Martins, Sparse sequence-to-sequence models, ACL 2019, for the gradient.
+#include "flashring/threshold_rows.hpp"
+
+#include "base/threads.hpp"
+#include "flashring/check.hpp"
+#include "operator/threshold_rows.hpp"
+
+namespace flashring {
+namespace {
+
+constexpr double infinity = std::numeric_limits<double>::infinity();
+
+bool has_parameter(const ThresholdRowsOptions &options) { return options.op == "diffmax" || options.op == "entmax"; }
+
+std::vector<ThresholdFamily> families_of(const ThresholdRowsOptions &options) {
+  if (!has_parameter(options)) return {threshold_family(options.op, 0)};
+  std::vector<ThresholdFamily> families;
+  for (const double value : options.parameters)
+    families.push_back(options.complements ? threshold_family_at(options.op, value, options.family_scale)
+                                           : threshold_family(options.op, value, options.family_scale));
+  return families;
+}
+
+std::vector<double> alphas_of(const ThresholdRowsOptions &options) {
+  if (!has_parameter(options)) return {};
+  std::vector<double> alphas = options.parameters;
+  if (options.complements)
+    for (double &alpha : alphas) alpha = options.op == "entmax" ? 1 + alpha : 1 - alpha;
+  return alphas;
+}
+
+void check_shape(const RowsShape &shape, const ThresholdRowsOptions &options) {
+  FLASHRING_CHECK(shape.outer >= 0 && shape.n >= 0 && shape.inner >= 1, "rows of shape (", shape.outer, ", ", shape.n,
+                  ", ", shape.inner, "): give outer >= 0, n >= 0 and inner >= 1");
+  if (!has_parameter(options)) return;
+  const auto groups = static_cast<std::int64_t>(options.parameters.size());
+  FLASHRING_CHECK(groups >= 1 && options.rows_per_group >= 1, groups, " parameters of ", options.op, " for groups of ",
+                  options.rows_per_group, " rows; give at least one of each");
+  FLASHRING_CHECK(groups == 1 || shape.rows() % (groups * options.rows_per_group) == 0, groups, " parameters of ",
+                  options.op, " for groups of ", options.rows_per_group, " rows do not fit ", shape.rows(), " rows");
+}
+
+template <class T>
+const ThresholdKernels<T> &kernels_of(const ThresholdBackend &backend) {
+  if constexpr (sizeof(T) == sizeof(float))
+    return backend.fp32;
+  else
+    return backend.fp64;
+}
+
+/// What sums of weights of a row are good to.
+template <class T>
+constexpr double rounding_of = 4 * static_cast<double>(std::numeric_limits<T>::epsilon());
+
+/// Support and entropy of a row's p, where x is not -infinity.
+template <class T>
+void observe(const RowInHand<T> &row, RowOutcome &outcome) {
+  for (std::int64_t i = 0; i < row.n; ++i) {
+    const auto p = static_cast<double>(row.out[i]);
+    if (!(p > 0)) continue;
+    ++outcome.support;
+    outcome.entropy -= p * std::log(p);
+  }
+}
+
+}  // namespace
+
+struct ThresholdRows::State {
+  State(const Communicator *communicator, RowsShape of_rows, ThresholdRowsOptions asked)
+      : group(communicator), shape(of_rows), options(std::move(asked)) {
+    const auto set_up = [&] {
+      families = families_of(options);
+      check_shape(shape, options);
+      backend = &find_threshold_backend(options.backend);
+    };
+    if (group == nullptr)
+      set_up();
+    else
+      group->agree(set_up);
+    threads = choose_threads(options.threads, group == nullptr ? *make_self_communicator() : *group);
+  }
+
+  std::size_t parameter_of(std::int64_t row) const {
+    return static_cast<std::size_t>(row / options.rows_per_group) % families.size();
+  }
+  const ThresholdFamily &family_of(std::int64_t row) const { return families[parameter_of(row)]; }
+  std::size_t rows() const { return static_cast<std::size_t>(shape.rows()); }
+
+  void check_maxima(const std::vector<double> &maxima) const;
+  template <class T>
+  void finish_row(const RowInHand<T> &row, double maximum, const ThresholdSearch &search);
+  template <class T>
+  ThresholdSaved forward_whole(const void *x, Storage storage, void *p);
+  template <class T>
+  std::vector<double> find_maxima(const void *x, Storage storage) const;
+  template <class T>
+  ThresholdSaved forward_split(const void *x, Storage storage, void *p);
+  template <class T>
+  std::vector<ThresholdSums> gradient_sums(const void *x, const ThresholdSaved &saved, const void *g,
+                                           Storage storage) const;
+  template <class T>
+  std::vector<double> backward(const void *x, const ThresholdSaved &saved, const void *g, Storage storage, void *dx);
+
+  const Communicator *group;  // ranks over which rows are split; null: none
+  RowsShape shape;
+  ThresholdRowsOptions options;
+  std::vector<ThresholdFamily> families;
+  const ThresholdBackend *backend = nullptr;
+  int threads = 1;
+  std::vector<RowOutcome> outcomes;  // (rows)
+  ThresholdMetrics metrics;
+};
+
+/// Every rank has the same maxima.
+void ThresholdRows::State::check_maxima(const std::vector<double> &maxima) const {
+  const auto bad = std::find(maxima.begin(), maxima.end(), infinity) - maxima.begin();
+  const auto check = [&] {
+    FLASHRING_CHECK(bad == static_cast<std::ptrdiff_t>(rows()), "row ", bad, " of the scores (outer ",
+                    bad / shape.inner, ", inner ", bad % shape.inner,
+                    ") holds NaN or +infinity; finite scores and -infinity (masked) are allowed");
+  };
+  if (group == nullptr)
+    check();
+  else
+    group->agree(check);
+}
+
+/// p of a row, and what metrics want to know of it.
+template <class T>
+void ThresholdRows::State::finish_row(const RowInHand<T> &row, double maximum, const ThresholdSearch &search) {
+  RowOutcome &outcome = outcomes[static_cast<std::size_t>(row.number)];
+  outcome.sum = search.sum;
+  outcome.step = search.step;
+  outcome.iterations = search.iterations;
+  if (options.monitor)  // before p takes the place of x
+    outcome.finite = std::count_if(row.x, row.x + row.n, [](T x) { return x > -infinity; });
+  kernels_of<T>(*backend).weights({row.x, row.n, maximum, search.t}, family_of(row.number),
+                                  options.ensure_sum_one ? 1 / search.sum : 1, row.out);
+  if (options.monitor) observe(row, outcome);
+}
+
+template <class T>
+ThresholdSaved ThresholdRows::State::forward_whole(const void *x, Storage storage, void *p) {
+  const ThresholdKernels<T> &kernels = kernels_of<T>(*backend);
+  ThresholdSaved saved{std::vector<double>(rows()), std::vector<double>(rows())};
+  for_each_row<T>(shape, storage, x, nullptr, p, threads, [&](const RowInHand<T> &row) {
+    const auto r = static_cast<std::size_t>(row.number);
+    const double maximum = saved.row_maximum[r] = kernels.largest(row.x, row.n);
+    if (maximum == infinity) return;
+    if (maximum == -infinity) {
+      std::fill_n(row.out, row.n, T(0));
+      return;
+    }
+    const ThresholdFamily &family = family_of(row.number);
+    const std::int64_t count = kernels.select({row.x, row.n, maximum, 0}, family, row.z);
+    ThresholdSearch search;
+    while (!search.done) search.take(kernels.sums(row.z, count, search.t, family), family, rounding_of<T>);
+    saved.t[r] = search.t;
+    finish_row(row, maximum, search);
+  });
+  check_maxima(saved.row_maximum);
+  return saved;
+}
+
+template <class T>
+std::vector<double> ThresholdRows::State::find_maxima(const void *x, Storage storage) const {
+  std::vector<double> maxima(rows());
+  for_each_row<T>(shape, storage, x, nullptr, nullptr, threads, [&](const RowInHand<T> &row) {
+    maxima[static_cast<std::size_t>(row.number)] = kernels_of<T>(*backend).largest(row.x, row.n);
+  });
+  group->max(std::span<double>(maxima));
+  check_maxima(maxima);
+  return maxima;
+}
+
+template <class T>
+ThresholdSaved ThresholdRows::State::forward_split(const void *x, Storage storage, void *p) {
+  const ThresholdKernels<T> &kernels = kernels_of<T>(*backend);
+  ThresholdSaved saved{find_maxima<T>(x, storage), std::vector<double>(rows())};
+  std::vector<ThresholdSearch> searches(rows());
+  for (std::size_t r = 0; r < rows(); ++r) searches[r].done = saved.row_maximum[r] == -infinity;
+  const auto is_done = [](const ThresholdSearch &search) { return search.done; };
+  while (!std::all_of(searches.begin(), searches.end(), is_done)) {
+    std::vector<double> sums(2 * rows());  // (rows, 2)
+    for_each_row<T>(shape, storage, x, nullptr, nullptr, threads, [&](const RowInHand<T> &row) {
+      const auto r = static_cast<std::size_t>(row.number);
+      if (searches[r].done) return;
+      const ThresholdFamily &family = family_of(row.number);
+      const std::int64_t count = kernels.select({row.x, row.n, saved.row_maximum[r], 0}, family, row.z);
+      const ThresholdSums mine = kernels.sums(row.z, count, searches[r].t, family);
+      sums[2 * r] = mine.first;
+      sums[2 * r + 1] = mine.second;
+    });
+    group->sum(std::span<double>(sums));
+    for (std::size_t r = 0; r < rows(); ++r)
+      if (!searches[r].done)
+        searches[r].take({sums[2 * r], sums[2 * r + 1]}, family_of(static_cast<std::int64_t>(r)), rounding_of<T>);
+  }
+  for_each_row<T>(shape, storage, x, nullptr, p, threads, [&](const RowInHand<T> &row) {
+    const auto r = static_cast<std::size_t>(row.number);
+    saved.t[r] = searches[r].t;
+    if (saved.row_maximum[r] == -infinity)
+      std::fill_n(row.out, row.n, T(0));
+    else
+      finish_row(row, saved.row_maximum[r], searches[r]);
+  });
+  return saved;
+}
+
+/// sum u and sum u g of every row split over the ranks.
+template <class T>
+std::vector<ThresholdSums> ThresholdRows::State::gradient_sums(const void *x, const ThresholdSaved &saved,
+                                                               const void *g, Storage storage) const {
+  std::vector<double> sums(2 * rows());  // (rows, 2)
+  for_each_row<T>(shape, storage, x, g, nullptr, threads, [&](const RowInHand<T> &row) {
+    const auto r = static_cast<std::size_t>(row.number);
+    if (saved.row_maximum[r] == -infinity) return;
+    const ThresholdSums mine = kernels_of<T>(*backend).gradient_sums({row.x, row.n, saved.row_maximum[r], saved.t[r]},
+                                                                     family_of(row.number), row.g);
+    sums[2 * r] = mine.first;
+    sums[2 * r + 1] = mine.second;
+  });
+  group->sum(std::span<double>(sums));
+  std::vector<ThresholdSums> all(rows());
+  for (std::size_t r = 0; r < rows(); ++r) all[r] = {sums[2 * r], sums[2 * r + 1]};
+  return all;
+}
+
+template <class T>
+std::vector<double> ThresholdRows::State::backward(const void *x, const ThresholdSaved &saved, const void *g,
+                                                   Storage storage, void *dx) {
+  const ThresholdKernels<T> &kernels = kernels_of<T>(*backend);
+  std::vector<ThresholdSums> split;
+  if (group != nullptr) split = gradient_sums<T>(x, saved, g, storage);
+  const bool parameter = has_parameter(options);
+  std::vector<double> of_rows(rows());
+  for_each_row<T>(shape, storage, x, g, dx, threads, [&](const RowInHand<T> &row) {
+    const auto r = static_cast<std::size_t>(row.number);
+    if (saved.row_maximum[r] == -infinity) {
+      std::fill_n(row.out, row.n, T(0));
+      return;
+    }
+    const ThresholdRow<T> at{row.x, row.n, saved.row_maximum[r], saved.t[r]};
+    const ThresholdFamily &family = family_of(row.number);
+    const ThresholdSums sums = split.empty() ? kernels.gradient_sums(at, family, row.g) : split[r];
+    of_rows[r] = family.sign * kernels.gradient(at, family, row.g, sums.second / sums.first, parameter, row.out);
+    double &square = outcomes[r].gradient_square = 0;
+    for (std::int64_t i = 0; options.monitor && i < row.n; ++i) square += static_cast<double>(row.out[i]) * row.out[i];
+  });
+  std::vector<double> gradient(parameter ? families.size() : 0);
+  for (std::size_t r = 0; parameter && r < rows(); ++r)
+    gradient[parameter_of(static_cast<std::int64_t>(r))] += of_rows[r];
+  if (group != nullptr) group->sum(std::span<double>(gradient));
+  return gradient;
+}
+
+ThresholdRows::ThresholdRows(RowsShape shape, ThresholdRowsOptions options)
+    : state_(std::make_unique<State>(nullptr, shape, std::move(options))) {}
+ThresholdRows::ThresholdRows(const Communicator &communicator, RowsShape shape, ThresholdRowsOptions options)
+    : state_(std::make_unique<State>(&communicator, shape, std::move(options))) {}
+ThresholdRows::~ThresholdRows() = default;
+ThresholdRows::ThresholdRows(ThresholdRows &&) noexcept = default;
+ThresholdRows &ThresholdRows::operator=(ThresholdRows &&) noexcept = default;
+
+ThresholdSaved ThresholdRows::forward(const void *x, Storage storage, void *p) {
+  State &state = *state_;
+  state.outcomes.assign(state.rows(), {});
+  ThresholdSaved saved;
+  if (storage == Storage::fp64)
+    saved = state.group == nullptr ? state.forward_whole<double>(x, storage, p)
+                                   : state.forward_split<double>(x, storage, p);
+  else
+    saved =
+        state.group == nullptr ? state.forward_whole<float>(x, storage, p) : state.forward_split<float>(x, storage, p);
+  state.metrics =
+      collect_metrics(state.outcomes, saved.row_maximum, alphas_of(state.options), state.options.monitor, state.group);
+  return saved;
+}
+
+std::vector<double> ThresholdRows::backward(const void *x, const ThresholdSaved &saved, const void *g, Storage storage,
+                                            void *dx) {
+  State &state = *state_;
+  FLASHRING_CHECK(saved.row_maximum.size() == state.rows() && saved.t.size() == state.rows(), "saved are ",
+                  saved.row_maximum.size(), " rows of ", state.rows(), "; give what forward returned");
+  state.outcomes.resize(state.rows());
+  std::vector<double> gradient = storage == Storage::fp64 ? state.backward<double>(x, saved, g, storage, dx)
+                                                          : state.backward<float>(x, saved, g, storage, dx);
+  state.metrics =
+      collect_metrics(state.outcomes, saved.row_maximum, alphas_of(state.options), state.options.monitor, state.group);
+  double square = 0;
+  for (const double part : gradient) square += part * part;
+  state.metrics.parameter_gradient_norm = std::sqrt(square);
+  return gradient;
+}
+
+const ThresholdMetrics &ThresholdRows::metrics() const { return state_->metrics; }
+
+}  // namespace flashring

@@ -1,0 +1,113 @@
+// What the passes over rows of scores share: a row as kernels take it, Newton's iteration, what becomes of a row.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include "flashring/storage.hpp"
+#include "flashring/threshold_rows.hpp"
+#include "threshold_kernels.hpp"
+
+namespace flashring {
+
+/// The threshold of one row by Newton's method on S0^(1/e) - 1, S0 = sum p, from the left end t = 0 of the bracket: the
+/// function is convex and decreasing for e >= 1, so t rises to the root and no step needs a safeguard. With softmax t
+/// rises by ln S0, once.
+struct ThresholdSearch {
+  double t = 0;
+  double sum = 1;   ///< S0 at t
+  double step = 0;  ///< the last change of t, times e
+  int iterations = 0;
+  bool done = false;
+
+  /// Sums of p and u at t. Ends where S0 is 1 within `rounding` of sums, or where t moves no more.
+  void take(const ThresholdSums &sums, const ThresholdFamily &family, double rounding) {
+    sum = sums.first;
+    ++iterations;
+    const double log_sum = std::log(sum);
+    const double change = family.power == ThresholdPower::exponential
+                              ? log_sum
+                              : -sums.first / sums.second * std::expm1(-log_sum / family.e);
+    done = sum <= 1 + rounding || change * family.e <= rounding || iterations == most_iterations;
+    if (done) return;
+    step = change * family.e;
+    t += change;
+  }
+  /// 11 are known to suffice for rows of 4096; one more for each doubling is far more than enough.
+  static constexpr int most_iterations = 64;
+};
+
+/// What metrics are made of.
+struct RowOutcome {
+  double sum = 1;
+  double step = 0;
+  int iterations = 0;
+  std::int64_t finite = 0;   ///< with monitor, as are the next
+  std::int64_t support = 0;  ///< on this rank
+  double entropy = 0;
+  double gradient_square = 0;
+};
+
+/// One row in the hands of a thread: x and g in working precision, and where its result goes.
+template <class T>
+struct RowInHand {
+  std::int64_t number;
+  std::int64_t n;
+  const T *x;
+  const T *g;
+  T *out;
+  T *z;  // (padded_scores(n))
+};
+
+/// One row's numbers in working precision, where kernels take them: in the caller's arrays, or copied to `buffer`, (3,
+/// room) with z in front.
+template <class T>
+RowInHand<T> take_row(const RowsShape &shape, Storage storage, const void *x, const void *g, void *out, std::int64_t r,
+                      std::vector<T> &buffer) {
+  const std::int64_t first = r / shape.inner * shape.n * shape.inner + r % shape.inner;
+  const std::size_t room = buffer.size() / 3;
+  RowInHand<T> row{r, shape.n, buffer.data() + room, buffer.data() + 2 * room, buffer.data() + room, buffer.data()};
+  if (shape.inner == 1 && storage_bytes(storage) == sizeof(T)) {
+    row.x = static_cast<const T *>(x) + first;
+    row.g = g == nullptr ? nullptr : static_cast<const T *>(g) + first;
+    row.out = out == nullptr ? nullptr : static_cast<T *>(out) + first;
+    return row;
+  }
+  load_numbers(x, storage, first, shape.inner, shape.n, buffer.data() + room);
+  if (g != nullptr) load_numbers(g, storage, first, shape.inner, shape.n, buffer.data() + 2 * room);
+  return row;
+}
+
+/// body(RowInHand) for every row, in parallel. x and g (or null) in `storage`; `out`, where not null, gets what body
+/// wrote to its row. Nothing here depends on which thread takes a row.
+template <class T, class Body>
+void for_each_row(const RowsShape &shape, Storage storage, const void *x, const void *g, void *out, int threads,
+                  const Body &body) {
+  const bool copied = shape.inner > 1 || storage_bytes(storage) != sizeof(T);
+  std::vector<std::vector<T>> buffers(static_cast<std::size_t>(threads));
+  for (std::vector<T> &buffer : buffers) buffer.resize(3 * static_cast<std::size_t>(padded_scores(shape.n + 1)));
+  // Neighbours in `inner` share cache lines, so they go to one thread; and a thread asks seldom.
+  const std::int64_t together = std::max<std::int64_t>(64 / sizeof(T), 16384 / std::max<std::int64_t>(shape.n, 1));
+  std::atomic<std::int64_t> next = 0;
+#pragma omp parallel for schedule(static, 1) num_threads(threads)
+  for (int thread = 0; thread < threads; ++thread)
+    for (std::int64_t begin = next.fetch_add(together); begin < shape.rows(); begin = next.fetch_add(together))
+      for (std::int64_t r = begin; r < std::min(shape.rows(), begin + together); ++r) {
+        const RowInHand<T> row = take_row(shape, storage, x, g, out, r, buffers[static_cast<std::size_t>(thread)]);
+        body(row);
+        if (!copied || out == nullptr) continue;
+        store_numbers(row.out, shape.n, out, storage, r / shape.inner * shape.n * shape.inner + r % shape.inner,
+                      shape.inner);
+      }
+}
+
+/// The metrics of all rows from their outcomes, which are of this rank's entries; `group`: ranks over which rows are
+/// split, or null. Collective there.
+ThresholdMetrics collect_metrics(const std::vector<RowOutcome> &outcomes, const std::vector<double> &row_maximum,
+                                 const std::vector<double> &alphas, bool monitor, const Communicator *group);
+
+}  // namespace flashring
