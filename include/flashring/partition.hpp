@@ -47,4 +47,11 @@ class RowPartition {
   std::int64_t rows_ = 0;
 };
 
+/// Independent sequences of one block (batch entries and heads), each with the rows of the partition.
+struct Sequences {
+  int count = 1;
+  std::int64_t shift = 0;  ///< added to the numbers of rows that masks compare
+  bool operator==(const Sequences &) const = default;
+};
+
 }  // namespace flashring

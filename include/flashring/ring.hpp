@@ -48,6 +48,14 @@ struct PassReport {
 /// cache (1 MB).
 int tiles_of_group(std::size_t payload_bytes);
 
+/// Sequences that meet: own sequence s meets visiting sequence s visiting/own, rounded down. `own` is a multiple of
+/// `visiting`, and as many own sequences in a row share a visiting one (grouped heads).
+struct Meeting {
+  int own = 1;
+  int visiting = 1;
+  int met_by(int own_sequence) const { return own_sequence / (own / visiting); }
+};
+
 /// The tile pairs of one visit, in the fixed order in which sums are accepted. Made pair by pair: nothing of the size
 /// of the matrix is stored. All pairs of two groups of tiles follow each other, so that tiles are read from cache;
 /// among them consecutive pairs are disjoint (a round-robin tournament, or the diagonals of a rectangle), so that
@@ -56,8 +64,8 @@ class PairList {
  public:
   using Tiles = std::shared_ptr<const std::vector<TileInfo>>;
 
-  /// `group`: tiles of a group, even.
-  PairList(PairPattern pattern, Sides sides, Mask mask, Tiles own, Tiles visiting, int group);
+  /// `group`: tiles of a group, even. Sequences of a side have as many tiles.
+  PairList(PairPattern pattern, Sides sides, Mask mask, Tiles own, Tiles visiting, int group, Meeting meeting = {});
 
   /// Forward iterator over the pairs that count: hidden ones are left out, cut ones are marked masked.
   class Iterator {
@@ -85,13 +93,15 @@ class PairList {
   double point_pairs() const;
   const std::vector<TileInfo> &own() const { return *own_; }
   const std::vector<TileInfo> &visiting() const { return *visiting_; }
+  Meeting meeting() const { return meeting_; }
   /// Consecutive pairs that share no tile row, within two groups.
   int disjoint() const;
 
   Iterator begin() const { return {*this, 0}; }
-  Iterator end() const { return {*this, candidates_}; }
+  Iterator end() const { return {*this, candidates()}; }
 
  private:
+  std::int64_t candidates() const { return candidates_ * meeting_.own; }
   bool candidate(std::int64_t at, TilePair &pair) const;
   /// Pair `at` of a group with itself, by place in the group; false beyond the last one.
   bool within_group(std::int64_t at, TilePair &pair) const;
@@ -100,9 +110,14 @@ class PairList {
   PairPattern pattern_;
   Sides sides_;
   Mask mask_;
+  /// Tiles of a sequence.
+  std::int64_t own_tiles() const { return static_cast<std::int64_t>(own_->size()) / meeting_.own; }
+  std::int64_t visiting_tiles() const { return static_cast<std::int64_t>(visiting_->size()) / meeting_.visiting; }
+
   Tiles own_, visiting_;
+  Meeting meeting_;
   std::int64_t group_;
-  std::int64_t candidates_ = 0;
+  std::int64_t candidates_ = 0;  // of a sequence
 };
 
 /// One visit of the schedule: the block of rank `owner` is here, these pairs are due.
@@ -123,6 +138,8 @@ struct Schedule {
   bool square = false;
   Mask mask;
   int group = 2;  ///< tiles of a group, see PairList
+  Sequences own_sequences = {};
+  Sequences visiting_sequences = {};
 
   /// Visits of every rank.
   int steps() const { return square ? own.ranks() / 2 + 1 : own.ranks(); }

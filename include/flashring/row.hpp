@@ -17,6 +17,18 @@ enum class RowKind : std::uint8_t {
 #undef FLASHRING_ROW
 };
 
+/// Whether GPUs fold it.
+constexpr bool on_devices(RowKind row) {
+  switch (row) {
+#define FLASHRING_DEVICE_ROW(name) case RowKind::name:
+#include "flashring/device_row_list.inc"
+#undef FLASHRING_DEVICE_ROW
+    return true;
+    default:
+      return false;
+  }
+}
+
 /// A rule is a short list of passes. Each pass is a monoid on a per-row state of `state_words` 8-byte words:
 /// `identity` starts it, a backend folds weights into it, `merge` combines two. `advance` turns the merged states of a
 /// pass into the per-row scalars of the next; `finish` gives the answer. States lie tile by tile as (words, rows of a

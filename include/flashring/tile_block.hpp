@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -12,10 +13,10 @@
 
 namespace flashring {
 
-/// The tiles of a rank: its ranges, each cut every `tile_rows` rows.
-std::vector<TileInfo> make_tiles(const RowPartition &partition, int rank, int tile_rows);
+/// The tiles of a rank: its ranges, each cut every `tile_rows` rows, sequence after sequence.
+std::vector<TileInfo> make_tiles(const RowPartition &partition, int rank, int tile_rows, Sequences sequences = {});
 /// Their number, without making them.
-std::int64_t count_tiles(const RowPartition &partition, int rank, int tile_rows);
+std::int64_t count_tiles(const RowPartition &partition, int rank, int tile_rows, Sequences sequences = {});
 
 /// Throws Error unless the points have lengths (point_scales) exactly where the pair function reads them.
 void check_point_scales(const PairFunction &pair, const PointBlock &points);
@@ -31,11 +32,19 @@ struct Columns {
   bool on_device = false;              ///< values are in the memory of the backend's device
 };
 
+/// Writes rows [first, first + count) of a block, (count, width) row-major.
+using RowReader = std::function<void(LocalRow first, std::int64_t count, double *rows)>;
+/// Takes the answers of rows [first, first + count): output o of row i is answers[o * stride + i].
+using AnswerReader =
+    std::function<void(LocalRow first, std::int64_t count, const double *answers, std::int64_t stride)>;
+
 /// Where the packed points of a backend with a device are: there, or on the host, from where they go in parts.
 enum class PointsMemory : std::uint8_t { device, host };
 
-/// The arrays of tile.hpp for the rows of one rank. The points live here, once: as they were packed. Where that is fp64
-/// another precision is packed from there, and given up when it is no longer used.
+/// The arrays of tile.hpp for the rows of one rank, or for `sequences` independent sequences of such rows, one after
+/// the other: with n rows of this rank in the partition, row i of sequence s is local row s n + i. The points live
+/// here, once: as they were packed. Where that is fp64 another precision is packed from there, and given up when it is
+/// no longer used.
 class TileBlock {
  public:
   TileBlock() = default;
@@ -50,6 +59,10 @@ class TileBlock {
   static TileBlock repack(const Backend &backend, const TileShape &shape, const PointBlock &points,
                           PointsMemory memory = PointsMemory::device);
 
+  /// Sequences, their points read in user units as they are packed; no mean is taken off.
+  TileBlock(const Backend &backend, const TileShape &shape, const RowPartition &partition, int rank,
+            Sequences sequences, const RowReader &points);
+
   /// The same rows after they moved, packed in shape.precision; columns must be set anew.
   void replace_points(const TileShape &shape, PointBlock &&points, std::span<const double> mean);
   /// Passes are in shape.precision from here on; columns must be set anew. The block was packed in it, or in fp64.
@@ -60,16 +73,22 @@ class TileBlock {
 
   const RowPartition &partition() const { return partition_; }
   std::span<const TileInfo> tiles() const { return tiles_; }
-  std::int64_t local_rows() const { return local_rows_; }
+  Sequences sequences() const { return sequences_; }
+  std::int64_t local_rows() const { return local_rows_; }  ///< of all sequences
   int tile_rows() const { return backend_->tile_rows; }
   const Backend &backend() const { return *backend_; }
   Precision precision() const { return precision_; }
 
   void set_columns(const Columns<const double> &x);
-  /// Per-pass scalars (local_rows); the padding becomes `padding` (minus infinity for log weights).
-  void set_pass_scalars(std::span<const double> values, double padding);
+  /// The same from rows, (local_rows, columns) row-major.
+  void set_columns(int columns, const RowReader &values);
+  /// Per-pass scalars; the padding becomes `padding` (minus infinity for log weights).
+  void set_pass_scalars(const Columns<const double> &values, double padding);
+  void set_pass_scalars(std::span<const double> values, double padding);  // (local_rows)
   /// The answers of the row rule, from states of so many columns.
   void finish(RowKind row, int columns, const Columns<double> &out);
+  /// The same, handed over some rows at a time.
+  void finish(RowKind row, int columns, const AnswerReader &take);
   /// Bytes of columns and answers that have gone between host and device.
   std::uint64_t bytes_copied() const { return bytes_copied_; }
 
@@ -86,7 +105,8 @@ class TileBlock {
   AlignedBuffer &state() { return state_; }
 
  private:
-  TileBlock(const Backend &backend, const RowPartition &partition, int rank, PointsMemory memory);
+  TileBlock(const Backend &backend, const RowPartition &partition, int rank, PointsMemory memory,
+            Sequences sequences = {});
   /// Packs every tile, features times `scale`; `done(begin, end)` is told the rows that are, many at a time.
   template <class Done>
   void pack(const TileShape &shape, const PointBlock &points, std::span<const double> mean, double scale, Done done);
@@ -113,6 +133,7 @@ class TileBlock {
   RowPartition partition_;
   Precision packed_ = Precision::fp64;     // of points_
   Precision precision_ = Precision::fp64;  // of the passes
+  Sequences sequences_;
   std::int64_t local_rows_ = 0;
   std::vector<TileInfo> tiles_;
   int rank_ = 0;

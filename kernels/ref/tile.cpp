@@ -64,6 +64,13 @@ double read_value(Precision precision, const std::byte *array, std::int64_t inde
                                       : static_cast<double>(reinterpret_cast<const float *>(array)[index]);
 }
 
+constexpr int scalar_counts[] = {
+#define FLASHRING_ROW(name) Rule<RowKind::name>::scalars,
+#include "flashring/row_list.inc"
+#undef FLASHRING_ROW
+};
+constexpr int row_scalars(RowKind row) { return scalar_counts[static_cast<std::size_t>(row)]; }
+
 /// Where one point takes from (the giving side) and folds into (the receiving side).
 struct Fold {
   const TileShape &shape;
@@ -71,6 +78,7 @@ struct Fold {
   std::int64_t give_tile;
   const TileSide &receive;
   std::int64_t receive_tile;
+  Sides receiver;
   std::byte *state;  // (words, T) of the receiving tile
 
   double column(int c, int j) const { return column_of(give, give_tile, c, j); }
@@ -78,7 +86,11 @@ struct Fold {
   double column_of(const TileSide &side, std::int64_t tile, int c, int row) const {
     return read_value(shape.precision, side.columns, (tile * shape.columns + c) * tile_rows + row);
   }
-  double scalar(int j) const { return read_value(shape.precision, give.pass_scalars, give_tile * tile_rows + j); }
+  double scalar(int j) const { return scalar_of(give, give_tile, 0, j); }
+  double scalar_of(const TileSide &side, std::int64_t tile, int n, int row) const {
+    const std::int64_t scalars = row_scalars(shape.row);
+    return read_value(shape.precision, side.pass_scalars, (tile * scalars + n) * tile_rows + row);
+  }
 };
 
 void fold_sum(const Fold &f, int i, int j, double weight) {
@@ -112,6 +124,28 @@ void fold_difference_product(const Fold &f, int i, int j, double weight) {
   }
 }
 
+/// Of own row and visiting row, whichever receives.
+void fold_softmax_gradient(const Fold &f, int i, int j, double log2_weight) {
+  const bool to_own = has_own(f.receiver);
+  const TileSide &queries = to_own ? f.receive : f.give;
+  const TileSide &keys = to_own ? f.give : f.receive;
+  const std::int64_t query_tile = to_own ? f.receive_tile : f.give_tile;
+  const std::int64_t key_tile = to_own ? f.give_tile : f.receive_tile;
+  const int query = to_own ? i : j;
+  const int key = to_own ? j : i;
+  const double lse = f.scalar_of(queries, query_tile, 0, query);
+  const double l = log2_weight * ln_of_2 + f.scalar_of(keys, key_tile, 0, key);
+  if (lse == -__builtin_inf() || l == -__builtin_inf()) return;
+  const double p = std::exp(l - lse);
+  double dp = 0;
+  for (int c = f.shape.features; c < f.shape.columns; ++c)
+    dp += f.column_of(queries, query_tile, c, query) * f.column_of(keys, key_tile, c, key);
+  const double ds = p * (dp - f.scalar_of(queries, query_tile, 1, query));
+  double *s = reinterpret_cast<double *>(f.state);  // (c, T)
+  for (int c = 0; c < (to_own ? f.shape.features : f.shape.columns); ++c)
+    s[c * tile_rows + i] += (c < f.shape.features ? ds : p) * f.column(c, j);
+}
+
 void fold_top_k(const Fold &f, int i, int j, double q) {
   using R = Rule<RowKind::top_k>;
   double *s = reinterpret_cast<double *>(f.state);  // (2 k T)
@@ -142,6 +176,10 @@ constexpr RowFold fold_of(Rule<RowKind::difference_product> /*rule*/) {
   return {fold_difference_product, Takes::weight, Rule<RowKind::difference_product>::state_words};
 }
 
+constexpr RowFold fold_of(Rule<RowKind::softmax_gradient> /*rule*/) {
+  return {fold_softmax_gradient, Takes::log2_weight, Rule<RowKind::softmax_gradient>::state_words};
+}
+
 constexpr RowFold row_folds[] = {
 #define FLASHRING_ROW(name) fold_of(Rule<RowKind::name>{}),
 #include "flashring/row_list.inc"
@@ -159,16 +197,20 @@ void evaluate_pair(const TileCall &call, const Weigh &weigh, const TilePair &pai
       reinterpret_cast<const double *>(call.visiting.payload) + static_cast<std::size_t>(pair.visiting) * words;
   const TileInfo own = call.own.tiles[pair.own];
   const TileInfo visiting = call.visiting.tiles[pair.visiting];
-  const Fold to_own{
-      shape,         call.visiting,
-      pair.visiting, call.own,
-      pair.own,      has_own(pair.sides) ? call.own.state + static_cast<std::size_t>(pair.own) * state_bytes : nullptr};
+  const Fold to_own{shape,
+                    call.visiting,
+                    pair.visiting,
+                    call.own,
+                    pair.own,
+                    Sides::own,
+                    has_own(pair.sides) ? call.own.state + static_cast<std::size_t>(pair.own) * state_bytes : nullptr};
   const Fold to_visiting{
       shape,
       call.own,
       pair.own,
       call.visiting,
       pair.visiting,
+      Sides::visiting,
       has_visiting(pair.sides) ? call.visiting.state + static_cast<std::size_t>(pair.visiting) * state_bytes : nullptr};
   const RowFold &row = row_fold(shape.row);
   const auto fold = [&] {
@@ -198,7 +240,10 @@ void evaluate(const TileCall &call) {
   for (std::int64_t p = 0; p < call.pair_count; ++p) evaluate_pair(call, weigh, call.pairs[p], state_bytes);
 }
 
-bool supports(const TileShape &shape) { return shape.row != RowKind::top_k || !choose_formula(shape.pair).inner; }
+bool supports(const TileShape &shape) {
+  if (shape.row == RowKind::softmax_gradient) return shape.columns > shape.features;
+  return shape.row != RowKind::top_k || !choose_formula(shape.pair).inner;
+}
 
 std::size_t payload_bytes(const TileShape &shape) {
   return static_cast<std::size_t>(row_numbers(shape)) * tile_rows * sizeof(double);
@@ -224,7 +269,10 @@ std::size_t scratch_bytes(const TileShape & /*shape*/) { return 0; }
 
 TileCost cost(const TileShape &shape, Sides sides) {
   const int used = (has_own(sides) ? 1 : 0) + (has_visiting(sides) ? 1 : 0);
-  const double multiply_adds = row_numbers(shape) + scalars_of(shape.pair.kind) + double{1} * shape.columns * used;
+  double multiply_adds = row_numbers(shape) + scalars_of(shape.pair.kind) + double{1} * shape.columns * used;
+  if (shape.row == RowKind::softmax_gradient)
+    multiply_adds =
+        row_numbers(shape) + Rule<RowKind::softmax_gradient>::multiply_adds(shape.features, shape.columns, sides);
   return {multiply_adds, static_cast<double>(shape.features), 1, 0};
 }
 

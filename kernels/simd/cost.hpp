@@ -35,7 +35,7 @@ struct Tally {
 TileCost cost(const TileShape &shape, Sides sides) {
   const int used = (has_own(sides) ? 1 : 0) + (has_visiting(sides) ? 1 : 0);
   if (shape.row == RowKind::top_k) return {double{1} * shape.features, shape.features + 2.0, 0, 0};
-  const bool logarithm = shape.row == RowKind::logsumexp;
+  const bool logarithm = shape.row == RowKind::logsumexp || shape.row == RowKind::softmax_gradient;
   TileCost cost = shape.precision == Precision::fp64 ? formula_cost<Tally<true>>(shape.pair.kind, logarithm)
                                                      : formula_cost<Tally<false>>(shape.pair.kind, logarithm);
   const Sum sum = sum_of(shape);
@@ -52,6 +52,12 @@ TileCost cost(const TileShape &shape, Sides sides) {
   if (shape.row == RowKind::difference_product) {
     cost.adds += shape.columns * used;
     cost.multiply_adds += (1 + shape.columns + shape.columns * (shape.columns + 1) / 2) * used;
+    return cost;
+  }
+  if (shape.row == RowKind::softmax_gradient) {
+    cost.adds += 3;
+    cost.exponentials += 1;
+    cost.multiply_adds += 1 + Rule<RowKind::softmax_gradient>::multiply_adds(shape.features, shape.columns, sides);
     return cost;
   }
   if (!logarithm) {

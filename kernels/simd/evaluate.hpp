@@ -22,6 +22,17 @@ inline int words(const TileShape &shape) {
   return 0;
 }
 
+inline int row_scalars(RowKind row) {
+  switch (row) {
+#define FLASHRING_ROW(name) \
+  case RowKind::name:       \
+    return Rule<RowKind::name>::scalars;
+#include "flashring/row_list.inc"
+#undef FLASHRING_ROW
+  }
+  return 0;
+}
+
 /// The two sides of one tile pair as the piece in which `receive` receives.
 template <class T>
 Piece<T> make_piece(const TileCall &call, const TileSide &receive, int receive_tile, const TileSide &give,
@@ -30,6 +41,7 @@ Piece<T> make_piece(const TileCall &call, const TileSide &receive, int receive_t
   const auto r = static_cast<std::size_t>(receive_tile);
   const auto g = static_cast<std::size_t>(give_tile);
   const std::size_t columns = static_cast<std::size_t>(s.columns) * tile_rows;
+  const std::size_t scalars = static_cast<std::size_t>(row_scalars(s.row)) * tile_rows;
   const std::size_t state = static_cast<std::size_t>(words(s)) * tile_rows;
   const auto values = [](const std::byte *array, std::size_t at) {
     return array == nullptr ? nullptr : reinterpret_cast<const T *>(array) + at;
@@ -43,9 +55,9 @@ Piece<T> make_piece(const TileCall &call, const TileSide &receive, int receive_t
           receive.tiles[receive_tile].rows,
           give.tiles[give_tile].rows,
           values(give.columns, g * columns),
-          values(give.pass_scalars, g * tile_rows),
+          values(give.pass_scalars, g * scalars),
           values(receive.columns, r * columns),
-          values(receive.pass_scalars, r * tile_rows),
+          values(receive.pass_scalars, r * scalars),
           states(receive.state, r * state),
           states(give.state, g * state),
           s.columns,
@@ -76,6 +88,12 @@ void evaluate_as(const TileCall &call) {
   for (std::int64_t n = 0; n < call.pair_count; ++n) {
     const TilePair &pair = call.pairs[n];
     const bool masked = pair.masked && call.shape.mask.active();
+    if (call.shape.row == RowKind::softmax_gradient) {
+      softmax_gradients<Kernel>(
+          make_piece<T>(call, call.own, pair.own, call.visiting, pair.visiting, constants, masked, false),
+          call.shape.features, pair.sides);
+      continue;
+    }
     // Sums serve both sides in one evaluation; log-sum-exp rescales per row, so its second side is a turn of its own.
     const bool two_sided = pair.sides == Sides::both && call.shape.row != RowKind::logsumexp;
     if (has_own(pair.sides))

@@ -34,9 +34,13 @@ namespace hn = hwy::HWY_NAMESPACE;
 bool supports(const TileShape &shape) {
   const bool nearest = sum_of(shape) == Sum::differences && scalars_of(shape.pair.kind) == 0 &&
                        shape.precision != Precision::reduced && shape.columns >= 1;
-  const bool known = shape.row == RowKind::sum || shape.row == RowKind::logsumexp ||
-                     shape.row == RowKind::difference_product || (shape.row == RowKind::top_k && nearest);
-  return known && shape.features >= 1 && shape.columns <= max_columns;
+  if (shape.features < 1) return false;
+  // Values of attention are as wide as they are, once for all columns.
+  if (shape.row == RowKind::softmax_gradient) return shape.columns > shape.features;
+  if (shape.row == RowKind::logsumexp) return shape.columns <= widest_value;
+  const bool known =
+      shape.row == RowKind::sum || shape.row == RowKind::difference_product || (shape.row == RowKind::top_k && nearest);
+  return known && shape.columns <= max_columns;
 }
 
 std::size_t scratch_bytes(const TileShape &shape) {
@@ -46,6 +50,12 @@ std::size_t scratch_bytes(const TileShape &shape) {
   // Products of differences: a panel and its transpose, the sums of both sides.
   if (shape.row == RowKind::difference_product)
     return (2 * panel + 2 * static_cast<std::size_t>(words(shape)) * tile_rows) * column_bytes(shape.precision);
+  if (shape.row == RowKind::softmax_gradient) {
+    const auto features = static_cast<std::size_t>(shape.features);
+    const std::size_t values = static_cast<std::size_t>(shape.columns) - features;
+    return (2 * panel + 3 * tile_rows + sum_values(features, lanes) + sum_values(values, lanes) + panel) *
+           column_bytes(shape.precision);
+  }
   const std::size_t sums = (2 + static_cast<std::size_t>(shape.columns)) * tile_rows;
   // sum: panel, sums, then rows and give_sums; one column: (T, lanes) slots. log-sum-exp: panel, state, shifts, and the
   // state in fp64. top_k: bounds of both sides and some distances, less than a panel.

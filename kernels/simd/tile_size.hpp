@@ -29,6 +29,9 @@ constexpr int giving_rows(bool many_registers, int vectors) { return (many_regis
 /// two more of 32 registers, 9, 3 and two of 16.
 constexpr int difference_block(bool many_registers) { return many_registers ? 5 : 3; }
 
+/// Columns of log-sum-exp: their sums of a tile, in the working precision and in fp64, fill 0.4 of a 1 MB L2 in fp32.
+constexpr int widest_value = 128;
+
 /// Giving rows from whose largest logarithm log-sum-exp takes its first reference: the costlier way, so few of them.
 constexpr int reference_rows = 16;
 /// Sums of exponentials up to which a reference is kept: far from overflow, times any sensible value too.

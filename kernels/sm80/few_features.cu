@@ -33,11 +33,13 @@ Launch choose_numbers(const WaveArguments &a) {
 template <PairKind kind>
 Launch choose_row(RowKind row, const WaveArguments &a) {
   switch (row) {
-#define FLASHRING_ROW(name) \
-  case RowKind::name:       \
+#define FLASHRING_DEVICE_ROW(name) \
+  case RowKind::name:              \
     return choose_numbers<kind, RowKind::name>(a);
-#include "flashring/row_list.inc"
-#undef FLASHRING_ROW
+#include "flashring/device_row_list.inc"
+#undef FLASHRING_DEVICE_ROW
+    default:
+      break;
   }
   return {};
 }

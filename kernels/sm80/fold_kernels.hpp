@@ -40,11 +40,13 @@ Launch plain_launch() {
 template <PairKind kind, class T>
 Launch choose_row(RowKind row) {
   switch (row) {
-#define FLASHRING_ROW(name) \
-  case RowKind::name:       \
+#define FLASHRING_DEVICE_ROW(name) \
+  case RowKind::name:              \
     return plain_launch<kind, RowKind::name, T>();
-#include "flashring/row_list.inc"
-#undef FLASHRING_ROW
+#include "flashring/device_row_list.inc"
+#undef FLASHRING_DEVICE_ROW
+    default:
+      break;
   }
   return nullptr;
 }

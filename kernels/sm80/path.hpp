@@ -83,7 +83,7 @@ constexpr Path chosen_path(Variant variant, const TileShape &shape) {
 
 /// Whether there are kernels for a call. Products of differences are folded from features as they are.
 constexpr bool has_kernels(Variant variant, const TileShape &shape) {
-  if (shape.features < 1 || shape.columns < 0 || shape.columns > max_columns) return false;
+  if (!on_devices(shape.row) || shape.features < 1 || shape.columns < 0 || shape.columns > max_columns) return false;
   if (is_tuned(shape.row)) return true;
   if (shape.row == RowKind::top_k)
     return folds(shape.pair.kind, shape.row) && shape.precision != Precision::reduced && !shape.mask.causal &&

@@ -57,11 +57,11 @@ struct RowEntry {
 };
 
 constexpr RowEntry row_entries[] = {
-#define FLASHRING_ROW(name)                                                                    \
+#define FLASHRING_DEVICE_ROW(name)                                                             \
   {Rule<RowKind::name>::state_words, Rule<RowKind::name>::identity, add_kernel<RowKind::name>, \
    merge_kernel<RowKind::name>, take_kernel<RowKind::name>},
-#include "flashring/row_list.inc"
-#undef FLASHRING_ROW
+#include "flashring/device_row_list.inc"
+#undef FLASHRING_DEVICE_ROW
 };
 
 const RowEntry &row_entry(const TileShape &shape) { return row_entries[static_cast<std::size_t>(shape.row)]; }

@@ -74,13 +74,13 @@ struct Ring::Pass {
   /// Other passes visit blocks that are not here.
   bool resident() const { return square() && !sources.resident().empty(); }
   std::size_t tiles_of(int owner) const {
-    return static_cast<std::size_t>(count_tiles(sources.partition(), owner, sources.tile_rows()));
+    return static_cast<std::size_t>(count_tiles(sources.partition(), owner, sources.tile_rows(), sources.sequences()));
   }
   /// Of the rank that has most.
   static std::size_t most_tiles(const TileBlock &block) {
     std::int64_t most = 0;
     for (int r = 0; r < block.partition().ranks(); ++r)
-      most = std::max(most, count_tiles(block.partition(), r, block.tile_rows()));
+      most = std::max(most, count_tiles(block.partition(), r, block.tile_rows(), block.sequences()));
     return static_cast<std::size_t>(most);
   }
   /// Whether points are the host's while all else is a device's.
@@ -220,7 +220,8 @@ struct Ring::Pass {
     const Schedule schedule{own.partition(), sources.partition(),
                             rank(),          own.tile_rows(),
                             sides,           square(),
-                            shape.mask,      tiles_of_group(ring.backend_.payload_bytes(shape))};
+                            shape.mask,      tiles_of_group(ring.backend_.payload_bytes(shape)),
+                            own.sequences(), sources.sequences()};
     const int steps = schedule.steps();
     reserve(steps);
     if (has_own(sides)) reset(own.state(), own.tiles().size());
@@ -274,7 +275,7 @@ void Ring::make_resident(const TileShape &shape, TileBlock &block) {
     for (int step = 1; step < schedule.steps(); ++step) {
       const int owner = (rank + step) % ranks;
       resident[static_cast<std::size_t>(owner)].resize(
-          static_cast<std::size_t>(count_tiles(block.partition(), owner, block.tile_rows())) *
+          static_cast<std::size_t>(count_tiles(block.partition(), owner, block.tile_rows(), block.sequences())) *
           backend_.payload_bytes(shape));
     }
   });
@@ -290,7 +291,6 @@ void Ring::make_resident(const TileShape &shape, TileBlock &block) {
 }
 
 PassReport Ring::run(const TileShape &shape, Sides sides, TileBlock &own, TileBlock &sources) {
-  FLASHRING_REQUIRE(shape.columns >= 0 && shape.columns <= max_columns, shape.columns, " columns");
   FLASHRING_REQUIRE(own.partition().ranks() == communicator_.size(), own.partition().ranks(), " ranks");
   FLASHRING_REQUIRE(backend_.supports(shape), "backend ", backend_.name);
   FLASHRING_REQUIRE(own.precision() == shape.precision && sources.precision() == shape.precision, "tiles of another ",

@@ -16,17 +16,24 @@ int tiles_of_group(std::size_t payload_bytes) {
   return static_cast<int>(std::clamp<std::size_t>(cache / 2 / payload_bytes, 8, 64)) / 2 * 2;
 }
 
-PairList::PairList(PairPattern pattern, Sides sides, Mask mask, Tiles own, Tiles visiting, int group)
-    : pattern_(pattern), sides_(sides), mask_(mask), own_(std::move(own)), visiting_(std::move(visiting)) {
+PairList::PairList(PairPattern pattern, Sides sides, Mask mask, Tiles own, Tiles visiting, int group, Meeting meeting)
+    : pattern_(pattern),
+      sides_(sides),
+      mask_(mask),
+      own_(std::move(own)),
+      visiting_(std::move(visiting)),
+      meeting_(meeting) {
   FLASHRING_REQUIRE(group >= 2 && group % 2 == 0, "groups of ", group, " tiles");
-  const auto m = static_cast<std::int64_t>(own_->size());
-  const auto n = static_cast<std::int64_t>(visiting_->size());
+  FLASHRING_REQUIRE(meeting.visiting >= 1 && meeting.own % meeting.visiting == 0, meeting.own, " and ",
+                    meeting.visiting, " sequences");
+  const std::int64_t m = own_tiles();
+  const std::int64_t n = visiting_tiles();
   group_ = std::min<std::int64_t>(group, std::max(m, n) + std::max(m, n) % 2);
   if (m > 0 && n > 0) candidates_ = (m + group_ - 1) / group_ * ((n + group_ - 1) / group_) * group_ * group_;
 }
 
 int PairList::disjoint() const {
-  const auto fewest = static_cast<std::int64_t>(std::min(own_->size(), visiting_->size()));
+  const std::int64_t fewest = std::min(own_tiles(), visiting_tiles());
   return static_cast<int>(std::min(fewest, group_) / (pattern_ == PairPattern::square ? 2 : 1));
 }
 
@@ -46,10 +53,12 @@ bool PairList::within_group(std::int64_t at, TilePair &pair) const {
   return true;
 }
 
-bool PairList::candidate(std::int64_t at, TilePair &pair) const {
-  const auto m = static_cast<std::int64_t>(own_->size());
-  const auto n = static_cast<std::int64_t>(visiting_->size());
+bool PairList::candidate(std::int64_t all, TilePair &pair) const {
+  const std::int64_t m = own_tiles();
+  const std::int64_t n = visiting_tiles();
   const std::int64_t groups = (n + group_ - 1) / group_;
+  const auto sequence = static_cast<int>(all / candidates_);
+  const std::int64_t at = all % candidates_;
   const std::int64_t own = at / (group_ * group_) / groups * group_;
   const std::int64_t visiting = at / (group_ * group_) % groups * group_;
   const std::int64_t place = at % (group_ * group_);
@@ -62,7 +71,10 @@ bool PairList::candidate(std::int64_t at, TilePair &pair) const {
   pair.own += static_cast<std::int32_t>(own);
   pair.visiting += static_cast<std::int32_t>(visiting);
   if (pair.own >= m || pair.visiting >= n) return false;
-  return pattern_ == PairPattern::square || is_due(pattern_, pair.own, pair.visiting);
+  if (pattern_ != PairPattern::square && !is_due(pattern_, pair.own, pair.visiting)) return false;
+  pair.own += static_cast<std::int32_t>(sequence * m);
+  pair.visiting += static_cast<std::int32_t>(meeting_.met_by(sequence) * n);
+  return true;
 }
 
 bool PairList::apply_mask(TilePair &pair) const {
@@ -81,25 +93,27 @@ double PairList::point_pairs() const {
                (*visiting_)[static_cast<std::size_t>(pair.visiting)].rows;
     return pairs;
   }
-  // Rows of visiting tiles from J on, of even and odd J apart.
+  // Sequences have the same tiles: counted for the first. Rows of visiting tiles from J on, of even and odd J apart.
+  const auto own_end = static_cast<std::size_t>(own_tiles());
+  const auto visiting_end = static_cast<std::size_t>(visiting_tiles());
   std::vector<double> rest[2];
   for (std::size_t parity : {0, 1}) {
-    rest[parity].assign(visiting_->size() + 1, 0);
-    for (std::size_t j = visiting_->size(); j-- > 0;)
+    rest[parity].assign(visiting_end + 1, 0);
+    for (std::size_t j = visiting_end; j-- > 0;)
       rest[parity][j] = rest[parity][j + 1] + (j % 2 == parity ? (*visiting_)[j].rows : 0);
   }
-  for (std::size_t i = 0; i < own_->size(); ++i) {
+  for (std::size_t i = 0; i < own_end; ++i) {
     const std::size_t from = pattern_ == PairPattern::square ? i : 0;
     const std::size_t wanted = (i + (pattern_ == PairPattern::odd_half ? 1 : 0)) % 2;
     double rows = rest[wanted][from];
     if (pattern_ == PairPattern::square || pattern_ == PairPattern::rectangle) rows += rest[1 - wanted][from];
     pairs += rows * (*own_)[i].rows;
   }
-  return pairs;
+  return pairs * meeting_.own;
 }
 
 void PairList::Iterator::settle() {
-  for (; at_ < list_->candidates_; ++at_)
+  for (const std::int64_t end = list_->candidates(); at_ < end; ++at_)
     if (list_->candidate(at_, pair_) && list_->apply_mask(pair_)) return;
 }
 
@@ -111,10 +125,12 @@ Visit Schedule::visit(int step) const {
   const bool shared = square && step > 0 && 2 * step == ranks;
   const PairPattern half = rank < owner ? PairPattern::even_half : PairPattern::odd_half;
   const PairPattern pattern = square && step == 0 ? PairPattern::square : shared ? half : PairPattern::rectangle;
-  return {
-      owner,
-      PairList(pattern, sides, mask, std::make_shared<const std::vector<TileInfo>>(make_tiles(own, rank, tile_rows)),
-               std::make_shared<const std::vector<TileInfo>>(make_tiles(visiting, owner, tile_rows)), group)};
+  const auto tiles = [&](const RowPartition &partition, int of, Sequences sequences) {
+    return std::make_shared<const std::vector<TileInfo>>(make_tiles(partition, of, tile_rows, sequences));
+  };
+  return {owner,
+          PairList(pattern, sides, mask, tiles(own, rank, own_sequences), tiles(visiting, owner, visiting_sequences),
+                   group, {own_sequences.count, visiting_sequences.count})};
 }
 
 }  // namespace flashring

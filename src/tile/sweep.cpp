@@ -156,43 +156,48 @@ void Sweep::work_through(const SweepWork &work, Tickets &tickets, Worker &worker
 }
 
 double Sweep::queue(const SweepWork &work) {
-  const auto own = static_cast<std::int32_t>(work.pairs.own().size());
-  const auto visiting = static_cast<std::int32_t>(work.pairs.visiting().size());
-  if (own == 0 || visiting == 0) return 0;
-  if (work.host_points)
-    queue_parts(work);
-  else
-    backend_.device->evaluate({work.shape, work.own, work.visiting, own, visiting, work.pairs.pattern(),
-                               work.pairs.sides(), nullptr, workers_.front()->scratch.data()});
+  if (work.pairs.own().empty() || work.pairs.visiting().empty()) return 0;
+  for (int s = 0; s < work.pairs.meeting().own; ++s) queue_sequence(work, s);
   return work.pairs.point_pairs();
 }
 
-/// Parts follow each other in the queue, which keeps their order: no copy overtakes the call before it.
-void Sweep::queue_parts(const SweepWork &work) {
+/// Parts of points of the host follow each other in the queue, which keeps their order: no copy overtakes the call
+/// before it.
+void Sweep::queue_sequence(const SweepWork &work, int sequence) {
   const PairList &pairs = work.pairs;
-  const std::size_t part = static_cast<std::size_t>(tiles_of_part(part_bytes_, backend_.payload_bytes(work.shape)));
+  const Meeting meeting = pairs.meeting();
+  const std::size_t own_tiles = pairs.own().size() / static_cast<std::size_t>(meeting.own);
+  const std::size_t visiting_tiles = pairs.visiting().size() / static_cast<std::size_t>(meeting.visiting);
+  const std::size_t own_begin = static_cast<std::size_t>(sequence) * own_tiles;
+  const std::size_t visiting_begin = static_cast<std::size_t>(meeting.met_by(sequence)) * visiting_tiles;
+  const std::size_t part =
+      work.host_points ? static_cast<std::size_t>(tiles_of_part(part_bytes_, backend_.payload_bytes(work.shape)))
+                       : std::max(own_tiles, visiting_tiles);
   const bool square = pairs.pattern() == PairPattern::square;
-  for (std::size_t i = 0; i < pairs.own().size(); i += part) {
-    const std::size_t own_tiles = std::min(part, pairs.own().size() - i);
-    const std::byte *own = send_part(work.shape, work.own.payload, i, own_tiles, own_part_);
-    for (std::size_t j = square ? i : 0; j < pairs.visiting().size(); j += part) {
+  for (std::size_t i = 0; i < own_tiles; i += part) {
+    const std::size_t rows = std::min(part, own_tiles - i);
+    const std::byte *own = payload_of(work, work.own, own_begin + i, rows, own_part_);
+    for (std::size_t j = square ? i : 0; j < visiting_tiles; j += part) {
       const bool itself = square && i == j;
-      const std::size_t tiles = std::min(part, pairs.visiting().size() - j);
-      const std::byte *visiting = itself ? own : send_part(work.shape, work.visiting.payload, j, tiles, visiting_part_);
+      const std::size_t columns = std::min(part, visiting_tiles - j);
+      const std::byte *visiting =
+          itself ? own : payload_of(work, work.visiting, visiting_begin + j, columns, visiting_part_);
       const PairPattern pattern = square && !itself ? PairPattern::rectangle : pairs.pattern();
-      backend_.device->evaluate({work.shape, side_from(backend_, work.shape, work.own, i, own),
-                                 side_from(backend_, work.shape, work.visiting, j, visiting),
-                                 static_cast<std::int32_t>(own_tiles), static_cast<std::int32_t>(tiles), pattern,
+      backend_.device->evaluate({work.shape, side_from(backend_, work.shape, work.own, own_begin + i, own),
+                                 side_from(backend_, work.shape, work.visiting, visiting_begin + j, visiting),
+                                 static_cast<std::int32_t>(rows), static_cast<std::int32_t>(columns), pattern,
                                  pairs.sides(), nullptr, workers_.front()->scratch.data()});
     }
   }
 }
 
-const std::byte *Sweep::send_part(const TileShape &shape, const std::byte *payload, std::size_t begin,
-                                  std::size_t tiles, AlignedBuffer &buffer) {
-  const std::size_t tile = backend_.payload_bytes(shape);
+const std::byte *Sweep::payload_of(const SweepWork &work, const TileSide &side, std::size_t begin, std::size_t tiles,
+                                   AlignedBuffer &buffer) {
+  const std::size_t tile = backend_.payload_bytes(work.shape);
+  const std::byte *payload = side.payload + begin * tile;
+  if (!work.host_points) return payload;
   buffer.resize(tiles * tile);
-  backend_.device->upload(buffer.data(), payload + begin * tile, buffer.size());
+  backend_.device->upload(buffer.data(), payload, buffer.size());
   bytes_copied_ += buffer.size();
   return buffer.data();
 }

@@ -46,10 +46,11 @@ class Sweep {
   struct Worker;
   class Tickets;
   double queue(const SweepWork &work);
-  void queue_parts(const SweepWork &work);
+  void queue_sequence(const SweepWork &work, int sequence);
   std::size_t part_payload(const TileShape &shape, std::size_t host_tiles) const;
-  const std::byte *send_part(const TileShape &shape, const std::byte *payload, std::size_t begin, std::size_t tiles,
-                             AlignedBuffer &buffer);
+  /// Of some tiles, on the device.
+  const std::byte *payload_of(const SweepWork &work, const TileSide &side, std::size_t begin, std::size_t tiles,
+                              AlignedBuffer &buffer);
   void work_through(const SweepWork &work, Tickets &tickets, Worker &worker, const std::function<void()> *poll);
 
   const Backend &backend_;

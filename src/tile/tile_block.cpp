@@ -50,19 +50,20 @@ class RowSource {
 
 }  // namespace
 
-std::vector<TileInfo> make_tiles(const RowPartition &partition, int rank, int tile_rows) {
+std::vector<TileInfo> make_tiles(const RowPartition &partition, int rank, int tile_rows, Sequences sequences) {
   std::vector<TileInfo> tiles;
-  for (const RowRange &range : partition.ranges(rank))
-    for (std::int64_t at = 0; at < range.count; at += tile_rows)
-      tiles.push_back({GlobalRow{range.begin.value + at},
-                       static_cast<std::int32_t>(std::min<std::int64_t>(tile_rows, range.count - at))});
+  for (int s = 0; s < sequences.count; ++s)
+    for (const RowRange &range : partition.ranges(rank))
+      for (std::int64_t at = 0; at < range.count; at += tile_rows)
+        tiles.push_back({GlobalRow{sequences.shift + range.begin.value + at},
+                         static_cast<std::int32_t>(std::min<std::int64_t>(tile_rows, range.count - at))});
   return tiles;
 }
 
-std::int64_t count_tiles(const RowPartition &partition, int rank, int tile_rows) {
+std::int64_t count_tiles(const RowPartition &partition, int rank, int tile_rows, Sequences sequences) {
   std::int64_t tiles = 0;
   for (const RowRange &range : partition.ranges(rank)) tiles += (range.count + tile_rows - 1) / tile_rows;
-  return tiles;
+  return tiles * sequences.count;
 }
 
 void check_point_scales(const PairFunction &pair, const PointBlock &points) {
@@ -77,11 +78,13 @@ void check_point_scales(const PairFunction &pair, const PointBlock &points) {
                                   "variable_bandwidth"));
 }
 
-TileBlock::TileBlock(const Backend &backend, const RowPartition &partition, int rank, PointsMemory memory)
+TileBlock::TileBlock(const Backend &backend, const RowPartition &partition, int rank, PointsMemory memory,
+                     Sequences sequences)
     : backend_(&backend),
       partition_(partition),
-      local_rows_(partition.local_rows(rank)),
-      tiles_(make_tiles(partition, rank, backend.tile_rows)),
+      sequences_(sequences),
+      local_rows_(partition.local_rows(rank) * sequences.count),
+      tiles_(make_tiles(partition, rank, backend.tile_rows, sequences)),
       rank_(rank),
       device_tiles_(backend.device),
       offsets_(backend.device),
@@ -96,7 +99,7 @@ TileBlock::TileBlock(const Backend &backend, const RowPartition &partition, int 
   std::vector<TileInfo> all;
   for (int r = 0; r < partition.ranks(); ++r) {
     device_first_.push_back(all.size());
-    const std::vector<TileInfo> theirs = make_tiles(partition, r, backend.tile_rows);
+    const std::vector<TileInfo> theirs = make_tiles(partition, r, backend.tile_rows, sequences);
     all.insert(all.end(), theirs.begin(), theirs.end());
   }
   std::vector<std::int64_t> offsets;
@@ -121,6 +124,21 @@ TileBlock::TileBlock(const Backend &backend, const TileShape &shape, PointBlock 
                      PointsMemory memory)
     : TileBlock(backend, points.partition(), points.rank(), memory) {
   replace_points(shape, std::move(points), mean);
+}
+
+TileBlock::TileBlock(const Backend &backend, const TileShape &shape, const RowPartition &partition, int rank,
+                     Sequences sequences, const RowReader &points)
+    : TileBlock(backend, partition, rank, PointsMemory::device, sequences) {
+  packed_ = precision_ = shape.precision;
+  const std::size_t bytes = backend.payload_bytes(shape);
+  points_.resize(bytes * tiles_.size());
+  BufferWriter writer(points_, bytes);
+  std::vector<double> rows(static_cast<std::size_t>(tile_rows() * shape.features));  // (T, features)
+  for_each_tile(tiles_, [&](std::size_t t, std::int64_t local) {
+    points(LocalRow{local}, tiles_[t].rows, rows.data());
+    backend.pack(shape, {rows.data(), tiles_[t].rows, nullptr, feature_scale(shape.pair)}, writer.next());
+  });
+  writer.finish();
 }
 
 TileBlock TileBlock::repack(const Backend &backend, const TileShape &shape, const PointBlock &points,
@@ -293,8 +311,34 @@ void TileBlock::set_rows(const Columns<const double> &x, double padding, Aligned
 
 void TileBlock::set_columns(const Columns<const double> &x) { set_rows(x, 0, columns_); }
 
+void TileBlock::set_columns(int columns, const RowReader &values) {
+  const auto rows = static_cast<std::size_t>(tile_rows());
+  const auto width = static_cast<std::size_t>(columns);
+  const std::size_t bytes = width * rows * column_bytes(precision_);
+  columns_.resize(tiles_.size() * bytes);
+  BufferWriter writer(columns_, bytes);
+  std::vector<double> from(rows * width);  // (T, columns)
+  const auto turn = [&]<class T>(T *to, std::size_t count) {
+    for (std::size_t c = 0; c < width; ++c)
+      for (std::size_t i = 0; i < rows; ++i) to[c * rows + i] = i < count ? static_cast<T>(from[i * width + c]) : T(0);
+  };
+  for_each_tile(tiles_, [&](std::size_t t, std::int64_t local) {
+    values(LocalRow{local}, tiles_[t].rows, from.data());
+    std::byte *tile = writer.next();
+    if (precision_ == Precision::fp64)
+      turn(reinterpret_cast<double *>(tile), static_cast<std::size_t>(tiles_[t].rows));
+    else
+      turn(reinterpret_cast<float *>(tile), static_cast<std::size_t>(tiles_[t].rows));
+  });
+  writer.finish();
+}
+
+void TileBlock::set_pass_scalars(const Columns<const double> &values, double padding) {
+  set_rows(values, padding, pass_scalars_);
+}
+
 void TileBlock::set_pass_scalars(std::span<const double> values, double padding) {
-  set_rows({values.data(), local_rows_, 1}, padding, pass_scalars_);
+  set_pass_scalars({values.data(), local_rows_, 1}, padding);
 }
 
 void TileBlock::take_answers(const TileShape &shape, const Columns<double> &out) {
@@ -312,22 +356,30 @@ void TileBlock::take_answers(const TileShape &shape, const Columns<double> &out)
   wait_for(&device);
 }
 
-void TileBlock::finish(RowKind row, int columns, const Columns<double> &out) {
+void TileBlock::finish(RowKind row, int columns, const AnswerReader &take) {
   const RowRule &rule = row_rule(row);
   const auto rows = static_cast<std::size_t>(tile_rows());
   const auto words = static_cast<std::size_t>(rule.state_words(rule.passes - 1, columns));
-  const auto outputs = static_cast<std::size_t>(rule.outputs(columns));
-  FLASHRING_REQUIRE(out.count == rule.outputs(columns), out.count, " answers of ", outputs);
+  std::vector<double> tile(static_cast<std::size_t>(rule.outputs(columns)) * rows);  // (outputs, T)
+  BufferReader reader(state_, words * rows * 8);
+  for_each_tile(tiles_, [&](std::size_t t, std::int64_t local) {
+    rule.finish(columns, rows, reader.next(), tile.data());
+    take(LocalRow{local}, tiles_[t].rows, tile.data(), tile_rows());
+  });
+}
+
+void TileBlock::finish(RowKind row, int columns, const Columns<double> &out) {
+  const RowRule &rule = row_rule(row);
+  const auto outputs = static_cast<std::int64_t>(rule.outputs(columns));
+  FLASHRING_REQUIRE(out.count == outputs, out.count, " answers of ", outputs);
   if (tiles_.empty()) return;
   if (backend_->device != nullptr) return take_answers({{}, row, rule.passes - 1, precision_, 1, columns, {}}, out);
-  std::vector<double> tile(outputs * rows);  // (outputs, T)
-  for_each_tile(tiles_, [&](std::size_t t, std::int64_t local) {
-    rule.finish(columns, rows, state_.data() + t * words * rows * 8, tile.data());
-    for (std::size_t o = 0; o < outputs; ++o)
-      for (std::int32_t i = 0; i < tiles_[t].rows; ++i) {
-        const double value = tile[o * rows + static_cast<std::size_t>(i)];
-        out.values[static_cast<std::int64_t>(o) * out.ld + local + i] =
-            out.scale.empty() ? value : value * out.scale[static_cast<std::size_t>(local + i)];
+  finish(row, columns, [&](LocalRow first, std::int64_t count, const double *answers, std::int64_t stride) {
+    for (std::int64_t o = 0; o < outputs; ++o)
+      for (std::int64_t i = 0; i < count; ++i) {
+        const double value = answers[o * stride + i];
+        const std::int64_t local = first.value + i;
+        out.values[o * out.ld + local] = out.scale.empty() ? value : value * out.scale[static_cast<std::size_t>(local)];
       }
   });
 }

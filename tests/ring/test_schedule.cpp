@@ -117,6 +117,37 @@ TEST(Schedule, RectangleEvaluatesEachPairOnce) {
     }
 }
 
+TEST(Schedule, SequencesMeetTheirOwnAlone) {
+  const RowPartition own = RowPartition::zigzag(37, 3);
+  const RowPartition visiting = RowPartition::contiguous(58, 3);
+  const Sequences queries{6, 5};
+  const Sequences keys{2};
+  for (const bool causal : {false, true})
+    for (int rank = 0; rank < 3; ++rank) {
+      Mask mask;
+      mask.causal = causal;
+      const Schedule schedule{own, visiting, rank, tile_rows, Sides::both, false, mask, 4, queries, keys};
+      for (int step = 0; step < schedule.steps(); ++step) {
+        const Visit visit = schedule.visit(step);
+        const auto mine = static_cast<std::int32_t>(make_tiles(own, rank, tile_rows).size());
+        const auto theirs = static_cast<std::int32_t>(make_tiles(visiting, visit.owner, tile_rows).size());
+        std::map<std::pair<std::int32_t, std::int32_t>, int> seen;
+        double points = 0;
+        for (const TilePair &pair : visit.pairs) {
+          EXPECT_EQ(pair.visiting / theirs, pair.own / mine / 3) << "query heads 0 to 2 read key head 0";
+          EXPECT_EQ((seen[{pair.own, pair.visiting}]++), 0);
+          const TileInfo &a = visit.pairs.own()[static_cast<std::size_t>(pair.own)];
+          const TileInfo &b = visit.pairs.visiting()[static_cast<std::size_t>(pair.visiting)];
+          points += static_cast<double>(a.rows) * b.rows;
+          EXPECT_TRUE(!causal || b.first.value < a.first.value + a.rows);
+        }
+        EXPECT_TRUE(causal || seen.size() == static_cast<std::size_t>(6 * mine * theirs));
+        EXPECT_EQ(points, visit.pairs.point_pairs());
+        EXPECT_EQ(visit.pairs.own().front().first.value, own.global_row(rank, LocalRow{0}).value + 5);
+      }
+    }
+}
+
 TEST(Schedule, PairsOfPointsAreCountedWithoutAList) {
   for (const std::int64_t rows : {1, 4, 7, 50})
     for (const std::int64_t others : {3, 29})

@@ -43,11 +43,13 @@ Launch plain_launch(const TileShape &shape, Sides sides, sm80::Variant variant) 
 template <PairKind kind>
 Launch plain_launch(const TileShape &shape, Sides sides, sm80::Variant variant) {
   switch (shape.row) {
-#define FLASHRING_ROW(name) \
-  case RowKind::name:       \
+#define FLASHRING_DEVICE_ROW(name) \
+  case RowKind::name:              \
     return plain_launch<kind, RowKind::name>(shape, sides, variant);
-#include "flashring/row_list.inc"
-#undef FLASHRING_ROW
+#include "flashring/device_row_list.inc"
+#undef FLASHRING_DEVICE_ROW
+    default:
+      break;
   }
   return {};
 }
@@ -68,11 +70,13 @@ int words_of(const TileShape &shape) { return row_rule(shape.row).state_words(sh
 /// The second launch of a wave.
 void add_slots(RowKind row, CudaThread &t, const sm80::WaveArguments &a) {
   switch (row) {
-#define FLASHRING_ROW(name) \
-  case RowKind::name:       \
+#define FLASHRING_DEVICE_ROW(name) \
+  case RowKind::name:              \
     return sm80::add_wave(sm80::Rule<RowKind::name>{}, t, a);
-#include "flashring/row_list.inc"
-#undef FLASHRING_ROW
+#include "flashring/device_row_list.inc"
+#undef FLASHRING_DEVICE_ROW
+    default:
+      break;
   }
 }
 

@@ -1,0 +1,107 @@
+// Attention whose tokens are spread over ranks: O = P V with P = softmax(scale Q K^T), forward and backward. P is never
+// stored: memory O(B H N (D + D_v) / ranks). Blocks of keys and values come round a ring; every (query tile, key tile)
+// pair is a call of the backend. The mathematics: docs/mathematics.md, "Attention".
+//
+// Cost of forward: B H_q N_q N_k pairs of D + D_v multiply-adds and an exponential (about half of the pairs with a
+// causal mask), one pass for every 128 columns of values; of backward: D + D_v for the weights and 2 D + D_v for the
+// gradients, one pass. The same set-up gives the same bits, for any number of threads.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "flashring/communicator.hpp"
+#include "flashring/partition.hpp"
+#include "flashring/ring.hpp"
+#include "flashring/storage.hpp"
+
+namespace flashring {
+
+/// Array (B, H, rows of this rank, width), C order, in this storage.
+struct ConstTensor {
+  const void *data = nullptr;
+  Storage storage = Storage::fp32;
+};
+struct Tensor {
+  void *data = nullptr;
+  Storage storage = Storage::fp32;
+  operator ConstTensor() const { return {data, storage}; }  // NOLINT(google-explicit-constructor): as with pointers
+};
+
+struct AttentionShape {
+  std::int64_t batch = 1;    ///< B
+  int heads = 1;             ///< H_q, a multiple of key_heads
+  int key_heads = 1;         ///< H_kv: query head h reads key head h H_kv / H_q, rounded down
+  std::int64_t queries = 0;  ///< N_q of all ranks
+  std::int64_t keys = 0;     ///< N_k of all ranks
+  int width = 0;             ///< D of Q and K
+  int value_width = 0;       ///< D_v of V and O
+};
+
+struct AttentionOptions {
+  std::optional<double> scale;                ///< of scores; default D^(-1/2)
+  bool causal = false;                        ///< key row <= query row + causal_offset
+  std::optional<std::int64_t> causal_offset;  ///< default 0; to be given where N_q and N_k differ
+  std::string backend = "auto";
+  std::string transport = "auto";
+  Route route = Route::direct;
+  int threads = 0;  ///< 0: cores in the affinity mask divided by the ranks on this machine
+};
+
+/// One call's arrays of this rank: the rows of its part of the partitions.
+struct AttentionInput {
+  ConstTensor q;                                   // (B, H_q, n_q, D)
+  ConstTensor k;                                   // (B, H_kv, n_k, D)
+  ConstTensor v;                                   // (B, H_kv, n_k, D_v), all three in one storage
+  std::span<const std::uint8_t> key_padding = {};  // (B, n_k), 1: a token, 0: not to be seen; or empty
+};
+
+/// What backward needs of forward, (B, H_q, n_q) each.
+struct AttentionSaved {
+  std::vector<double> log_sum_exp;  ///< of the scores of a row; -infinity where it sees no key
+};
+
+/// What the last call did, on this rank.
+struct AttentionReport {
+  PassReport pass;
+  int passes = 0;
+  std::string backend;  ///< that ran it
+  Precision precision = Precision::fp32;
+  int threads = 1;
+};
+
+class Attention {
+ public:
+  /// Every rank gives the same shape and options. The communicator must outlive this. Throws Error for shapes and
+  /// options that do not fit. Collective.
+  Attention(const Communicator &communicator, const AttentionShape &shape, AttentionOptions options);
+  ~Attention();
+  Attention(Attention &&) noexcept;
+  Attention &operator=(Attention &&) noexcept;
+
+  const AttentionShape &shape() const;
+  /// Rows of every rank: zigzag with a causal mask, so that all ranks have as much to do, else contiguous.
+  const RowPartition &query_partition() const;
+  const RowPartition &key_partition() const;
+
+  /// o (B, H_q, n_q, D_v). A row that sees no key gets zeros. Arithmetic is fp64 for fp64 storage and fp32 for the
+  /// others, with fp64 sums between tiles. Throws Error that names array, batch, head, row and column of what is not
+  /// finite. Collective.
+  AttentionSaved forward(const AttentionInput &input, Tensor o);
+  /// From dL/dO the gradients dL/dQ, dL/dK, dL/dV, shaped as q, k, v; `o` and `saved` are what forward gave. K and V of
+  /// grouped heads get the sum over their query heads. Runs on backend simd (or ref) where the chosen one, by auto, has
+  /// no gradients. Collective.
+  void backward(const AttentionInput &input, ConstTensor o, const AttentionSaved &saved, ConstTensor d_o, Tensor d_q,
+                Tensor d_k, Tensor d_v);
+  const AttentionReport &report() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace flashring

@@ -1,0 +1,239 @@
+// Softmax attention against its definition in long double: shapes, masks, grouped heads, partitions over ranks,
+// storage; the same bits for any number of threads; bad input.
+#include "flashring/attention.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "flashring/check.hpp"
+#include "flashring/tile.hpp"
+#include "support/dense_attention.hpp"
+#include "support/error_of.hpp"
+#include "support/scatter.hpp"
+#include "support/tiles.hpp"
+#include "support/tolerance.hpp"
+#include "support/world.hpp"
+
+namespace flashring::test {
+namespace {
+
+/// Rows of this rank of an array (sequences, N, width), stored as T.
+template <class T>
+std::vector<T> local_part(const std::vector<double> &whole, std::int64_t width, const RowPartition &partition) {
+  std::vector<T> part;
+  const std::int64_t rows = partition.rows();
+  const auto sequences = static_cast<std::int64_t>(whole.size()) / (rows * width);
+  for (std::int64_t s = 0; s < sequences; ++s)
+    for (const RowRange &range : partition.ranges(world().rank()))
+      for (std::int64_t n = 0; n < range.count * width; ++n)
+        part.push_back(static_cast<T>(whole[static_cast<std::size_t>((s * rows + range.begin.value) * width + n)]));
+  return part;
+}
+
+Bounded local_part(const Bounded &whole, std::int64_t width, const RowPartition &partition) {
+  Bounded part;
+  const std::int64_t rows = partition.rows();
+  const auto sequences = static_cast<std::int64_t>(whole.value.size()) / (rows * width);
+  for (std::int64_t s = 0; s < sequences; ++s)
+    for (const RowRange &range : partition.ranges(world().rank()))
+      for (std::int64_t n = 0; n < range.count * width; ++n) {
+        const auto at = static_cast<std::size_t>((s * rows + range.begin.value) * width + n);
+        part.value.push_back(whole.value[at]);
+        part.bound.push_back(whole.bound[at]);
+      }
+  return part;
+}
+
+/// What this rank computed.
+template <class T>
+struct Computed {
+  AttentionSaved saved;
+  std::vector<T> o, d_q, d_k, d_v;
+};
+
+template <class T>
+struct Local {
+  Local(const AttentionProblem &p, const Attention &attention)
+      : q(local_part<T>(p.q, p.shape.width, attention.query_partition())),
+        k(local_part<T>(p.k, p.shape.width, attention.key_partition())),
+        v(local_part<T>(p.v, p.shape.value_width, attention.key_partition())),
+        d_o(local_part<T>(p.d_o, p.shape.value_width, attention.query_partition())) {
+    const std::vector<double> padding(p.key_padding.begin(), p.key_padding.end());
+    key_padding = local_part<std::uint8_t>(padding, 1, attention.key_partition());
+  }
+  static constexpr Storage storage = sizeof(T) == 8 ? Storage::fp64 : Storage::fp32;
+  AttentionInput input() const { return {{q.data(), storage}, {k.data(), storage}, {v.data(), storage}, key_padding}; }
+  std::vector<T> q, k, v, d_o;
+  std::vector<std::uint8_t> key_padding;
+};
+
+AttentionOptions options_for(const AttentionProblem &p) {
+  AttentionOptions options;
+  options.scale = p.scale;
+  options.causal = p.causal;
+  if (p.causal) options.causal_offset = p.causal_offset;
+  return options;
+}
+
+template <class T>
+Computed<T> compute(const AttentionProblem &p, const AttentionOptions &options) {
+  Attention attention(world(), p.shape, options);
+  const Local<T> local(p, attention);
+  constexpr Storage storage = Local<T>::storage;
+  Computed<T> c;
+  c.o.resize(local.d_o.size());
+  c.d_q.resize(local.q.size());
+  c.d_k.resize(local.k.size());
+  c.d_v.resize(local.v.size());
+  c.saved = attention.forward(local.input(), {c.o.data(), storage});
+  attention.backward(local.input(), {c.o.data(), storage}, c.saved, {local.d_o.data(), storage},
+                     {c.d_q.data(), storage}, {c.d_k.data(), storage}, {c.d_v.data(), storage});
+  return c;
+}
+
+template <class T>
+std::vector<double> widened(const std::vector<T> &values) {
+  return {values.begin(), values.end()};
+}
+
+/// What arithmetic of that type, with tiles of simd, may answer.
+template <class T>
+DenseAttention expected(const AttentionProblem &p) {
+  return dense_attention(p, arithmetic(sizeof(T) == 8 ? Precision::fp64 : Precision::fp32, 256));
+}
+
+template <class T>
+void check(const AttentionProblem &p, const AttentionOptions &options, const DenseAttention &dense) {
+  SCOPED_TRACE(options.backend + (sizeof(T) == 8 ? " fp64" : " fp32"));
+  const Attention attention(world(), p.shape, options);
+  const RowPartition &queries = attention.query_partition();
+  const RowPartition &keys = attention.key_partition();
+  const Computed<T> found = compute<T>(p, options);
+  EXPECT_EQ(outside(found.saved.log_sum_exp, local_part(dense.lse, 1, queries)), "") << "lse";
+  EXPECT_EQ(outside(widened(found.o), local_part(dense.o, p.shape.value_width, queries)), "") << "O";
+  EXPECT_EQ(outside(widened(found.d_q), local_part(dense.d_q, p.shape.width, queries)), "") << "dQ";
+  EXPECT_EQ(outside(widened(found.d_k), local_part(dense.d_k, p.shape.width, keys)), "") << "dK";
+  EXPECT_EQ(outside(widened(found.d_v), local_part(dense.d_v, p.shape.value_width, keys)), "") << "dV";
+}
+
+void check_all(const AttentionProblem &p) {
+  AttentionOptions options = options_for(p);
+  const DenseAttention in_double = expected<double>(p);
+  const DenseAttention in_float = expected<float>(p);
+  for (const std::string &backend : vector_backends()) {
+    options.backend = backend;
+    check<double>(p, options, in_double);
+    if (backend != "ref") check<float>(p, options, in_float);
+  }
+}
+
+TEST(Attention, OneHead) { check_all(random_attention({1, 1, 1, 300, 300, 16, 16}, 1)); }
+TEST(Attention, WidthsOfTheirOwn) { check_all(random_attention({1, 2, 2, 70, 131, 5, 37}, 2)); }
+TEST(Attention, OneFeature) { check_all(random_attention({1, 1, 1, 9, 6, 1, 1}, 3)); }
+TEST(Attention, WideValuesTakeSeveralPasses) { check_all(random_attention({1, 1, 1, 33, 40, 3, 150}, 4)); }
+TEST(Attention, GroupedHeads) { check_all(random_attention({2, 6, 2, 65, 80, 8, 8}, 5)); }
+
+TEST(Attention, Causal) {
+  AttentionProblem p = random_attention({2, 2, 1, 301, 301, 8, 8}, 6);
+  p.causal = true;
+  check_all(p);
+}
+
+TEST(Attention, CausalWithAnOffset) {
+  for (const std::int64_t offset : {-30, 17}) {
+    AttentionProblem p = random_attention({1, 2, 2, 120, 90, 4, 6}, 7);
+    p.causal = true;
+    p.causal_offset = offset;  // with -30 the first queries see nothing
+    check_all(p);
+  }
+}
+
+TEST(Attention, PaddingOfKeys) {
+  AttentionProblem p = random_attention({3, 2, 1, 50, 90, 4, 6}, 8);
+  p.key_padding.assign(3 * 90, 1);
+  for (std::size_t j = 60; j < 90; ++j) p.key_padding[j] = 0;      // a tail
+  for (std::size_t j = 90; j < 180; j += 3) p.key_padding[j] = 0;  // here and there
+  for (std::size_t j = 180; j < 270; ++j) p.key_padding[j] = 0;    // all: zeros
+  check_all(p);
+}
+
+TEST(Attention, LargeScoresStayFinite) {
+  AttentionProblem p = random_attention({1, 1, 1, 64, 64, 4, 4}, 9);
+  p.scale = 500;
+  check_all(p);
+  p.scale = -500;
+  check_all(p);
+}
+
+template <class T>
+bool same(const std::vector<T> &a, const std::vector<T> &b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0;
+}
+
+TEST(Attention, SameBitsForAnyThreadsAndAgain) {
+  const AttentionProblem p = random_attention({1, 3, 1, 600, 600, 8, 8}, 10);
+  AttentionOptions options = options_for(p);
+  options.threads = 1;
+  const Computed<float> one = compute<float>(p, options);
+  for (const int threads : {1, 3}) {
+    options.threads = threads;
+    const Computed<float> other = compute<float>(p, options);
+    EXPECT_TRUE(same(one.o, other.o) && same(one.d_q, other.d_q) && same(one.d_k, other.d_k) &&
+                same(one.d_v, other.d_v))
+        << threads << " threads";
+  }
+}
+
+TEST(Attention, BothRoutesBringGradientsHome) {
+  const AttentionProblem p = random_attention({1, 2, 1, 90, 110, 6, 5}, 11);
+  AttentionOptions options = options_for(p);
+  options.route = Route::travel;
+  check<double>(p, options, expected<double>(p));
+}
+
+std::string error_with(const AttentionShape &shape, const AttentionOptions &options) {
+  return error_of([&] { const Attention attention(world(), shape, options); });
+}
+
+TEST(AttentionErrors, NameTheShapes) {
+  EXPECT_NE(error_with({1, 4, 3, 8, 8, 2, 2}, {}).find("q has 4 heads and k has 3"), std::string::npos);
+  EXPECT_NE(error_with({1, 1, 1, 0, 8, 2, 2}, {}).find("rows 0 and 8"), std::string::npos);
+  AttentionOptions causal;
+  causal.causal = true;
+  EXPECT_NE(error_with({1, 1, 1, 8, 9, 2, 2}, causal).find("8 queries and 9 keys"), std::string::npos);
+  AttentionOptions offset;
+  offset.causal_offset = 1;
+  EXPECT_NE(error_with({1, 1, 1, 8, 8, 2, 2}, offset).find("without a causal mask"), std::string::npos);
+  AttentionOptions unknown;
+  unknown.backend = "abacus";
+  EXPECT_NE(error_with({1, 1, 1, 8, 8, 2, 2}, unknown).find("abacus"), std::string::npos);
+}
+
+TEST(AttentionErrors, NameTheNumber) {
+  AttentionProblem p = random_attention({2, 3, 3, 40, 40, 4, 4}, 12);
+  const std::size_t at = ((1 * 3 + 2) * 40 + 31) * 4 + 3;
+  p.k[at] = std::numeric_limits<double>::quiet_NaN();
+  const std::string message = error_of([&] { compute<double>(p, options_for(p)); });
+  EXPECT_NE(message.find("k: batch 1, head 2, row 31, column 3 is nan"), std::string::npos) << message;
+}
+
+TEST(AttentionErrors, NameWhatDoesNotFit) {
+  const AttentionProblem p = random_attention({2, 1, 1, 20, 20, 4, 4}, 13);
+  Attention attention(world(), p.shape, {});
+  const Local<float> local(p, attention);
+  std::vector<float> o(local.d_o.size());
+  AttentionInput input = local.input();
+  const std::vector<std::uint8_t> padding(3, 1);
+  input.key_padding = padding;
+  EXPECT_NE(error_of([&] { attention.forward(input, {o.data()}); }).find("key_padding has 3 numbers"),
+            std::string::npos);
+  input = local.input();
+  input.v.storage = Storage::fp64;
+  EXPECT_NE(error_of([&] { attention.forward(input, {o.data()}); }).find("v fp64"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace flashring::test
