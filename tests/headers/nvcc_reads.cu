@@ -5,6 +5,7 @@
 
 #include "flashring/pair.hpp"
 #include "flashring/row.hpp"
+#include "flashring/threshold.hpp"
 #include "flashring/tile.hpp"
 #include "flashring/types.hpp"
 
@@ -13,6 +14,7 @@ namespace {
 
 #include "flashring/pair_formulas.inc"
 #include "flashring/row_rules.inc"
+#include "threshold.hpp"
 
 struct Math {
   using V = float;
@@ -27,7 +29,18 @@ struct Math {
   static V sqrt(V a) { return std::sqrt(a); }
   static V exp2(V a) { return std::exp2(a); }
   static V log2(V a) { return std::log2(a); }
+  static V log2_1p(V d, V y) { return y > 0.5F ? std::log1p(d) * static_cast<float>(log2_of_e) : std::log2(y); }
+  static V greatest(V a, V b) { return a > b ? a : b; }
+  static V where_positive(V a, V b, V c) { return a > 0 ? b : c; }
 };
+
+template <ThresholdPower power>
+float threshold(float d, float y, float e) {
+  const ThresholdWeight<Math> weight = threshold_powers<power, Math>(d, y, e - 1);
+  return weight.p + threshold_parameter<power, ThresholdScale::tsallis, Math>(d, y, weight, e, 1) +
+         threshold_parameter<power, ThresholdScale::none, Math>(d, y, weight, e, 1) +
+         threshold_parameter<power, ThresholdScale::porous, Math>(d, y, weight, e, 1);
+}
 
 template <PairKind kind>
 float both(float q, const double *constants) {
@@ -47,6 +60,12 @@ float all_pairs(float q, const double *constants) {
 #include "flashring/pair_list.inc"
 #undef FLASHRING_PAIR
   return sum;
+}
+
+float all_thresholds(float d, float y, float e) {
+  return threshold<ThresholdPower::one>(d, y, e) + threshold<ThresholdPower::two>(d, y, e) +
+         threshold<ThresholdPower::three>(d, y, e) + threshold<ThresholdPower::four>(d, y, e) +
+         threshold<ThresholdPower::any>(d, y, e) + threshold<ThresholdPower::exponential>(d, y, e);
 }
 
 std::size_t all_rows() {

@@ -306,6 +306,32 @@ TEST_P(Words, SquareRoots) {
   check_sqrt<double>(GetParam()->sqrt_fp64);
 }
 
+// f is x itself, or y 2^-n rounded twice by u/2 of at most 4/3, which is 1.5 u of log2 y >= log2 3/2; the polynomial
+// errs by less than u/2, its roundings by u and u/4, u/16 ... of the steps before, the sum with n by u/2.
+template <class T>
+void check_log2_1p(void (*word)(const T *, const T *, T *, std::size_t)) {
+  std::vector<T> x;
+  for (double at = -0x1p-60; at > -1; at *= 1.0007) x.push_back(static_cast<T>(at));
+  for (double y = 0.99; y > 0x1p-23; y *= 0.9993) x.push_back(static_cast<T>(y - 1));
+  x.push_back(0);
+  pad(x);
+  std::vector<T> y(x.size());
+  for (std::size_t i = 0; i < x.size(); ++i) y[i] = 1 + x[i];
+  std::vector<T> out(x.size());
+  word(x.data(), y.data(), out.data(), x.size());
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    // y is rounded: below 1/2 it is exact, above x is what counts.
+    const Real exact = std::log1p(static_cast<Real>(x[i])) * std::numbers::log2e_v<Real>;
+    const Real between = x[i] < T(-1.0 / 3) && x[i] > T(-0.5) ? 2 * unit_of<T>() : 0;  // n = -1 and y rounded
+    ASSERT_LE(std::abs(out[i] - exact), 4 * unit_of<T>() * std::abs(exact) + between) << "log2 of 1 + " << x[i];
+  }
+}
+
+TEST_P(Words, Logarithms) {
+  check_log2_1p<float>(GetParam()->log2_1p_fp32);
+  check_log2_1p<double>(GetParam()->log2_1p_fp64);
+}
+
 std::int32_t two(int low, int high) {
   return static_cast<std::int32_t>(static_cast<std::uint32_t>(high) << 16U |
                                    (static_cast<std::uint32_t>(low) & 0xffffU));
