@@ -4,11 +4,11 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstring>
 #include <optional>
 
 #include "flashring/check.hpp"
 #include "flashring/readers.hpp"
+#include "io/numbers.hpp"
 #include "io/point_file.hpp"
 
 namespace flashring {
@@ -65,47 +65,15 @@ std::vector<double> deviation_scales(const PointBlock &points, const Communicato
   return scales;
 }
 
-/// The numbers of a list such as 1,0.5,2; nothing where the text is none.
-std::optional<std::vector<double>> parse_list(std::string_view text) {
-  std::vector<double> numbers;
-  while (true) {
-    const std::size_t comma = text.find(',');
-    try {
-      numbers.push_back(parse_real("-feature_scales", text.substr(0, comma)));
-    } catch (const Error &) {
-      return std::nullopt;
-    }
-    if (comma == std::string_view::npos) return numbers;
-    text.remove_prefix(comma + 1);
-  }
-}
-
-/// d numbers from a file, as one column or one row; every rank gets all.
-std::vector<double> read_scales(const std::string &file, int features, const Communicator &communicator) {
-  return with_purpose("-feature_scales", [&] {
-    const PointShape shape = points_shape(file, communicator);
-    const bool line = shape.rows == 1 || shape.features == 1;
-    communicator.agree([&] {
-      FLASHRING_CHECK(line && shape.rows * shape.features == features, file, ": has shape (", shape.rows, ", ",
-                      shape.features, ") for ", features, " features; give one number per feature");
-    });
-    const PointBlock numbers = read_points(file, communicator);
-    const std::vector<std::byte> bytes = communicator.gather(std::as_bytes(numbers.rows()));
-    std::vector<double> scales(bytes.size() / sizeof(double));
-    std::memcpy(scales.data(), bytes.data(), bytes.size());
-    return scales;
-  });
-}
-
 void apply_scales(const std::string &text, PointBlock &points, const Communicator &communicator) {
   if (text.empty()) return;
   std::optional<std::vector<double>> scales;
   if (text == "deviation") {
     scales = deviation_scales(points, communicator);
   } else if (parse_point_file(text).format != PointFormat::none) {
-    scales = read_scales(text, points.features(), communicator);
+    scales = read_numbers("-feature_scales", text, points.features(), "feature", communicator);
   } else {
-    scales = parse_list(text);
+    scales = parse_numbers("-feature_scales", text);
   }
   communicator.agree([&] {
     FLASHRING_CHECK(scales.has_value(), "-feature_scales: '", text,

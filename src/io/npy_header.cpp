@@ -2,6 +2,7 @@
 // and a Python dictionary in text: {'descr': '<f8', 'fortran_order': False, 'shape': (100, 3), }.
 #include "io/npy_header.hpp"
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <charconv>
@@ -72,6 +73,16 @@ std::string readable_types(const std::string &file) {
          file + "', array.astype('f8'))";
 }
 
+std::string_view words_of(std::string_view name) {
+  if (name == "f2") return " (float16)";
+  if (name == "V2") return " (bfloat16)";
+  if (name == "f16" || name == "f12") return " (long double)";
+  if (name.substr(0, 1) == "c") return " (complex)";
+  if (name.substr(0, 1) == "S" || name.substr(0, 1) == "U") return " (text)";
+  if (name.substr(0, 1) == "O") return " (Python objects)";
+  return "";
+}
+
 NpyType parse_type(const std::string &file, std::string_view descr) {
   NpyType type;
   type.text = descr;
@@ -81,16 +92,10 @@ NpyType parse_type(const std::string &file, std::string_view descr) {
   const bool has_order = !code.empty() && std::string_view("<>|=").find(code.front()) != std::string_view::npos;
   const std::string_view name = has_order ? code.substr(1) : code;
   type.text = code.empty() ? descr : code;
-  constexpr std::array<std::string_view, 11> known = {"f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"};
-  bool found = false;
-  for (const std::string_view k : known) found = found || k == name;
-  std::string_view words;
-  if (name == "f2") words = " (float16)";
-  if (name == "f16" || name == "f12") words = " (long double)";
-  if (name.substr(0, 1) == "c") words = " (complex)";
-  if (name.substr(0, 1) == "S" || name.substr(0, 1) == "U") words = " (text)";
-  if (name.substr(0, 1) == "O") words = " (Python objects)";
-  FLASHRING_CHECK(found, file, ": holds values of type ", type.text, words, ", which is not read; ",
+  constexpr std::array<std::string_view, 13> known = {"f4", "f8", "i1", "i2", "i4", "i8", "u1",
+                                                      "u2", "u4", "u8", "b1", "f2", "V2"};
+  const bool found = std::find(known.begin(), known.end(), name) != known.end();
+  FLASHRING_CHECK(found, file, ": holds values of type ", type.text, words_of(name), ", which is not read; ",
                   readable_types(file));
   type.kind = name[0];
   type.bytes = name[1] - '0';
@@ -167,6 +172,12 @@ NpyHeader read_npy_header(const std::string &file, const FileHandle &handle) {
   header.shape_text = entries.at("shape");
   header.shape = parse_shape(file, header.shape_text);
   return header;
+}
+
+void check_converted(const std::string &file, const NpyType &type) {
+  const bool converted = type.kind != 'V' && (type.kind != 'f' || type.bytes > 2);
+  FLASHRING_CHECK(converted, file, ": holds values of type ", type.text, words_of(type.kind == 'V' ? "V2" : "f2"),
+                  ", which is not read; ", readable_types(file));
 }
 
 }  // namespace flashring

@@ -1,5 +1,6 @@
 #include "io/report.hpp"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "flashring/options.hpp"
@@ -99,6 +100,12 @@ Json run_of(const Report &report) {
   json["exchange"] = report.exchange;
   json["pair"] = report.pair;
   return json;
+}
+
+/// Seconds of a pass forward or backward, and what they are in floating-point operations.
+Json rate_of(const AttentionShape &shape, const std::vector<double> &seconds, bool backward) {
+  const double median = median_of(seconds);
+  return {{"seconds", median}, {"gflops", 1e-9 * attention_flops(shape, backward) / std::max(1e-12, median)}};
 }
 
 /// What it took, beside passes.
@@ -212,6 +219,29 @@ std::string metric_json(const Results &map, const Metric &metric, double mean_di
   json["eigenvalues"] = map.eigenvalues;
   json["residuals"] = map.residuals;
   json["diagnoses"] = findings;
+  return text_of(json);
+}
+
+std::string attention_json(const AttentionFacts &facts, const Report &report) {
+  Json json = run_of(report);
+  json.erase("pair");  // there is none
+  const AttentionShape &shape = facts.shape;
+  json["storage"] = storage_name(facts.storage);
+  json["B"] = shape.batch;
+  json["H"] = shape.heads;
+  json["H_kv"] = shape.key_heads;
+  json["N_q"] = shape.queries;
+  json["N_k"] = shape.keys;
+  json["D"] = shape.width;
+  json["D_v"] = shape.value_width;
+  json["repeats"] = facts.forward_seconds.size();
+  json["forward"] = rate_of(shape, facts.forward_seconds, false);
+  if (!facts.backward_seconds.empty()) json["backward"] = rate_of(shape, facts.backward_seconds, true);
+  json["causal"] = facts.causal;
+  json["padded"] = facts.padded;
+  json["passes"] = report.passes;
+  json["evaluated_pairs_per_second"] = report.evaluated_pairs_per_second;
+  add_costs(json, report);
   return text_of(json);
 }
 

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "flashring/attention_results.hpp"
 #include "flashring/committor_results.hpp"
 #include "flashring/metric_results.hpp"
 #include "flashring/neighbours.hpp"
@@ -37,6 +38,9 @@ std::string committor_json(const CommittorResults &results, const Report &report
 /// The same of a metric of `map`.
 std::string metric_json(const Results &map, const Metric &metric, double mean_dimension, const Report &report,
                         const std::vector<std::string> &findings);
+
+/// The same of attention.
+std::string attention_json(const AttentionFacts &facts, const Report &report);
 
 /// The options as the user would type them: -points 'my points.npy' -nev 10.
 std::string command_line(const Report &report);

@@ -1,0 +1,87 @@
+// flashring-attention: exact softmax attention, forward and backward, tokens spread over ranks.
+//
+// Equation: O = P V, P = softmax(scale Q K^T + mask) row by row.
+//
+//   mpirun -n 2 flashring-attention -q q.npy -k k.npy -v v.npy -causal -output out
+//   flashring-attention -generate normal:h=4,n=4096,d=64 -backward -repeats 5
+//
+// Expected time: 2 B H N^2 (D + D_v) operations forward, 2.5 times as many backward; no array of N x N.
+#include <array>
+
+#include "attention_run.hpp"
+#include "flashring/attention_options.hpp"
+#include "flashring/check.hpp"
+
+namespace flashring {
+namespace {
+
+constexpr std::array<Option, 13> own_options{{
+    {"q", "", "FILE.npy|FILE.h5[:/dataset]", "queries, shape (B, H_q, N_q, D), (H_q, N_q, D) or (N_q, D)"},
+    {"k", "", "FILE", "keys, shape (B, H_kv, N_k, D); H_q is a multiple of H_kv"},
+    {"v", "", "FILE", "values, shape (B, H_kv, N_k, D_v)"},
+    {"bf16", "false", "true|false", "16-bit integers in these files are the bits of bfloat16"},
+    {"generate", "", "normal:b=,h=,h_kv=,n=,n_k=,d=,d_v=,seed=,storage=",
+     "instead of files: standard normal numbers, the same for any number of ranks"},
+    {"key_padding", "", "FILE", "1 for a real token, 0 for padding, shape (B, N_k)"},
+    {"lengths", "", "FILE|NUMBER,...", "instead: real tokens of each of the B sequences, which come first"},
+    {"backward", "false", "true|false", "dq.npy, dk.npy and dv.npy as well, which need -do"},
+    {"do", "", "FILE", "gradient of a loss with respect to the output, shape (B, H_q, N_q, D_v)"},
+    {"repeats", "1", ">= 1", "runs, whose median time is reported"},
+    {"output", "output", "FOLDER", "o.npy, report.json, gradients"},
+    {"overwrite", "false", "true|false", "replace another run in the output folder"},
+    {"version", "", "", "print version and build, and stop"},
+}};
+
+/// There is no kernel matrix; storage decides the precision.
+constexpr std::array<std::string_view, 13> without_effect{
+    "form", "pair",          "beta", "alpha",     "exchange",      "ramp",    "memory",
+    "seed", "normalization", "knn",  "precision", "points_memory", "patience"};
+
+/// Own options, and those of every Attention.
+const std::vector<Option> &all_options() {
+  static const std::vector<Option> all = [] {
+    std::vector<Option> joined(own_options.begin(), own_options.end());
+    joined.insert(joined.begin() + 7, attention_options().begin(), attention_options().end());
+    return joined;
+  }();
+  return all;
+}
+
+const DriverText &text() {
+  static const DriverText made = {"flashring-attention",
+                                  "attention over tokens that are spread over ranks, forward and backward",
+                                  "mpirun -n 2 flashring-attention -q q.npy -k k.npy -v v.npy -causal -output out",
+                                  all_options(),
+                                  false,
+                                  without_effect};
+  return made;
+}
+
+AttentionSettings get_settings(const Communicator &communicator, DriverOptions &options) {
+  AttentionSettings settings;
+  InputOptions unused;
+  communicator.agree([&] {
+    options.read(unused, settings.op);
+    options.refuse_unused(true);
+    settings.files = {options.value("q"),       options.value("k"),        options.value("v"),
+                      options.value("do"),      options.value("generate"), options.value("key_padding"),
+                      options.value("lengths"), options.flag("bf16"),      options.flag("backward")};
+    for (const Option &option : attention_options())
+      set_option(settings.attention, option.name, options.value(option.name));
+    for (const char *name : {"backend", "transport", "route", "threads"})
+      set_option(settings.attention, name, settings.op.get(name));
+    settings.repeats = parse_integer("-repeats", options.value("repeats"));
+    FLASHRING_CHECK(settings.repeats >= 1, "-repeats: ", settings.repeats, " is not positive; give 1 or more");
+  });
+  choose_device(communicator, settings.op);
+  return settings;
+}
+
+int run(const Communicator &communicator, DriverOptions &options) {
+  return run_attention(communicator, options, get_settings(communicator, options));
+}
+
+}  // namespace
+}  // namespace flashring
+
+int main(int argc, char **argv) { return flashring::run_driver(argc, argv, flashring::text(), flashring::run); }

@@ -1,0 +1,19 @@
+// The options of attention as text: declared once for the driver and the C interface.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "flashring/attention.hpp"
+#include "flashring/options.hpp"
+
+namespace flashring {
+
+/// Declarations: scale, causal, causal_offset.
+std::span<const Option> attention_options();
+
+/// Reads one value of these, of backend, transport, route or threads (which every operator has); empty: the default.
+/// Throws Error that names the option, the value and what is allowed.
+void set_option(AttentionOptions &options, std::string_view name, std::string_view value);
+
+}  // namespace flashring

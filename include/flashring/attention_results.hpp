@@ -1,0 +1,45 @@
+// Results of attention, and the files they become.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "flashring/attention.hpp"
+#include "flashring/results.hpp"
+#include "flashring/run_folder.hpp"
+
+namespace flashring {
+
+/// An array whose rows lie on the ranks along one axis. Values belong to the caller.
+struct ResultArray {
+  const char *file;                ///< one of run_files
+  std::vector<std::int64_t> axes;  ///< of all ranks
+  std::size_t axis = 0;            ///< that of the rows; those after it belong to a row
+  Storage storage = Storage::fp32;
+  std::span<const std::byte> values;  // (product of the axes before, local rows, product of those after)
+  RowPartition rows;
+};
+
+/// What was computed, and how long it took.
+struct AttentionFacts {
+  AttentionShape shape;
+  Storage storage = Storage::fp32;
+  bool causal = false, padded = false;
+  std::vector<double> forward_seconds, backward_seconds;  ///< of each repeat, on the slowest rank; empty: not run
+};
+
+/// Floating-point operations of the products of a forward (or backward) pass, masked pairs counted:
+/// 2 B H N_q N_k (D + D_v), and 2 B H N_q N_k (3 D + 2 D_v).
+double attention_flops(const AttentionShape &shape, bool backward);
+/// The middle one; of an even number the mean of both. 0 of none.
+double median_of(std::vector<double> values);
+
+/// All arrays as NPY, and report.json, into a folder that was made before the computation, as docs/files.md specifies
+/// them; all take their names together. `report`: seconds_total up to here. Collective; an Error is common to all
+/// ranks.
+void write_attention(const Communicator &communicator, RunFolder &folder, const std::vector<ResultArray> &arrays,
+                     const AttentionFacts &facts, Report report);
+
+}  // namespace flashring

@@ -1,0 +1,162 @@
+// flashring-attention as a user meets it: golden arrays on any number of ranks, all storages, files, bad input.
+#include <cmath>
+
+#include "drivers/diffmap.hpp"
+#include "io/hdf5_writer.hpp"
+
+namespace flashring::test {
+namespace {
+
+class AttentionDriver : public Diffmap {
+ protected:
+  static Outcome attend(int ranks, const std::string &arguments) {
+    return run_command(std::string(FLASHRING_MPIEXEC) + " -n " + std::to_string(ranks) + " " + FLASHRING_ATTENTION +
+                       " " + arguments + " 2>&1");
+  }
+  static void expect_refusal(int ranks, const std::string &arguments, std::initializer_list<const char *> words) {
+    expect_refused(attend(ranks, arguments), arguments, words);
+  }
+  static std::string golden(const std::string &name) {
+    return std::string(FLASHRING_GOLDEN_FOLDER) + "/attention_" + name + ".npy";
+  }
+  /// Bytes behind the header of an NPY file that this library or NumPy wrote.
+  static std::string values(const std::string &file) {
+    std::ifstream stream(file, std::ios::binary);
+    const std::string all{std::istreambuf_iterator<char>(stream), {}};
+    return all.substr(10 + static_cast<unsigned char>(all.at(8)) + 256U * static_cast<unsigned char>(all.at(9)));
+  }
+  template <class T>
+  static std::vector<T> numbers(const std::string &file) {
+    const std::string bytes = values(file);
+    std::vector<T> all(bytes.size() / sizeof(T));
+    std::memcpy(all.data(), bytes.data(), bytes.size());
+    return all;
+  }
+  template <class T>
+  static void expect_near(const std::string &file, const std::string &name, double tolerance) {
+    const std::vector<T> found = numbers<T>(file);
+    const std::vector<double> wanted = numbers<double>(golden(name));
+    ASSERT_EQ(found.size(), wanted.size()) << name;
+    for (std::size_t i = 0; i < found.size(); ++i) ASSERT_NEAR(found[i], wanted[i], tolerance) << name << " at " << i;
+  }
+  /// The golden array with its numbers rounded to float.
+  std::string as_float(const std::string &name, const std::string &shape) const {
+    const std::vector<double> numbers_of = numbers<double>(golden(name));
+    const std::vector<float> rounded(numbers_of.begin(), numbers_of.end());
+    write_npy(name + "4.npy", "<f4", shape, {reinterpret_cast<const char *>(rounded.data()), 4 * rounded.size()});
+    return path(name + "4.npy");
+  }
+};
+
+/// A number of O, dQ, dK, dV is at most 6 and a sum of up to 13 keys (dK, dV: 26 queries) whose terms pass a dot
+/// product of 5, an exponential and a quotient: less than 100 roundings of numbers below 20 in all.
+constexpr double roundings = 100 * 20;
+
+TEST_F(AttentionDriver, GoldenNumbersOnAnyNumberOfRanks) {
+  const std::string input = "-q " + golden("q") + " -k " + golden("k") + " -v " + golden("v") + " -do " + golden("do") +
+                            " -backward -causal -lengths 13,9 -output ";
+  for (const int ranks : {1, 2, 3, 5}) {
+    const std::string name = "out" + std::to_string(ranks);
+    const Outcome result = attend(ranks, input + path(name));
+    ASSERT_EQ(result.code, 0) << result.output;
+    for (const char *array : {"o", "dq", "dk", "dv"})
+      expect_near<double>(path(name + "/" + array + ".npy"), array, roundings * 1.2e-16);
+    const nlohmann::json r = report(name);
+    EXPECT_EQ(r["status"], "complete");
+    EXPECT_EQ(r["B"], 2);
+    EXPECT_EQ(r["H"], 4);
+    EXPECT_EQ(r["H_kv"], 2);
+    EXPECT_EQ(r["N_q"], 13);
+    EXPECT_EQ(r["D"], 5);
+    EXPECT_EQ(r["D_v"], 3);
+    EXPECT_EQ(r["storage"], "fp64");
+    EXPECT_EQ(r["causal"], true);
+    EXPECT_EQ(r["padded"], true);
+    EXPECT_EQ(r["passes"], 2);
+    EXPECT_GT(r["backward"]["gflops"], 0);
+  }
+}
+
+/// The same in single precision, with keys from HDF5 and the mask from a file.
+TEST_F(AttentionDriver, FloatArraysAndOtherFiles) {
+  const std::vector<double> k = numbers<double>(golden("k"));
+  {
+    const Hdf5Writer file(folder_ / "k.h5");
+    file.dataset("keys", H5T_IEEE_F32BE, H5T_NATIVE_DOUBLE, {2, 2, 13, 5}, k.data(), {1, 2, 4, 5}, 4);
+  }
+  std::string mask(26, '\1');
+  std::fill(mask.begin() + 22, mask.end(), '\0');
+  write_npy("mask.npy", "|b1", "(2, 13)", mask);
+  const Outcome result =
+      attend(2, "-q " + as_float("q", "(2, 4, 13, 5)") + " -k " + path("k.h5") + ":/keys -v " +
+                    as_float("v", "(2, 2, 13, 3)") + " -do " + as_float("do", "(2, 4, 13, 3)") + " -key_padding " +
+                    path("mask.npy") + " -causal -backward -repeats 3 -output " + path("out"));
+  ASSERT_EQ(result.code, 0) << result.output;
+  for (const char *array : {"o", "dq", "dk", "dv"})
+    expect_near<float>(path("out/" + std::string(array) + ".npy"), array, roundings * 6e-8);
+  EXPECT_EQ(report("out")["repeats"], 3);
+  EXPECT_EQ(report("out")["precision"], "fp32");
+}
+
+/// A scale of 0 makes all weights equal: O is the mean of V, which every storage holds exactly.
+TEST_F(AttentionDriver, EveryStorageComesBack) {
+  struct Case {
+    const char *descr, *written, *arguments;
+    std::string one, three, two;  // bits of 1, 3 and their mean
+  };
+  const std::vector<Case> cases{
+      {"<f8", "<f8", "", std::string("\0\0\0\0\0\0\xF0\x3F", 8), std::string("\0\0\0\0\0\0\x08\x40", 8),
+       std::string("\0\0\0\0\0\0\0\x40", 8)},
+      {"<f2", "<f2", "", std::string("\0\x3C", 2), std::string("\0\x42", 2), std::string("\0\x40", 2)},
+      {"<V2", "<V2", "", std::string("\x80\x3F", 2), std::string("\x40\x40", 2), std::string("\0\x40", 2)},
+      {"<u2", "<V2", "-bf16", std::string("\x80\x3F", 2), std::string("\x40\x40", 2), std::string("\0\x40", 2)}};
+  for (const Case &c : cases) {
+    write_npy("x.npy", c.descr, "(2, 1)", c.one + c.three);
+    const std::string x = path("x.npy");
+    const Outcome result = attend(
+        2, "-q " + x + " -k " + x + " -v " + x + " -scale 0 -overwrite -output " + path("out") + " " + c.arguments);
+    ASSERT_EQ(result.code, 0) << result.output;
+    EXPECT_EQ(values(path("out/o.npy")), c.two + c.two) << c.descr;
+    EXPECT_NE(bytes_of("out/o.npy").find(c.written), std::string::npos) << c.descr;
+    EXPECT_FALSE(fs::exists(folder_ / "out/dq.npy"));
+  }
+}
+
+TEST_F(AttentionDriver, GeneratedTokensDoNotDependOnRanks) {
+  const std::string input = "-options_file " FLASHRING_CONFIGS
+                            "/attention.opts -generate "
+                            "normal:b=2,h=4,h_kv=2,n=70,d=8,storage=fp64 -lengths 70,33 -output ";
+  for (const int ranks : {1, 3}) ASSERT_EQ(attend(ranks, input + path("g" + std::to_string(ranks))).code, 0);
+  for (const char *array : {"o.npy", "dq.npy", "dk.npy", "dv.npy"}) {
+    const std::vector<double> one = numbers<double>(path(std::string("g1/") + array));
+    const std::vector<double> three = numbers<double>(path(std::string("g3/") + array));
+    ASSERT_EQ(one.size(), three.size());
+    // Sums of at most 140 terms below 20, in another order.
+    for (std::size_t i = 0; i < one.size(); ++i) ASSERT_NEAR(one[i], three[i], 140 * 20 * 1.2e-16) << array;
+  }
+}
+
+TEST_F(AttentionDriver, BadInputIsRefused) {
+  const std::string q = golden("q"), k = golden("k"), v = golden("v");
+  const std::string all = "-q " + q + " -k " + k + " -v " + v + " -output " + path("out") + " ";
+  expect_refusal(1, "-q " + q, {"-q FILE, -k FILE and -v FILE"});
+  expect_refusal(2, "-q " + q + " -k " + q + " -v " + v, {"-v ", "has shape (2, 2, 13, 3)", "it needs (2, 4, 13, 3)"});
+  expect_refusal(3, "-q " + k + " -k " + q + " -v " + q, {"has 2 heads", "has 4", "must be a multiple"});
+  expect_refusal(1, all + "-backward", {"-backward needs the gradient of the output", "-do FILE"});
+  expect_refusal(1, all + "-do " + q, {"-do ", "has no effect without -backward"});
+  expect_refusal(2, all + "-key_padding " + q, {"-key_padding", "has shape (2, 4, 13, 5), 4 axes", "(B, N_k)"});
+  expect_refusal(1, all + "-lengths 3,4,5", {"-lengths: 3 numbers for 2 sequences"});
+  expect_refusal(1, all + "-causal_offset 1", {"causal_offset without a causal mask"});
+  expect_refusal(2, "-generate normal:n=8,n_k=9,d=2 -causal", {"8 queries and 9 keys", "causal_offset"});
+  expect_refusal(1, "-generate normal:n=8,p=2", {"unknown argument 'p'"});
+  expect_refusal(1, all + "-repeats 0", {"-repeats: 0 is not positive"});
+  expect_refusal(1, all + "-beta 3", {"unused option -beta"});
+  std::vector<double> bad = numbers<double>(q);
+  bad[(1 * 4 + 2) * 65 + 7 * 5 + 1] = std::nan("");
+  write_npy("bad.npy", "<f8", "(2, 4, 13, 5)", {reinterpret_cast<const char *>(bad.data()), 8 * bad.size()});
+  expect_refusal(3, "-q " + path("bad.npy") + " -k " + k + " -v " + v, {"bad.npy: batch 1, head 2, row 7", "NaN"});
+  EXPECT_FALSE(fs::exists(folder_ / "out/o.npy"));
+}
+
+}  // namespace
+}  // namespace flashring::test
