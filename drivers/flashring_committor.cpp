@@ -136,7 +136,8 @@ int compute(const Communicator &communicator, const DriverOptions &options, Sett
 int run(const Communicator &communicator, DriverOptions &options) {
   Settings settings = get_settings(communicator, options);
   const PointShape shape = input_shape(settings.input, communicator);
-  const RunPlan plan = plan_committor(communicator, settings.op, shape, settings.request.times);
+  RunPlan plan = plan_committor(communicator, settings.op, shape, settings.request.times);
+  plan_features(settings.input, plan);
   if (options.flag("dry_run")) {
     if (communicator.rank() == 0) std::fputs(memory_text(plan).c_str(), stdout);
     return exit_converged;

@@ -172,6 +172,7 @@ int run(const Communicator &communicator, DriverOptions &options) {
   const bool dry = options.flag("dry_run");
   DiffusionMapPlan plan =
       plan_diffusion_map(communicator, settings.op, settings.shape, settings.request.eigen.pairs, dry);
+  plan_features(settings.input, plan);
   if (!settings.doob.empty() || !settings.doob_set.empty()) plan_doob(plan);
   if (!settings.sweep.empty()) plan_neighbour(plan, settings.request.eigen.pairs);
   if (dry) return dry_run(communicator, settings, plan);

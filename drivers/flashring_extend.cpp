@@ -86,9 +86,9 @@ Settings get_settings(const Communicator &communicator, DriverOptions &options) 
 PointStream open_new_points(const Communicator &communicator, const DriverOptions &options, const ModelSummary &model) {
   PointStream stream("-points", options.value("points"), communicator);
   communicator.agree([&] {
-    FLASHRING_CHECK(stream.shape().features == model.shape.features, "-points ", options.value("points"), ": has ",
+    FLASHRING_CHECK(stream.shape().features == model.features.given(), "-points ", options.value("points"), ": has ",
                     stream.shape().features, " features (d), and the points of the model ", options.value("model"), " ",
-                    model.shape.features, "; give new points with the same features in the same order");
+                    model.features.given(), "; give new points with the same features in the same order");
   });
   return stream;
 }
@@ -121,6 +121,7 @@ void extend_all(const Communicator &communicator, Extension &extension, PointStr
     const std::int64_t before = stream.given();
     PointStream::Block block = stream.next(extension_rows(settings.model.shape.features, settings.pairs));
     communicator.agree([&] {
+      block.points.map_features(settings.model.features);
       if (!settings.model.feature_scales.empty()) block.points.set_feature_scales(settings.model.feature_scales);
       const std::int64_t rows = block.points.local_rows();
       if (lengths.empty() || rows == 0) return;

@@ -17,10 +17,12 @@
 namespace flashring {
 namespace {
 
-constexpr std::array<Option, 9> own_options{{
+constexpr std::array<Option, 10> own_options{{
     {"points", "", "FILE.npy|.h5[:/dataset]|.csv|.tsv|.txt",
      "points, shape (N, d), among which neighbours are looked for"},
     {"generate", "", "SET:n=N,...", "instead of -points: circle, torus, hypercube, swiss_roll, clusters, normal, ..."},
+    {"features", "", "torsion:degrees|torsion:radians|periodic:L1,...,Ld with +whiten|+mahalanobis:FILE",
+     "as in flashring-diffmap: the features, of queries too, whose distances are taken"},
     {"feature_scales", "", "FILE|s1,s2,...", "factors of the features, d of them, of queries too"},
     {"queries", "", "FILE",
      "points whose neighbours are looked for, shape (M, d); without: those of the points themselves"},
@@ -54,7 +56,8 @@ Settings get_settings(const Communicator &communicator, DriverOptions &options) 
   communicator.agree([&] {
     options.read(settings.input, settings.op);
     options.refuse_unused(true);
-    for (const char *name : {"points", "generate", "feature_scales"}) settings.input.set(name, options.value(name));
+    for (const char *name : {"points", "generate", "features", "feature_scales"})
+      settings.input.set(name, options.value(name));
     settings.queries = options.value("queries");
     const std::int64_t k = parse_integer("-k", options.value("k"));
     FLASHRING_CHECK(k >= 1 && k <= max_columns, "-k: ", k, " is outside [1, ", max_columns, "]");
@@ -70,9 +73,10 @@ PointBlock read_queries(const Communicator &communicator, const Settings &settin
   PointBlock queries = read_points(settings.queries, communicator);
   const std::span<const double> scales = points.feature_scales();
   communicator.agree([&] {
-    FLASHRING_CHECK(queries.features() == points.features(), "-queries ", settings.queries, ": has ",
-                    queries.features(), " features (d), and the points ", points.features(),
+    FLASHRING_CHECK(queries.features() == points.feature_map().given(), "-queries ", settings.queries, ": has ",
+                    queries.features(), " features (d), and the points ", points.feature_map().given(),
                     "; give queries with the same features in the same order");
+    queries.map_features(points.feature_map());
     if (!scales.empty()) queries.set_feature_scales({scales.begin(), scales.end()});
   });
   return queries;
@@ -137,7 +141,8 @@ int run(const Communicator &communicator, DriverOptions &options) {
   Settings settings = get_settings(communicator, options);
   const PointShape shape = input_shape(settings.input, communicator);
   const std::int64_t queries = settings.queries.empty() ? 0 : points_shape(settings.queries, communicator).rows;
-  const RunPlan plan = plan_neighbours(communicator, settings.op, shape, queries, settings.k);
+  RunPlan plan = plan_neighbours(communicator, settings.op, shape, queries, settings.k);
+  plan_features(settings.input, plan);
   if (options.flag("dry_run")) {
     const double seconds = measure_neighbours(communicator, settings.op, shape, queries, settings.k);
     if (communicator.rank() == 0) std::printf("%sone pass: %.3g s\n", memory_text(plan).c_str(), seconds);

@@ -62,6 +62,8 @@ class KernelOperator {
   /// The same of where packed points are.
   const std::string &points_memory_reason() const { return points_memory_reason_; }
   std::span<const double> mean() const { return mean_; }
+  /// What the coordinates of points became: feature_map().given() of them.
+  const FeatureMap &feature_map() const { return feature_map_; }
   /// Factor of every feature, (features), or empty: ones.
   std::span<const double> feature_scales() const { return feature_scales_; }
   /// Of the points that the tiles hold now (flashring/fingerprint.hpp); that of the measure is apart:
@@ -106,9 +108,9 @@ class KernelOperator {
   /// every rank, which all ask for the same rows. Collective.
   std::vector<double> gather_points(std::span<const GlobalRow> rows);
 
-  /// New coordinates (local_rows, features) in the units of the first ones: same shape, mean and set-up renewed; the
-  /// bandwidth stays, and so do the points' lengths unless new ones (local_rows) come along. Takes a second copy of the
-  /// points while it packs them. After an Error the old points are still there. Collective.
+  /// New coordinates (local_rows, feature_map().given()), as the first ones were given: same shape, mean and set-up
+  /// renewed; the bandwidth stays, and so do the points' lengths unless new ones (local_rows) come along. Takes a
+  /// second copy of the points while it packs them. After an Error the old points are still there. Collective.
   void update_points(std::span<const double> rows, std::span<const double> point_scales = {});
   /// New measure (local_rows), positive: set-up renewed. Collective.
   void update_measure(std::span<const double> measure);
@@ -193,6 +195,7 @@ class KernelOperator {
   RowPartition partition_;
   int features_;
   std::uint64_t fingerprint_ = 0;
+  FeatureMap feature_map_;
   std::vector<double> feature_scales_;             // (features), or empty
   std::vector<double> point_scales_;               // (local_rows), or empty where the pair reads none
   std::vector<double> mean_;                       // (features), empty where the pair is not translation invariant

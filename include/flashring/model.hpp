@@ -14,15 +14,16 @@ namespace flashring {
 /// What a model is of, without its rows.
 struct ModelSummary {
   PairFunction pair;
-  PointShape shape;                    ///< N, d
+  PointShape shape;                    ///< N, d of the features
   int pairs = 0;                       ///< K, psi_0 counted
+  FeatureMap features;                 ///< what coordinates as given became
   std::vector<double> feature_scales;  // (d), or empty: ones
   int knn = 0;                         ///< as in Results
 };
 
 struct Model {
   ModelSummary summary;
-  PointBlock points;  ///< feature scales applied, with the lengths that the pair reads; contiguous row ranges
+  PointBlock points;  ///< feature map and scales applied, with the lengths that the pair reads; contiguous row ranges
   Results results;    ///< without pi and mean
 };
 

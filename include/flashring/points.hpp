@@ -2,6 +2,7 @@
 // it up.
 #pragma once
 
+#include <limits>
 #include <memory>
 #include <span>
 #include <string>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "flashring/communicator.hpp"
+#include "flashring/feature_map.hpp"
 #include "flashring/partition.hpp"
 
 namespace flashring {
@@ -34,6 +36,13 @@ class PointBlock {
   std::span<const double> rows() const { return rows_; }  // (local_rows, features)
   const double *row(LocalRow row) const { return rows_.data() + row.value * features_; }
 
+  /// Puts the features of `map` in the place of the coordinates: `rows()` are (local_rows, map.features()) then, and
+  /// `features()` counts them. Once, before scales are set. Memory: that of the larger of both, since rows that are
+  /// mapped are given back. Throws Error when the map is one of other coordinates, or takes a row beyond the range of
+  /// numbers: the points are lost then.
+  void map_features(FeatureMap map);
+  const FeatureMap &feature_map() const { return feature_map_; }
+
   /// Multiplies feature k by scales[k]: `rows()` are the scaled ones. Throws Error unless there is one positive finite
   /// scale per feature.
   void set_feature_scales(std::vector<double> scales);
@@ -54,6 +63,7 @@ class PointBlock {
   RowPartition partition_;
   int rank_ = 0;
   int features_ = 0;
+  FeatureMap feature_map_;
   std::vector<double> rows_;
   std::vector<double> feature_scales_;
   std::vector<double> point_scales_;
@@ -67,6 +77,17 @@ std::int64_t replace_zero_scales(const Communicator &communicator, const RowPart
 
 /// Mean of every feature over all ranks, (features). Collective.
 std::vector<double> global_mean(const Communicator &communicator, const PointBlock &points);
+
+/// Covariance of features, divided by N.
+struct FeatureCovariance {
+  std::vector<double> matrix;                             // (d', d') row-major
+  double error = std::numeric_limits<double>::epsilon();  ///< bound of what sums lost of an entry (k, l), relative to
+                                                          ///< (C_kk C_ll)^(1/2)
+};
+/// Of those that `map` makes of the points, in two passes over them. Sums run over all rows in their order, in parts of
+/// a fixed size: on contiguous ranges the bits do not depend on the number of ranks. Cost: N d'^2 / (2 ranks) products;
+/// all points come to every rank, half a MiB at a time. Memory: 2 d'^2 numbers. Collective.
+FeatureCovariance feature_covariance(const Communicator &communicator, const PointBlock &points, const FeatureMap &map);
 
 /// The same points on another partition of as many rows. Every row moves once, straight to its new owner; nothing moves
 /// when the partition is the old one. Collective.

@@ -37,6 +37,16 @@ double parse_real(std::string_view what, std::string_view text) {
   return value;
 }
 
+std::vector<double> parse_reals(std::string_view what, std::string_view text) {
+  std::vector<double> numbers;
+  while (true) {
+    const std::size_t comma = text.find(',');
+    numbers.push_back(parse_real(what, text.substr(0, comma)));
+    if (comma == std::string_view::npos) return numbers;
+    text.remove_prefix(comma + 1);
+  }
+}
+
 std::int64_t parse_integer(std::string_view what, std::string_view text) {
   std::int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);

@@ -16,6 +16,9 @@ struct NamedArguments {
 /// Throws Error (naming `what`) when a piece is not key=value or a key comes twice.
 NamedArguments parse_named_arguments(std::string_view what, std::string_view text);
 
+/// The numbers of a list such as 1,0.5,2. Throws Error (naming `what`) where a piece is none.
+std::vector<double> parse_reals(std::string_view what, std::string_view text);
+
 /// "a, b, c"
 template <class Names>
 std::string join(const Names &names) {

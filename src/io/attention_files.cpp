@@ -220,13 +220,10 @@ std::vector<double> list_or_file(const std::string &option, const std::string &t
   if (parse_point_file(text).format != PointFormat::none) return read_numbers(option, text, count, each, communicator);
   std::vector<double> numbers;
   communicator.agree([&] {
-    const std::optional<std::vector<double>> list = parse_numbers(option, text);
-    FLASHRING_CHECK(list.has_value(), option, ": '", text,
-                    "' is neither a number, nor numbers such as 3,5, nor a file (", known_point_files, ")");
-    const auto given = static_cast<std::int64_t>(list->size());
+    numbers = parse_numbers(option, text, "a number");
+    const auto given = static_cast<std::int64_t>(numbers.size());
     FLASHRING_CHECK(given == 1 || given == count, option, ": ", given, " numbers for ", count, " ", each,
                     "s; give one for all, or one for each ", each);
-    numbers = *list;
   });
   return numbers;
 }

@@ -80,7 +80,12 @@ std::int64_t Hdf5File::reserve(const std::string &name, hid_t type, const std::v
 }
 
 void Hdf5File::write_vector(const std::string &name, std::span<const double> values) {
-  const Hdf5Handle dataset(create_dataset(name, H5T_IEEE_F64LE, {values.size()}), H5Dclose);
+  write_array(name, values, {values.size()});
+}
+
+void Hdf5File::write_array(const std::string &name, std::span<const double> values,
+                           const std::vector<hsize_t> &extents) {
+  const Hdf5Handle dataset(create_dataset(name, H5T_IEEE_F64LE, extents), H5Dclose);
   if (values.empty()) return;
   const herr_t status = H5Dwrite(dataset.id(), H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data());
   check(status >= 0, "dataset " + name + " cannot be written");

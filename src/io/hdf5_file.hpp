@@ -30,6 +30,8 @@ class Hdf5File {
 
   /// (values.size())
   void write_vector(const std::string &name, std::span<const double> values);
+  /// (extents), row-major
+  void write_array(const std::string &name, std::span<const double> values, const std::vector<hsize_t> &extents);
 
   /// Makes a dataset that is filled later. Returns the offset of its first value in the file, bytes; 0 for a dataset
   /// without values.

@@ -63,11 +63,12 @@ std::int64_t Hdf5Input::whole_number(const std::string &name) const {
   return value;
 }
 
-std::vector<double> Hdf5Input::vector(const std::string &name) const {
+std::vector<double> Hdf5Input::vector(const std::string &name, int axes) const {
   check(has(name), "holds no array " + name);
   const Hdf5Handle dataset(H5Dopen2(handle_.id(), name.c_str(), H5P_DEFAULT), H5Dclose);
   const Hdf5Handle space(H5Dget_space(dataset.id()), H5Sclose);
-  check(dataset.good() && H5Sget_simple_extent_ndims(space.id()) == 1, name + " is no list of numbers");
+  check(dataset.good() && H5Sget_simple_extent_ndims(space.id()) == axes,
+        name + (axes == 1 ? " is no list of numbers" : " is no matrix of numbers"));
   std::vector<double> values(static_cast<std::size_t>(H5Sget_simple_extent_npoints(space.id())));
   if (values.empty()) return values;
   const herr_t status = H5Dread(dataset.id(), H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data());

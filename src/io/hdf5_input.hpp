@@ -24,8 +24,8 @@ class Hdf5Input {
   std::string text(const std::string &name) const;
   double number(const std::string &name) const;
   std::int64_t whole_number(const std::string &name) const;
-  /// A dataset (n) of numbers, all of it.
-  std::vector<double> vector(const std::string &dataset) const;
+  /// A dataset of numbers, all of it, row-major: (n), or with another number of axes.
+  std::vector<double> vector(const std::string &dataset, int axes = 1) const;
 
  private:
   void read_attribute(const std::string &name, H5T_class_t kind, hid_t memory_type, void *value) const;

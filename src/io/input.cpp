@@ -4,10 +4,11 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <optional>
 
 #include "flashring/check.hpp"
+#include "flashring/plan.hpp"
 #include "flashring/readers.hpp"
+#include "io/feature_option.hpp"
 #include "io/numbers.hpp"
 #include "io/point_file.hpp"
 
@@ -67,19 +68,15 @@ std::vector<double> deviation_scales(const PointBlock &points, const Communicato
 
 void apply_scales(const std::string &text, PointBlock &points, const Communicator &communicator) {
   if (text.empty()) return;
-  std::optional<std::vector<double>> scales;
-  if (text == "deviation") {
-    scales = deviation_scales(points, communicator);
-  } else if (parse_point_file(text).format != PointFormat::none) {
-    scales = read_numbers("-feature_scales", text, points.features(), "feature", communicator);
-  } else {
-    scales = parse_numbers("-feature_scales", text);
-  }
+  const bool deviation = text == "deviation";
+  const bool file = parse_point_file(text).format != PointFormat::none;
+  std::vector<double> scales;
+  if (deviation) scales = deviation_scales(points, communicator);
+  if (file) scales = read_numbers("-feature_scales", text, points.features(), "feature", communicator);
   communicator.agree([&] {
-    FLASHRING_CHECK(scales.has_value(), "-feature_scales: '", text,
-                    "' is neither deviation, nor numbers such as 1,0.5,2, nor a file (", known_point_files, ")");
+    if (!deviation && !file) scales = parse_numbers("-feature_scales", text, "deviation");
     try {
-      points.set_feature_scales(std::move(*scales));
+      points.set_feature_scales(std::move(scales));
     } catch (const Error &error) {
       throw Error(detail::concatenate("-feature_scales ", text, ": ", error.what()));
     }
@@ -95,6 +92,7 @@ auto &find_option(Options &options, std::string_view name) {
   if (name == "target") return options.target;
   if (name == "feature_scales") return options.feature_scales;
   if (name == "point_scales") return options.point_scales;
+  if (name == "features") return options.features;
   throw Error(detail::concatenate("option '", name, "' is unknown to the input"));
 }
 
@@ -105,12 +103,16 @@ void InputOptions::set(std::string_view name, std::string_view value) { find_opt
 const std::string &InputOptions::get(std::string_view name) const { return find_option(*this, name); }
 
 std::span<const Option> input_options() {
-  static constexpr std::array<Option, 6> declarations{{
+  static constexpr std::array<Option, 7> declarations{{
       {"points", "", "FILE.npy|.h5[:/dataset]|.csv|.tsv|.txt", "points, shape (N, d)"},
       {"generate", "", "SET:key=value,...",
        "generated points: circle:n= torus:n=,q= hypercube:d= swiss_roll:n=,m= random_swiss_roll:n=,seed= "
        "random_torus:n=,seed= double_well:n=,t=,seed= clusters:n=,d=,k=,spread=,seed= normal:n=,d=,seed="},
       {"weights", "", "FILE", "one positive number per point: how much it counts; without: 1"},
+      {"features", "", "torsion:degrees|torsion:radians|periodic:L1,...,Ld with +whiten|+mahalanobis:FILE",
+       "what the coordinates become first: angles the points of circles, then features of unit covariance, or of "
+       "Mahalanobis "
+       "distances by the covariance in a file"},
       {"feature_scales", "", "deviation|NUMBER,...|FILE",
        "factor of every feature; deviation: 1/standard deviation, 1 for a constant feature"},
       {"target", "", "FILE",
@@ -124,11 +126,21 @@ std::span<const Option> input_options() {
 
 PointShape input_shape(const InputOptions &options, const Communicator &communicator) {
   check_source(options, communicator);
-  if (!options.points.empty())
-    return with_purpose("-points", [&] { return points_shape(options.points, communicator); });
   PointShape shape;
-  communicator.agree([&] { shape = generated_shape(options.generate); });
+  if (!options.points.empty())
+    shape = with_purpose("-points", [&] { return points_shape(options.points, communicator); });
+  communicator.agree([&] {
+    if (options.points.empty()) shape = generated_shape(options.generate);
+    shape.features = count_features(options.features, shape.features);
+  });
   return shape;
+}
+
+void plan_features(const InputOptions &options, RunPlan &plan) {
+  if (!has_covariance(options.features)) return;
+  const double matrix = 8.0 * plan.shape.features * plan.shape.features;
+  for (std::size_t p = 0; p < plan.phases.size(); ++p)  // while it is made there are its sums, too
+    plan.phases[p].memory.push_back({"covariance of features", p == 0 ? 2 * matrix : matrix});
 }
 
 PointBlock read_input_points(const InputOptions &options, const Communicator &communicator) {
@@ -143,6 +155,7 @@ void read_scales_and_weights(const InputOptions &options, const Communicator &co
                                 partition, communicator);
   input.target = read_positive("-target", options.target, "densities are positive: drop points where it is zero",
                                partition, communicator);
+  apply_features(options.features, input.points, communicator);
   apply_scales(options.feature_scales, input.points, communicator);
   if (options.point_scales.empty()) return;
   std::vector<double> scales = read_point_scales(options.point_scales, input.points.partition(), communicator);

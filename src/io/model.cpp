@@ -40,6 +40,21 @@ PairFunction read_pair(const std::string &file, const Hdf5Input &input) {
   return pair;
 }
 
+FeatureMap read_feature_map(const std::string &file, const Hdf5Input &input, int features) {
+  std::vector<double> periods;
+  if (input.has("/feature_periods")) periods = input.vector("/feature_periods");
+  FeatureMap map(periods.empty() ? features : static_cast<int>(periods.size()));
+  try {
+    if (!periods.empty()) map.set_circles(std::move(periods), input.vector("/feature_radii"));
+    if (input.has("/feature_factor")) map.set_factor(input.vector("/feature_factor", 2));
+  } catch (const Error &error) {
+    throw Error(detail::concatenate(file, ": feature map: ", error.what()));
+  }
+  FLASHRING_CHECK(map.features() == features, file, ": holds a map to ", map.features(), " features for points of ",
+                  features, "; ", name_a_map);
+  return map;
+}
+
 ModelSummary read_summary(const std::string &file) {
   const Hdf5Input input(file, name_a_map);
   check_kind(file, input);
@@ -55,6 +70,7 @@ ModelSummary read_summary(const std::string &file) {
   summary.shape = {input.whole_number("N"), static_cast<int>(input.whole_number("d"))};
   summary.pairs = static_cast<int>(input.vector("/eigenvalues").size());
   if (input.has_attribute("knn")) summary.knn = static_cast<int>(input.whole_number("knn"));
+  summary.features = read_feature_map(file, input, summary.shape.features);
   if (input.has("/feature_scales")) summary.feature_scales = input.vector("/feature_scales");
   const auto d = static_cast<std::size_t>(summary.shape.features);
   FLASHRING_CHECK(summary.feature_scales.empty() || summary.feature_scales.size() == d, file, ": holds ",

@@ -1,24 +1,18 @@
 #include "io/numbers.hpp"
 
-#include <cstring>
-
-#include "flashring/options.hpp"
+#include "base/parse.hpp"
+#include "flashring/check.hpp"
 #include "flashring/readers.hpp"
 #include "io/point_file.hpp"
 
 namespace flashring {
 
-std::optional<std::vector<double>> parse_numbers(std::string_view what, std::string_view text) {
-  std::vector<double> numbers;
-  while (true) {
-    const std::size_t comma = text.find(',');
-    try {
-      numbers.push_back(parse_real(what, text.substr(0, comma)));
-    } catch (const Error &) {
-      return std::nullopt;
-    }
-    if (comma == std::string_view::npos) return numbers;
-    text.remove_prefix(comma + 1);
+std::vector<double> parse_numbers(const std::string &option, const std::string &text, const std::string &other) {
+  try {
+    return parse_reals(option, text);
+  } catch (const Error &) {
+    throw Error(detail::concatenate(option, ": '", text, "' is neither ", other,
+                                    ", nor numbers such as 1,0.5,2, nor a file (", known_point_files, ")"));
   }
 }
 
@@ -31,11 +25,7 @@ std::vector<double> read_numbers(const std::string &what, const std::string &fil
       FLASHRING_CHECK(line && shape.rows * shape.features == count, file, ": has shape (", shape.rows, ", ",
                       shape.features, ") for ", count, " ", each, "s; give one number per ", each);
     });
-    const PointBlock numbers = read_points(file, communicator);
-    const std::vector<std::byte> bytes = communicator.gather(std::as_bytes(numbers.rows()));
-    std::vector<double> all(bytes.size() / sizeof(double));
-    std::memcpy(all.data(), bytes.data(), bytes.size());
-    return all;
+    return gather_values(read_points(file, communicator), communicator);
   });
 }
 

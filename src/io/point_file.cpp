@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 namespace flashring {
@@ -75,6 +76,13 @@ PointBlock read_shares(const OpenPoints &points, const Communicator &communicato
     block = PointBlock(points.partition, rank, points.shape.features, read_checked(points, begin, count));
   });
   return block;
+}
+
+std::vector<double> gather_values(const PointBlock &points, const Communicator &communicator) {
+  const std::vector<std::byte> bytes = communicator.gather(std::as_bytes(points.rows()));
+  std::vector<double> values(bytes.size() / sizeof(double));
+  std::memcpy(values.data(), bytes.data(), bytes.size());
+  return values;
 }
 
 PointFile parse_point_file(const std::string &name) {

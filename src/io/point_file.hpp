@@ -51,6 +51,9 @@ std::vector<double> read_checked(const OpenPoints &points, std::int64_t begin, s
 /// All rows. Collective.
 PointBlock read_shares(const OpenPoints &points, const Communicator &communicator);
 
+/// The numbers of all rows, those of rank 0 first, on every rank. Collective.
+std::vector<double> gather_values(const PointBlock &points, const Communicator &communicator);
+
 /// Formats of points, by the ending of the name.
 enum class PointFormat : std::uint8_t { none, npy, hdf5, csv };
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/parse.hpp"
 #include "flashring/check.hpp"
 #include "flashring/options.hpp"
 #include "flashring/readers.hpp"
@@ -12,14 +13,14 @@ namespace {
 
 constexpr std::string_view ball_name = "ball:";
 
-/// Centre and radius, in the units of the points as given.
+/// Centre in coordinates as given, radius as a distance of their features, before these are scaled.
 struct Ball {
   std::vector<double> centre;  // (d)
   double radius = 0;
 };
 
 /// ball:X1,...,Xd,r=R
-Ball parse_ball(const std::string &what, std::string_view text, int features) {
+Ball parse_ball(const std::string &what, std::string_view text, int given) {
   Ball ball;
   const std::string place = detail::concatenate(what, " ", text);
   text.remove_prefix(ball_name.size());
@@ -28,25 +29,22 @@ Ball parse_ball(const std::string &what, std::string_view text, int features) {
   ball.radius = parse_real(place + ": r", text.substr(last + 3));
   FLASHRING_CHECK(std::isfinite(ball.radius) && ball.radius > 0, place, ": the radius ", ball.radius,
                   " is no positive finite number");
-  for (std::string_view rest = text.substr(0, last);;) {
-    const std::size_t comma = rest.find(',');
-    ball.centre.push_back(parse_real(place, rest.substr(0, comma)));
-    if (comma == std::string_view::npos) break;
-    rest.remove_prefix(comma + 1);
-  }
-  FLASHRING_CHECK(std::ssize(ball.centre) == features, place, ": the centre has ", ball.centre.size(),
-                  " coordinates, and the points have ", features);
+  ball.centre = parse_reals(place, text.substr(0, last));
+  FLASHRING_CHECK(std::ssize(ball.centre) == given, place, ": the centre has ", ball.centre.size(),
+                  " coordinates, and the points have ", given);
   return ball;
 }
 
 std::vector<char> inside_ball(const Ball &ball, const PointBlock &points) {
   const std::span<const double> scales = points.feature_scales();
+  std::vector<double> centre(static_cast<std::size_t>(points.features()));
+  points.feature_map().apply(ball.centre.data(), centre.data());
   std::vector<char> inside(static_cast<std::size_t>(points.local_rows()));
   for (std::size_t i = 0; i < inside.size(); ++i) {
     const double *x = points.row(LocalRow{static_cast<std::int64_t>(i)});
     double square = 0;
-    for (std::size_t k = 0; k < ball.centre.size(); ++k) {
-      const double difference = x[k] / (scales.empty() ? 1 : scales[k]) - ball.centre[k];
+    for (std::size_t k = 0; k < centre.size(); ++k) {
+      const double difference = x[k] / (scales.empty() ? 1 : scales[k]) - centre[k];
       square += difference * difference;
     }
     inside[i] = square <= ball.radius * ball.radius ? 1 : 0;
@@ -70,11 +68,8 @@ std::vector<char> inside_list(const std::string &file, const PointBlock &points,
                       " points; rows are counted from 0");
     }
   });
-  const std::vector<std::byte> bytes = communicator.gather(std::as_bytes(listed.rows()));
   std::vector<char> inside(static_cast<std::size_t>(points.local_rows()));
-  for (std::size_t at = 0; at < bytes.size(); at += sizeof(double)) {
-    double row = 0;
-    std::copy_n(bytes.begin() + static_cast<std::ptrdiff_t>(at), sizeof(double), reinterpret_cast<std::byte *>(&row));
+  for (const double row : gather_values(listed, communicator)) {
     const auto local = points.partition().local_row(communicator.rank(), GlobalRow{static_cast<std::int64_t>(row)});
     if (local) inside[static_cast<std::size_t>(local->value)] = 1;
   }
@@ -87,7 +82,7 @@ std::vector<char> read_point_set(const std::string &what, const std::string &tex
                                  const Communicator &communicator) {
   std::vector<char> inside;
   if (text.starts_with(ball_name))
-    communicator.agree([&] { inside = inside_ball(parse_ball(what, text, points.features()), points); });
+    communicator.agree([&] { inside = inside_ball(parse_ball(what, text, points.feature_map().given()), points); });
   else
     inside = with_purpose(what, [&] { return inside_list(text, points, communicator); });
   const std::int64_t count = communicator.sum(static_cast<std::int64_t>(std::count(inside.begin(), inside.end(), 1)));

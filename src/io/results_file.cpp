@@ -43,15 +43,33 @@ std::vector<RowArray> row_arrays(const Results &results, std::int64_t rows, cons
   return arrays;
 }
 
+/// The steps from coordinates as given to features, those that there are.
+void write_feature_map(Hdf5File &file, const FeatureMap &map) {
+  if (!map.periods().empty()) {
+    file.write_vector("/feature_periods", map.periods());
+    describe(file, "/feature_periods", "as given",
+             "coordinates x of period L > 0 became r cos(2 pi x/L), r sin(2 pi x/L)");
+    file.write_vector("/feature_radii", map.radii());
+    describe(file, "/feature_radii", "as given, or 1", "r");
+  }
+  if (map.factor().empty()) return;
+  const auto d = static_cast<hsize_t>(map.features());
+  file.write_array("/feature_factor", map.factor(), {d, d});
+  describe(file, "/feature_factor", "as given", "U, upper triangular: U'U is a covariance, and y became U'^-1 y");
+}
+
 /// The points' file without their rows.
 std::vector<std::int64_t> make_file(const std::string &file, const PointBlock &points,
                                     const std::vector<RowArray> &arrays) {
   const std::int64_t rows = points.partition().rows();
   const std::span<const double> scales = points.feature_scales();
-  Hdf5File output(file, Hdf5File::Start::make, bytes_of(arrays, rows) + std::int64_t{8} * std::ssize(scales));
+  const FeatureMap &map = points.feature_map();
+  const std::int64_t small = std::ssize(scales) + 2 * std::ssize(map.periods()) + std::ssize(map.factor());
+  Hdf5File output(file, Hdf5File::Start::make, bytes_of(arrays, rows) + 8 * small);
+  write_feature_map(output, map);
   if (!scales.empty()) {
     output.write_vector("/feature_scales", scales);
-    describe(output, "/feature_scales", "1", "factor of every feature: points = given coordinates times these");
+    describe(output, "/feature_scales", "1", "factor of every feature: points = features times these");
   }
   std::vector<std::int64_t> offsets = reserve_arrays(output, arrays, rows);
   output.close();
@@ -162,7 +180,8 @@ RowMatrix embedding_of(const Results &results, std::int64_t local_rows, const st
 }
 
 std::string coordinate_unit(const PointBlock &points) {
-  return points.feature_scales().empty() ? "as given" : "as given, times feature_scales";
+  const std::string unit = points.feature_map().identity() ? "as given" : "of the feature map";
+  return points.feature_scales().empty() ? unit : unit + ", times feature_scales";
 }
 
 void write_points_file(const Communicator &communicator, const std::string &file, const PointBlock &points) {

@@ -66,8 +66,10 @@ PointBlock block_of(const KernelOperator &op, std::int64_t rows, const PetscReal
   communicator.sum(std::span<std::int64_t>(counts));
   PointBlock block;
   communicator.agree([&] {
-    block = PointBlock(RowPartition::from_counts(counts), communicator.rank(), op.features(),
-                       {coordinates, coordinates + rows * op.features()});
+    const int given = op.feature_map().given();
+    block = PointBlock(RowPartition::from_counts(counts), communicator.rank(), given,
+                       {coordinates, coordinates + rows * given});
+    block.map_features(op.feature_map());
     const std::span<const double> scales = op.feature_scales();
     if (!scales.empty()) block.set_feature_scales({scales.begin(), scales.end()});
     if (!point_scales.empty()) block.set_point_scales(std::move(point_scales));

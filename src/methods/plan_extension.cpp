@@ -29,6 +29,9 @@ RunPlan plan_extension(const Communicator &communicator, const OperatorOptions &
                           {{"points or vectors as they come", 8 * rows * std::max(shape.features, model.pairs)},
                            {"vectors of the map", vectors}}};
   plan.phases = {reading, extending};
+  const double matrix = 8.0 * static_cast<double>(model.features.factor().size());
+  if (matrix > 0)
+    for (PlanPhase &phase : plan.phases) phase.memory.push_back({"covariance of features", matrix});
   return plan;
 }
 

@@ -24,6 +24,7 @@ KernelOperator::KernelOperator(const Communicator &communicator, OperatorOptions
       options_(std::move(options)),
       partition_(points.partition()),
       features_(points.features()),
+      feature_map_(points.feature_map()),
       feature_scales_(points.feature_scales().begin(), points.feature_scales().end()),
       precision_(options_.precision) {
   communicator_.agree([&] {
@@ -197,7 +198,8 @@ std::vector<double> KernelOperator::gather_points(std::span<const GlobalRow> row
 void KernelOperator::update_points(std::span<const double> rows, std::span<const double> point_scales) {
   PointBlock points;
   communicator_.agree([&] {
-    points = PointBlock(partition_, communicator_.rank(), features_, {rows.begin(), rows.end()});
+    points = PointBlock(partition_, communicator_.rank(), feature_map_.given(), {rows.begin(), rows.end()});
+    points.map_features(feature_map_);
     if (!feature_scales_.empty()) points.set_feature_scales(feature_scales_);
     const std::span<const double> scales = point_scales.empty() ? point_scales_ : point_scales;
     if (!scales.empty()) points.set_point_scales({scales.begin(), scales.end()});

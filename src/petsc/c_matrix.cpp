@@ -142,7 +142,7 @@ PetscErrorCode MatFlashringSetPoints(Mat A, PetscInt features, const PetscReal c
     PetscFunctionReturn(PETSC_SUCCESS);
   }
   FLASHRING_GUARD(comm, {
-    const int present = context->op->features();
+    const int present = context->op->feature_map().given();
     context->op->communicator().agree([&] {
       FLASHRING_CHECK(features == present, "points have ", features, " features and had ", present,
                       " before; the shape must stay, make another matrix");

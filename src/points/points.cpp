@@ -17,11 +17,37 @@ void scale_features(std::vector<double> &rows, const std::vector<double> &scales
 }  // namespace
 
 PointBlock::PointBlock(RowPartition partition, int rank, int features, std::vector<double> rows)
-    : partition_(std::move(partition)), rank_(rank), features_(features), rows_(std::move(rows)) {
+    : partition_(std::move(partition)),
+      rank_(rank),
+      features_(features),
+      feature_map_(features),
+      rows_(std::move(rows)) {
   FLASHRING_CHECK(features_ >= 1, "points have ", features_, " features (d); at least 1 is needed");
   FLASHRING_CHECK(static_cast<std::int64_t>(rows_.size()) == local_rows() * features_, "points: ", rows_.size(),
                   " numbers given for ", local_rows(), " rows of ", features_, " features");
   check_finite(rows_, {});
+}
+
+void PointBlock::map_features(FeatureMap map) {
+  FLASHRING_REQUIRE(feature_map_.identity() && feature_scales_.empty(), "points that are mapped or scaled already");
+  FLASHRING_CHECK(map.given() == features_, "points have ", features_, " features (d), and the feature map is one of ",
+                  map.given(), "; give points with as many, in the same order");
+  if (map.identity()) return;
+  const auto d = static_cast<std::size_t>(map.features());
+  constexpr std::int64_t part = 4096;  // rows after which what is mapped already is given back
+  std::vector<double> mapped;          // grows within its room: memory that is not written to yet is not taken yet
+  mapped.reserve(static_cast<std::size_t>(local_rows()) * d);
+  for (std::int64_t i = 0; i < local_rows(); ++i) {
+    mapped.resize(mapped.size() + d);
+    double *features = mapped.data() + mapped.size() - d;
+    map.apply(row(LocalRow{i}), features);
+    FLASHRING_CHECK(std::all_of(features, features + d, [](double y) { return std::isfinite(y); }),
+                    "points: the feature map takes row ", partition_.global_row(rank_, LocalRow{i}).value,
+                    " beyond the range of numbers; choose other units");
+    if ((i + 1) % part == 0) release(LocalRow{i + 1 - part}, LocalRow{i + 1});
+  }
+  *this = PointBlock(std::move(partition_), rank_, map.features(), std::move(mapped));
+  feature_map_ = std::move(map);
 }
 
 void PointBlock::set_feature_scales(std::vector<double> scales) {

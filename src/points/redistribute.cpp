@@ -67,7 +67,8 @@ PointBlock redistribute(const Communicator &communicator, PointBlock points, Row
   std::vector<double> scales;
   if (scaled) scales = move_rows(communicator, *transport, from, partition, std::move(points.point_scales_), 1);
   PointBlock moved(std::move(partition), rank, points.features(), std::move(rows));
-  moved.feature_scales_ = std::move(points.feature_scales_);  // the rows carry them already
+  moved.feature_map_ = std::move(points.feature_map_);  // the rows carry this, and the scales, already
+  moved.feature_scales_ = std::move(points.feature_scales_);
   moved.point_scales_ = std::move(scales);
   return moved;
 }

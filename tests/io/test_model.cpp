@@ -115,6 +115,45 @@ TEST(Model, PlainRunsHaveNoMeasureAndNoScales) {
   EXPECT_TRUE(model.summary.feature_scales.empty());
 }
 
+/// The map comes back to the bit, and belongs to the coordinates as they were given.
+TEST(Model, FeatureMaps) {
+  const RowPartition partition = RowPartition::zigzag(17, world().size());
+  for (const bool circles : {false, true}) {
+    const std::string folder = scratch_folder("model_map");
+    SampleRun run = make_run(partition, 2, 4);
+    FeatureMap map(2);
+    if (circles) map.set_circles({0, 7}, {0, 0.1});
+    map.set_factor(circles ? std::vector<double>{2, 1, 0.5, 0, 1, 0.1, 0, 0, 3} : std::vector<double>{2, 0.3, 0, 4});
+    run.points.map_features(map);
+    run.results.features = map.features();
+    run.results.mean.clear();
+    write_run(folder, run);
+    const Model model = read_model(folder + "/results.h5", 2, world());
+    const FeatureMap &found = model.summary.features;
+    EXPECT_EQ(found.given(), 2);
+    EXPECT_EQ(found.features(), model.summary.shape.features);
+    const auto equal = [](std::span<const double> a, std::span<const double> b) {
+      return std::equal(a.begin(), a.end(), b.begin(), b.end());
+    };
+    EXPECT_TRUE(equal(found.periods(), map.periods()) && equal(found.radii(), map.radii()));
+    EXPECT_TRUE(equal(found.factor(), map.factor()));
+  }
+  expect_error(refusal(changed_model("model_periods",
+                                     [](hid_t file) {
+                                       set_values(file, "/feature_periods", {3}, 1);
+                                       set_values(file, "/feature_radii", {3}, 1);
+                                     })),
+               {"holds a map to 6 features for points of 3"});
+  expect_error(refusal(changed_model("model_factor",
+                                     [](hid_t file) {
+                                       set_values(file, "/feature_factor", {3, 3}, -1);
+                                     })),
+               {"feature map: factor of a covariance: its diagonal is not positive"});
+  expect_error(
+      refusal(changed_model("model_factor_axes", [](hid_t file) { set_values(file, "/feature_factor", {9}, 1); })),
+      {"/feature_factor is no matrix of numbers"});
+}
+
 TEST(Model, LengthsOfPoints) {
   const RowPartition partition = RowPartition::zigzag(17, world().size());
   const std::string folder = scratch_folder("model_lengths");

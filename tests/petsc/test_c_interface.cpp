@@ -282,6 +282,31 @@ TEST(CInterface, PointsOfAMatrixMadeByName) {
   MatDestroy(&A);
 }
 
+/// Coordinates are the program's own at every call: two circles of period 1, then white. A move by whole periods
+/// changes rounding alone, so that values agree to what they are off, the squares of residuals below 1e-8.
+TEST(CInterface, CoordinatesAreMapped) {
+  Simulation simulation(42);
+  simulation.set("features", "periodic:1+whiten");
+  const std::vector<double> found = simulation.solve();
+  const auto n = static_cast<std::size_t>(simulation.local);
+  std::vector<double> right(4 * n);
+  for (const double turns : {0.0, 8.0}) {
+    for (double &x : simulation.coordinates) x += turns;
+    check_petsc(MatFlashringSetPoints(simulation.A, 2, simulation.coordinates.data()), "MatFlashringSetPoints");
+    const std::vector<double> moved = simulation.solve();
+    for (std::size_t k = 0; k < 4; ++k) EXPECT_NEAR(moved[k * (n + 1)], found[k * (n + 1)], 1e-12) << k;
+    check_petsc(FlashringMapExtend(simulation.map, simulation.local, simulation.coordinates.data(), right.data(),
+                                   nullptr, nullptr),
+                "FlashringMapExtend");
+    for (std::size_t k = 0; k < 4; ++k) {
+      ASSERT_GT(moved[k * (n + 1)], 0.05);
+      for (std::size_t i = 0; i < n; ++i)
+        EXPECT_NEAR(right[k * n + i], moved[k * (n + 1) + 1 + i], 8e-6) << k << " " << i;
+    }
+  }
+  expect_failure(MatFlashringSetPoints(simulation.A, 4, simulation.coordinates.data()), "had 2 before");
+}
+
 TEST(CInterface, OptionsOfTheCommandLine) {
   const ScopedOptions options({{"-mat_flashring_alpha", "0"}, {"-mat_flashring_feature_scales", "2,1"}});
   Simulation by_options(37);
