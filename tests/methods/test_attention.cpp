@@ -7,11 +7,13 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <numeric>
 
 #include "flashring/check.hpp"
 #include "flashring/tile.hpp"
 #include "support/dense_attention.hpp"
 #include "support/error_of.hpp"
+#include "support/golden.hpp"
 #include "support/scatter.hpp"
 #include "support/tiles.hpp"
 #include "support/tolerance.hpp"
@@ -166,6 +168,61 @@ TEST(Attention, LargeScoresStayFinite) {
   check_all(p);
   p.scale = -500;
   check_all(p);
+}
+
+void expect_near(const std::vector<double> &found, const std::vector<double> &whole, std::int64_t width,
+                 const RowPartition &partition) {
+  const std::vector<double> wanted = local_part<double>(whole, width, partition);
+  ASSERT_EQ(found.size(), wanted.size());
+  // Dense sums of 13 terms of size 1 to 10 on either side.
+  for (std::size_t n = 0; n < found.size(); ++n)
+    ASSERT_TRUE(found[n] == wanted[n] || std::abs(found[n] - wanted[n]) < 1e-13) << n << ": " << found[n];  // -inf, too
+}
+
+TEST(Attention, Golden) {
+  AttentionProblem p;
+  p.shape = {2, 4, 2, 13, 13, 5, 3};
+  p.scale = 1 / std::sqrt(5.0);
+  p.causal = true;
+  p.q = golden("attention_q").values;
+  p.k = golden("attention_k").values;
+  p.v = golden("attention_v").values;
+  p.d_o = golden("attention_do").values;
+  p.key_padding.assign(26, 1);
+  std::fill(p.key_padding.begin() + 22, p.key_padding.end(), 0);
+  const Computed<double> found = compute<double>(p, options_for(p));
+  const RowPartition rows = Attention(world(), p.shape, options_for(p)).query_partition();
+  expect_near(found.o, golden("attention_o").values, 3, rows);
+  expect_near(found.d_q, golden("attention_dq").values, 5, rows);
+  expect_near(found.d_k, golden("attention_dk").values, 5, rows);
+  expect_near(found.d_v, golden("attention_dv").values, 3, rows);
+}
+
+/// sum of dO O with q, k, v moved by h times (x, y, z).
+double loss(AttentionProblem p, const AttentionProblem &direction, double h) {
+  for (std::size_t n = 0; n < p.q.size(); ++n) p.q[n] += h * direction.q[n];
+  for (std::size_t n = 0; n < p.k.size(); ++n) p.k[n] += h * direction.k[n];
+  for (std::size_t n = 0; n < p.v.size(); ++n) p.v[n] += h * direction.v[n];
+  const Computed<double> found = compute<double>(p, options_for(p));
+  const RowPartition rows = Attention(world(), p.shape, options_for(p)).query_partition();
+  const std::vector<double> d_o = local_part<double>(p.d_o, p.shape.value_width, rows);
+  return world().sum(std::inner_product(d_o.begin(), d_o.end(), found.o.begin(), 0.0));
+}
+
+TEST(Attention, GradientsAreThoseOfDifferences) {
+  AttentionProblem p = random_attention({1, 2, 1, 30, 30, 5, 3}, 20);
+  p.causal = true;
+  const AttentionProblem direction = random_attention(p.shape, 30);
+  const Computed<double> found = compute<double>(p, options_for(p));
+  const Attention attention(world(), p.shape, options_for(p));
+  const Local<double> along(direction, attention);
+  const auto dot = [](const std::vector<double> &a, const std::vector<double> &b) {
+    return std::inner_product(a.begin(), a.end(), b.begin(), 0.0);
+  };
+  const double slope = world().sum(dot(found.d_q, along.q) + dot(found.d_k, along.k) + dot(found.d_v, along.v));
+  // Central differences: h^2 of third derivatives of size 1, and 1e-14 / h of rounding.
+  const double h = 1e-5;
+  EXPECT_NEAR((loss(p, direction, h) - loss(p, direction, -h)) / (2 * h), slope, 1e-8 * std::abs(slope));
 }
 
 template <class T>
