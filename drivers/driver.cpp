@@ -305,6 +305,7 @@ Report make_report(const Communicator &communicator, const DriverOptions &option
   const double seconds = std::max(1e-12, communicator.max(counters.ring.seconds));
   Report report = start_report(communicator, options, op.options());
   report.pair = to_string(op.options().pair);
+  report.bandwidth = op.bandwidth();
   report.calls = counters.calls;
   report.passes = counters.passes;
   report.column_passes = counters.column_passes;
@@ -320,6 +321,13 @@ Report make_report(const Communicator &communicator, const DriverOptions &option
   report.ring_wait_fraction = communicator.max(counters.ring.wait_seconds) / seconds;
   report.device_copy_bytes = communicator.sum(counters.ring.bytes_copied);
   return report;
+}
+
+void print_bandwidth(const Communicator &communicator, const KernelOperator &op) {
+  const Bandwidth &bandwidth = op.bandwidth();
+  if (communicator.rank() != 0 || !needs_slope(op.options())) return;
+  std::printf("-beta %s took %s by the %s: %s\n", op.options().bandwidth.c_str(), to_string(op.options().pair).c_str(),
+              bandwidth.rule.c_str(), bandwidth.reason.c_str());
 }
 
 void check_alpha(const DriverOptions &options, const OperatorOptions &op, const std::string &name) {

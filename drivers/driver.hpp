@@ -112,6 +112,7 @@ struct PlanSeconds {
   double solving = 0;    ///< the solver's columns in the working precision
   double set_up = 0;     ///< one column in fp64
   double residuals = 0;  ///< residual_block(pairs) columns in fp64
+  double bandwidth = 0;  ///< the slope of all candidates for beta; 0: not asked for
 };
 /// From some milliseconds of tiles each. Collective.
 PlanSeconds measure_plan(const Communicator &communicator, const OperatorOptions &options, const DiffusionMapPlan &plan,
@@ -129,6 +130,9 @@ Report start_report(const Communicator &communicator, const DriverOptions &optio
 /// The same of an operator, and of its work; results and seconds are the caller's.
 /// Collective.
 Report make_report(const Communicator &communicator, const DriverOptions &options, const KernelOperator &op);
+
+/// How -beta slope or auto came to the length scale, in a line on rank 0; nothing for the other rules.
+void print_bandwidth(const Communicator &communicator, const KernelOperator &op);
 
 /// Throws Error where the option alpha or alpha_list, `name`, is given beside weights that it has no part in.
 void check_alpha(const DriverOptions &options, const OperatorOptions &op, const std::string &name);

@@ -105,6 +105,8 @@ BenchSettings get_settings(DriverOptions &options, int ranks) {
 void settle_length(BenchSettings &settings) {
   OperatorOptions &op = settings.op;
   if (!op.median) return;
+  FLASHRING_CHECK(op.bandwidth == "median", "-beta ", op.bandwidth,
+                  " is found by a pass, which would stand above what is measured; give -beta a number");
   set_length_scale(op.pair, 2.0 * settings.shape.features);
   op.median = false;
 }

@@ -111,6 +111,7 @@ int compute(const Communicator &communicator, const DriverOptions &options, Sett
   const double read_done = seconds_now();
   const std::shared_ptr<KernelOperator> op = make_operator(mpi_comm(communicator), settings.op, std::move(input));
   op->set_stop(StopSignals::asked);
+  print_bandwidth(communicator, *op);
   op->degree();
   const double setup_done = seconds_now();
   StatusLine line(communicator);

@@ -24,6 +24,7 @@ std::shared_ptr<KernelOperator> operator_of(const Communicator &communicator, co
   if (!settings.doob.empty()) op->transform(h);
   if (!settings.doob_set.empty()) op->kill_outside(inside);
   op->set_stop(StopSignals::asked);
+  print_bandwidth(communicator, *op);
   if (neighbour != nullptr) neighbour->prepare(*op);
   return op;
 }

@@ -56,7 +56,8 @@ PlanSeconds measure_plan(const Communicator &communicator, const OperatorOptions
     return measure_pass(communicator, options, plan.shape, precision, columns);
   };
   return {seconds(options.precision, plan.columns), seconds(Precision::fp64, 1),
-          seconds(Precision::fp64, residual_block(pairs))};
+          seconds(Precision::fp64, residual_block(pairs)),
+          needs_slope(options) ? measure_slope(communicator, options, plan.shape) : 0};
 }
 
 std::string memory_text(const RunPlan &plan) {
@@ -88,7 +89,10 @@ std::string plan_text(const DiffusionMapPlan &plan, const PlanSeconds &seconds, 
   append(text, "seconds per pass: %.3g in %s with %d columns; set-up %d passes of %.3g in fp64; residuals %d of %.3g\n",
          seconds.solving, to_string(options.precision), plan.columns, set_up, seconds.set_up, blocks,
          seconds.residuals);
-  const double fixed = set_up * seconds.set_up + blocks * seconds.residuals;
+  if (seconds.bandwidth > 0)
+    append(text, "-beta %s: one pass of %.3g seconds sums all candidates\n", options.bandwidth.c_str(),
+           seconds.bandwidth);
+  const double fixed = seconds.bandwidth + set_up * seconds.set_up + blocks * seconds.residuals;
   for (const Spectrum &spectrum : spectra) {
     const double passes = expected_passes(plan, spectrum, pairs);
     append(text, "expected total: %.3g s with %.0f passes of %s (%s spectrum)\n", fixed + passes * seconds.solving,

@@ -163,6 +163,18 @@ PETSC_EXTERN PetscErrorCode FlashringNearestPoints(MPI_Comm comm, PetscInt query
                                                    const PetscReal coordinates[], PetscInt k, PetscReal distances[],
                                                    PetscInt64 indices[]);
 
+/* ---- bandwidth ---- */
+
+/* The bandwidth of -mat_flashring_beta slope: beta > 0 (1/length^2) where the slope -d ln S / d ln beta of the sum S of
+ * exp(-beta |x_i - x_j|^2) over all pairs is largest; dimension: twice that slope, an estimate of the dimension of the
+ * set that the points lie on; at_edge: PETSC_TRUE where the largest of the candidates is the first or the last one, so
+ * that beta is its own and dimension means nothing. NULL is allowed for each. coordinates (local_rows, features), finite;
+ * local_rows may be 0. Fails where all points coincide. Cost: one pass over half the pairs with 6 candidates; memory for
+ * the points once more and 12 numbers for each. Source: docs/mathematics.md, "Bandwidth by the slope". */
+PETSC_EXTERN PetscErrorCode FlashringSlopeBandwidth(MPI_Comm comm, PetscInt local_rows, PetscInt features,
+                                                    const PetscReal coordinates[], PetscReal *beta,
+                                                    PetscReal *dimension, PetscBool *at_edge);
+
 /* ---- committors ---- */
 
 /* Chance q to meet set B before set A, (local_rows), and mean steps t until B, (local_rows) or NULL, of the walk P of A's points,

@@ -11,6 +11,7 @@
 #include "flashring/communicator.hpp"
 #include "flashring/options.hpp"
 #include "flashring/points.hpp"
+#include "flashring/slope.hpp"
 #include "flashring/summation.hpp"
 
 namespace flashring {
@@ -43,7 +44,7 @@ constexpr int set_up_passes(Normalization normalization) { return normalization 
 /// this rank, in user order.
 class KernelOperator {
  public:
-  /// Resolves the median bandwidth, the unit of lengths and the global shift of inner_exp, packs the points and gives
+  /// Resolves the bandwidth, the unit of lengths and the global shift of inner_exp, packs the points and gives
   /// them up: from here on they are what the tiles hold. Collective. The communicator must outlive the operator.
   KernelOperator(const Communicator &communicator, OperatorOptions options, PointBlock points);
   ~KernelOperator();
@@ -57,6 +58,8 @@ class KernelOperator {
   const Communicator &communicator() const { return communicator_; }
   /// Options as used: bandwidth, exchange, memory of points and ramp resolved, threads chosen.
   const OperatorOptions &options() const { return options_; }
+  /// How the length scale was found. -beta slope and auto take one pass for it, which `counters` leave out.
+  const Bandwidth &bandwidth() const { return bandwidth_; }
   /// Why the exchange is the one it is, in words.
   const std::string &exchange_reason() const { return exchange_reason_; }
   /// The same of where packed points are.
@@ -168,7 +171,6 @@ class KernelOperator {
   friend class QueryOperator;
   friend class CarreDuChamp;
   bool fits(Precision precision) const;
-  void resolve_bandwidth(const PointBlock &points);
   void check_single_range(const PairFunction &pair, const PointBlock &points, std::span<const double> mean);
   PairFunction pair_of(const PointBlock &points) const;
   void resolve_shift(const PointBlock &points);
@@ -192,6 +194,7 @@ class KernelOperator {
 
   const Communicator &communicator_;
   OperatorOptions options_;
+  Bandwidth bandwidth_;
   RowPartition partition_;
   int features_;
   std::uint64_t fingerprint_ = 0;

@@ -38,9 +38,10 @@ enum class Normalization : std::uint8_t {
 /// Settings of a KernelOperator, filled from strings by `set`.
 struct OperatorOptions {
   PairFunction pair{PairKind::gaussian, {std::numeric_limits<double>::quiet_NaN()}};
-  int knn = 7;         ///< neighbour whose distance is a point's length where none are given (self_tuned)
-  bool median = true;  ///< take the length scale from the median squared distance
-  double alpha = 0.5;  ///< 0 <= alpha <= 1
+  int knn = 7;                       ///< neighbour whose distance is a point's length where none are given (self_tuned)
+  bool median = true;                ///< take the length scale from the points
+  std::string bandwidth = "median";  ///< how: median, slope or auto
+  double alpha = 0.5;                ///< 0 <= alpha <= 1
   Normalization normalization = Normalization::density;
   Form form = Form::kernel;
   Precision precision = Precision::fp64;

@@ -11,6 +11,7 @@
 #include "flashring/communicator.hpp"
 #include "flashring/points.hpp"
 #include "flashring/run_folder.hpp"
+#include "flashring/slope.hpp"
 
 namespace flashring {
 
@@ -45,6 +46,7 @@ struct Report {
   std::vector<std::pair<std::string, std::string>> options;  ///< name, value as the user would type it
   int ranks = 1, threads = 1;
   std::string backend, target, precision, exchange, pair;
+  Bandwidth bandwidth;  ///< how the pair function came to its length scale
   std::int64_t calls = 0, passes = 0, column_passes = 0;
   std::vector<std::pair<std::string, std::int64_t>> passes_in;  ///< precision, passes; those with none are left out
   std::string start;                                            ///< what the solver started from, in words

@@ -24,9 +24,9 @@ class FolderLock {
 };
 
 /// What a run may write; report.json comes last.
-inline constexpr std::array<const char *, 13> run_files{
-    "results.h5", "embedding.npy", "spectrum.png", "map.png",    "neighbours.h5", "neighbours.png", "o.npy",
-    "dq.npy",     "dk.npy",        "dv.npy",       "dalpha.npy", "dx.npy",        "report.json"};
+inline constexpr std::array<const char *, 14> run_files{
+    "results.h5", "embedding.npy", "spectrum.png", "map.png", "slope.png",  "neighbours.h5", "neighbours.png",
+    "o.npy",      "dq.npy",        "dk.npy",       "dv.npy",  "dalpha.npy", "dx.npy",        "report.json"};
 
 /// Made (and checked) before the computation. A file is written under the name unfinished(NAME); complete() gives all
 /// of them their own. What is not completed is removed with the object (rank 0).

@@ -153,6 +153,15 @@ void fold_top_k(const Fold &f, int i, int j, double q) {
             f.give.tiles[f.give_tile].first.value + j);
 }
 
+void fold_slope(const Fold &f, int i, int /*j*/, double log2_weight) {
+  double *s = reinterpret_cast<double *>(f.state);  // (2c, T)
+  for (int l = 0; l < f.shape.columns; ++l) {
+    const double power = std::exp2(Rule<RowKind::slope>::power(l) * log2_weight);
+    s[l * tile_rows + i] += power;
+    s[(f.shape.columns + l) * tile_rows + i] -= power * log2_weight;
+  }
+}
+
 /// What a rule takes in for a pair.
 enum class Takes : std::uint8_t { weight, log2_weight, argument };
 
@@ -178,6 +187,10 @@ constexpr RowFold fold_of(Rule<RowKind::difference_product> /*rule*/) {
 
 constexpr RowFold fold_of(Rule<RowKind::softmax_gradient> /*rule*/) {
   return {fold_softmax_gradient, Takes::log2_weight, Rule<RowKind::softmax_gradient>::state_words};
+}
+
+constexpr RowFold fold_of(Rule<RowKind::slope> /*rule*/) {
+  return {fold_slope, Takes::log2_weight, Rule<RowKind::slope>::state_words};
 }
 
 constexpr RowFold row_folds[] = {
@@ -242,7 +255,8 @@ void evaluate(const TileCall &call) {
 
 bool supports(const TileShape &shape) {
   if (shape.row == RowKind::softmax_gradient) return shape.columns > shape.features;
-  return shape.row != RowKind::top_k || !choose_formula(shape.pair).inner;
+  const bool of_distances = shape.row == RowKind::top_k || shape.row == RowKind::slope;
+  return !of_distances || !choose_formula(shape.pair).inner;
 }
 
 std::size_t payload_bytes(const TileShape &shape) {

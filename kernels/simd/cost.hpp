@@ -35,7 +35,8 @@ struct Tally {
 TileCost cost(const TileShape &shape, Sides sides) {
   const int used = (has_own(sides) ? 1 : 0) + (has_visiting(sides) ? 1 : 0);
   if (shape.row == RowKind::top_k) return {double{1} * shape.features, shape.features + 2.0, 0, 0};
-  const bool logarithm = shape.row == RowKind::logsumexp || shape.row == RowKind::softmax_gradient;
+  const bool logarithm =
+      shape.row == RowKind::logsumexp || shape.row == RowKind::softmax_gradient || shape.row == RowKind::slope;
   TileCost cost = shape.precision == Precision::fp64 ? formula_cost<Tally<true>>(shape.pair.kind, logarithm)
                                                      : formula_cost<Tally<false>>(shape.pair.kind, logarithm);
   const Sum sum = sum_of(shape);
@@ -48,6 +49,11 @@ TileCost cost(const TileShape &shape, Sides sides) {
     cost.multiply_adds += 1;
   } else {
     cost.multiply_adds += shape.features;
+  }
+  if (shape.row == RowKind::slope) {  // see slope.hpp; the second side takes nothing
+    constexpr int block = Rule<RowKind::slope>::block;
+    const double blocks = (shape.columns + block - 1) / block;
+    return {cost.multiply_adds + blocks * 2 * block, cost.adds + blocks * block, cost.exponentials + blocks, 0};
   }
   if (shape.row == RowKind::difference_product) {
     cost.adds += shape.columns * used;

@@ -73,6 +73,8 @@ Piece<T> make_piece(const TileCall &call, const TileSide &receive, int receive_t
 template <class Kernel, class T = typename Kernel::T>
 void fold_piece(const TileShape &shape, const Piece<T> &piece, bool two_sided) {
   if (shape.row == RowKind::logsumexp) return logsumexp_columns<Kernel>(piece);
+  if constexpr (!Kernel::Precision::short_products)
+    if (shape.row == RowKind::slope) return slope_sums<Kernel>(piece, two_sided);
   if (shape.row == RowKind::difference_product)
     return two_sided ? difference_products<Kernel, true>(piece) : difference_products<Kernel, false>(piece);
   if (shape.columns == 1 && piece.mask == nullptr)

@@ -16,6 +16,7 @@
 #include "simd/logsumexp.hpp"
 
 #include "simd/difference_product.hpp"
+#include "simd/slope.hpp"
 #include "simd/softmax_gradient.hpp"
 #include "simd/top_k.hpp"
 

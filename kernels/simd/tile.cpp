@@ -38,8 +38,10 @@ bool supports(const TileShape &shape) {
   // Values of attention are as wide as they are, once for all columns.
   if (shape.row == RowKind::softmax_gradient) return shape.columns > shape.features;
   if (shape.row == RowKind::logsumexp) return shape.columns <= widest_value;
-  const bool known =
-      shape.row == RowKind::sum || shape.row == RowKind::difference_product || (shape.row == RowKind::top_k && nearest);
+  const bool powers = sum_of(shape) != Sum::inner && shape.precision != Precision::reduced && shape.columns >= 1 &&
+                      !shape.mask.active();
+  const bool known = shape.row == RowKind::sum || shape.row == RowKind::difference_product ||
+                     (shape.row == RowKind::top_k && nearest) || (shape.row == RowKind::slope && powers);
   return known && shape.columns <= max_columns;
 }
 
@@ -47,6 +49,8 @@ std::size_t scratch_bytes(const TileShape &shape) {
   const std::size_t lanes = 64 / column_bytes(shape.precision);  // at most
   const std::size_t width = (static_cast<std::size_t>(shape.columns) + lanes - 1) / lanes * lanes;
   const std::size_t panel = panel_rows * 4 * lanes;
+  if (shape.row == RowKind::slope)  // a panel and the sums
+    return (panel + static_cast<std::size_t>(words(shape)) * tile_rows) * column_bytes(shape.precision);
   // Products of differences: a panel and its transpose, the sums of both sides.
   if (shape.row == RowKind::difference_product)
     return (2 * panel + 2 * static_cast<std::size_t>(words(shape)) * tile_rows) * column_bytes(shape.precision);

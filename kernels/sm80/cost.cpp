@@ -66,7 +66,8 @@ TileError tensor_error(const TileShape &shape) {
 }  // namespace
 
 /// Features, then the formula, then one multiply-add for each column and side. Log-sum-exp shifts each logarithm (2
-/// adds), takes an exponential and adds it, for each side. top_k takes differences and a comparison. Sides that are
+/// adds), takes an exponential and adds it, for each side. top_k takes differences and a comparison, slope what
+/// slope.hpp says. Sides that are
 /// served by sweeps of their own cost one each.
 TileCost cost(Variant variant, const TileShape &shape, Sides sides) {
   if (serves_own_sides(variant, shape, sides)) {
@@ -75,19 +76,26 @@ TileCost cost(Variant variant, const TileShape &shape, Sides sides) {
   }
   if (shape.row == RowKind::top_k) return {double{1} * shape.features, shape.features + 1.0, 0, 0};
   const int used = (has_own(sides) ? 1 : 0) + (has_visiting(sides) ? 1 : 0);
-  const bool logarithm = shape.row == RowKind::logsumexp;
+  const bool powers = shape.row == RowKind::slope;
+  const bool logarithm = shape.row == RowKind::logsumexp || powers;
   TileCost cost = shape.precision == Precision::fp64 ? formula_cost<Tally<true>>(shape.pair.kind, logarithm)
                                                      : formula_cost<Tally<false>>(shape.pair.kind, logarithm);
   if (takes_pieces(variant, shape) && tensor_role(shape.row, shape.columns, sides) != TensorRole::pieces) {
     add_tensor_products(shape, used, cost);
   } else {
     const bool pairs = shape.row == RowKind::difference_product;
-    const int products = pairs ? 1 + shape.columns + shape.columns * (shape.columns + 1) / 2 : shape.columns;
+    const int products = pairs    ? 1 + shape.columns + shape.columns * (shape.columns + 1) / 2
+                         : powers ? 2 * shape.columns
+                                  : shape.columns;
     cost.multiply_adds += shape.features + 2 * scalars_of(shape.pair.kind) + products * used;
     if (pairs) cost.adds += shape.columns * used;
     if (!is_inner(shape.pair.kind)) cost.adds += shape.features;
   }
-  if (logarithm) {
+  if (powers) {
+    constexpr int block = Rule<RowKind::slope>::block;
+    cost.adds += shape.columns;
+    cost.exponentials += (shape.columns + block - 1) / block;
+  } else if (logarithm) {
     cost.adds += 3 * used;
     cost.exponentials += used;
   }

@@ -3,6 +3,7 @@
 
 #include "sm80/difference_product.hpp"
 #include "sm80/logsumexp.hpp"
+#include "sm80/slope.hpp"
 #include "sm80/sum.hpp"
 #include "sm80/top_k.hpp"
 
@@ -14,7 +15,7 @@ FLASHRING_DEVICE void fold_wave(Thread &t, const WaveArguments &a) {
   FLASHRING_ROLL
   for (int j = 0; j < a.wave.visiting_count; ++j) {
     const Visibility seen =
-        pair_visibility<row == RowKind::top_k>(a, a.wave.own_first + t.block(), a.wave.visiting_first + j);
+        pair_visibility<has_own_sides_alone(row)>(a, a.wave.own_first + t.block(), a.wave.visiting_first + j);
     if (seen == Visibility::none) continue;
     const PointsPairView<T, Points> p = view_pair<T, Points>(a, t.block(), j, seen);
     FLASHRING_ROLL

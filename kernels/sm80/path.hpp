@@ -27,18 +27,23 @@ enum class Variant : std::uint8_t {
   tensor,  ///< "sm80:tensor": the tensor path for any number of features, to be compared with differences
 };
 
+/// Rules without a visiting side, and without values.
+constexpr bool has_own_sides_alone(RowKind row) { return row == RowKind::top_k || row == RowKind::slope; }
+
 /// Values that weights are multiplied with: columns, and 1 before them where a rule sums the weights themselves; none
-/// for top_k. Differences are multiplied a chunk at a time, however many there are.
+/// for rules of own sides alone. Differences are multiplied a chunk at a time, however many there are.
 constexpr int values_of(RowKind row, int columns) {
-  if (row == RowKind::top_k) return 0;
+  if (has_own_sides_alone(row)) return 0;
   return row == RowKind::difference_product ? column_chunk : columns + (row == RowKind::logsumexp ? 1 : 0);
 }
 
 /// Whether a rule has kernels of the tuned paths; all others are folded on the plain one, from features as they are.
 constexpr bool is_tuned(RowKind row) { return row == RowKind::sum || row == RowKind::logsumexp; }
 
-/// Whether there are kernels for both: top_k looks at distances by differences, whatever the formula.
+/// Whether there are kernels for both: top_k looks at distances by differences, whatever the formula, and slope at
+/// weights that are not above 1.
 constexpr bool folds(PairKind kind, RowKind row) {
+  if (row == RowKind::slope) return accumulate_of(kind) != Accumulate::inner;
   return row != RowKind::top_k || (accumulate_of(kind) == Accumulate::difference && scalars_of(kind) == 0);
 }
 
@@ -81,13 +86,16 @@ constexpr Path chosen_path(Variant variant, const TileShape &shape) {
   return variant != Variant::plain && few ? Path::few_features : Path::plain;
 }
 
-/// Whether there are kernels for a call. Products of differences are folded from features as they are.
+/// Whether there are kernels for a call. Products of differences and powers are folded from features as they are.
 constexpr bool has_kernels(Variant variant, const TileShape &shape) {
   if (!on_devices(shape.row) || shape.features < 1 || shape.columns < 0 || shape.columns > max_columns) return false;
   if (is_tuned(shape.row)) return true;
   if (shape.row == RowKind::top_k)
     return folds(shape.pair.kind, shape.row) && shape.precision != Precision::reduced && !shape.mask.causal &&
            shape.columns >= 1;
+  if (shape.row == RowKind::slope)
+    return folds(shape.pair.kind, shape.row) && shape.precision != Precision::reduced && !shape.mask.active() &&
+           shape.columns >= 1 && !takes_pieces(variant, shape);
   const bool held = Rule<RowKind::difference_product>::word(0, shape.columns) <= identity_words;
   return shape.columns >= 1 && held && !takes_pieces(variant, shape);
 }
@@ -116,10 +124,10 @@ constexpr TensorRole tensor_role(RowKind row, int columns, Sides sides) {
 /// Whether the sides of a call are served as own sides, the visiting one by a sweep with both sides exchanged: that of
 /// log-sum-exp on the tensor path, which has no visiting side. Pairs are then evaluated for each side, by the
 /// model at several times the rate of the plain kernels. A causal mask would have to be turned round for every pair of
-/// points; calls with one stay as they are. top_k, which has no visiting side either, refuses one.
+/// points; calls with one stay as they are. top_k and slope, which have no visiting side either, refuse one.
 constexpr bool serves_own_sides(Variant variant, const TileShape &shape, Sides sides) {
   if (!has_visiting(sides)) return false;
-  return shape.row == RowKind::top_k ||
+  return has_own_sides_alone(shape.row) ||
          (shape.row == RowKind::logsumexp && !shape.mask.causal && takes_pieces(variant, shape));
 }
 

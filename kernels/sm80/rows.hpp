@@ -4,6 +4,7 @@
 
 #include "sm80/difference_product.hpp"
 #include "sm80/logsumexp.hpp"
+#include "sm80/slope.hpp"
 #include "sm80/sum.hpp"
 #include "sm80/top_k.hpp"
 
@@ -45,6 +46,11 @@ FLASHRING_DEVICE double answer(Rule<RowKind::top_k> /*rule*/, int words, int out
 template <class Thread>
 FLASHRING_DEVICE double answer(Rule<RowKind::difference_product> /*rule*/, int words, int output, int i,
                                const double *state) {
+  return answer<Thread>(Rule<RowKind::sum>{}, words, output, i, state);
+}
+
+template <class Thread>
+FLASHRING_DEVICE double answer(Rule<RowKind::slope> /*rule*/, int words, int output, int i, const double *state) {
   return answer<Thread>(Rule<RowKind::sum>{}, words, output, i, state);
 }
 

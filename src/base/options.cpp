@@ -32,6 +32,10 @@ const std::string &pair_help() {
   return text;
 }
 
+constexpr const char *beta_help =
+    "gaussian's parameter; median: 1/(2 median squared distance); slope: where the kernel sum falls fastest, by one "
+    "pass; auto: slope, or median where that has no maximum; for other pairs ell = (2 beta)^(-1/2)";
+
 /// Every backend that is compiled in.
 constexpr const char *backend_values =
     "auto|cuda"
@@ -65,14 +69,15 @@ Normalization get_normalization(std::string_view value) {
 }
 
 void set_beta(OperatorOptions &options, std::string_view value) {
-  options.median = value == "median";
+  options.median = value == "median" || value == "slope" || value == "auto";
   if (options.median) {
+    options.bandwidth = value;
     options.pair.parameters[0] = std::numeric_limits<double>::quiet_NaN();
     return;
   }
   const double beta = parse_real("-beta", value);
   FLASHRING_CHECK(std::isfinite(beta) && beta > 0, "-beta: ", value,
-                  " is not a positive finite number; beta is in 1/length^2, or say -beta median");
+                  " is not a positive finite number; beta is in 1/length^2, or say -beta median, slope or auto");
   const PairTraits &t = traits(options.pair.kind);
   FLASHRING_CHECK(options.pair.kind == PairKind::gaussian, "-beta ", value, " belongs to gaussian; with -pair ", t.name,
                   t.parameters.empty() ? std::string(" leave it out")
@@ -146,8 +151,7 @@ std::span<const Option> operator_options() {
       {"knn", "7", "1 <= k <= 63",
        "the distance to this neighbour is a point's length for self_tuned and variable_bandwidth, unless -point_scales "
        "gives lengths"},
-      {"beta", "median", "median or > 0, in 1/length^2",
-       "gaussian's parameter; median: 1/(2 median squared distance), for other pairs ell = its square root"},
+      {"beta", "median", "auto|median|slope or > 0, in 1/length^2", beta_help},
       {"alpha", "0.5", "0 <= alpha <= 1", "density exponent: 0 random walk, 1/2 Fokker-Planck, 1 Laplace-Beltrami"},
       {"normalization", "density", "density|bistochastic",
        "what is divided out: density^alpha, or weights by which all rows sum to 1 already (alpha has no effect then)"},
@@ -248,7 +252,7 @@ void OperatorOptions::set(std::string_view name, std::string_view value) {
 std::string OperatorOptions::get(std::string_view name) const {
   if (name == "pair") return to_string(pair);
   if (name == "knn") return std::to_string(knn);
-  if (name == "beta") return median ? "median" : detail::concatenate(pair.parameters[0]);
+  if (name == "beta") return median ? bandwidth : detail::concatenate(pair.parameters[0]);
   if (name == "alpha") return detail::concatenate(alpha);
   if (name == "normalization") return to_string(normalization);
   if (name == "form") return to_string(form);

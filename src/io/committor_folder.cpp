@@ -85,6 +85,9 @@ std::vector<std::string> CommittorFolder::write(const CommittorResults &results,
   const std::string picture =
       draw_committor(communicator_, folder_.unfinished("map.png"), results, report, sampler, shown_features_);
   if (!picture.empty()) findings.push_back("pictures: " + picture);
+  const std::string slope =
+      draw_slope(communicator_, folder_.unfinished("slope.png"), report, {results.rows, results.features});
+  if (!slope.empty() && slope != picture) findings.push_back("pictures: " + slope);
   report.seconds_write = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   report.seconds_total += report.seconds_write;
   folder_.complete(committor_json(results, report, findings));

@@ -64,8 +64,10 @@ std::vector<std::string> write_arrays(const Communicator &communicator, const Ru
   write_npy(communicator, temporary("embedding.npy"), embedding, partition);
   const std::string spectrum = draw_spectrum(communicator, temporary("spectrum.png"), results, report);
   const std::string map = draw_map(communicator, temporary("map.png"), results, report, scale, partition, labels);
+  const std::string slope = draw_slope(communicator, temporary("slope.png"), report, {results.rows, results.features});
   if (!spectrum.empty()) findings.push_back("pictures: " + spectrum);
   if (!map.empty() && map != spectrum) findings.push_back("pictures: " + map);
+  if (!slope.empty() && slope != spectrum) findings.push_back("pictures: " + slope);
   return findings;
 }
 

@@ -41,6 +41,11 @@ struct ExtensionPicture {
 /// As draw_map; two coordinates at least.
 std::string draw_extension(const Communicator &communicator, const std::string &file, const ExtensionPicture &picture);
 
+/// The slope curve of report.bandwidth, exact and sampled, with its maximum. Nothing is drawn, and that is no reason,
+/// where there is none. Returns as draw_spectrum.
+std::string draw_slope(const Communicator &communicator, const std::string &file, const Report &report,
+                       PointShape shape);
+
 /// How far neighbours are.
 struct NeighbourPicture {
   const Report &report;

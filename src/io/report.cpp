@@ -108,6 +108,29 @@ Json rate_of(const AttentionShape &shape, const std::vector<double> &seconds, bo
   return {{"seconds", median}, {"gflops", 1e-9 * attention_flops(shape, backward) / std::max(1e-12, median)}};
 }
 
+Json curve_of(const std::vector<SlopePoint> &points) {
+  Json curve = {{"beta", Json::array()}, {"slope", Json::array()}};
+  for (const SlopePoint &point : points) {
+    curve["beta"].push_back(point.beta);
+    curve["slope"].push_back(point.slope);
+  }
+  return curve;
+}
+
+/// How the length scale was found; with a curve, what it says.
+Json bandwidth_of(const Bandwidth &bandwidth) {
+  Json json = {{"rule", bandwidth.rule}, {"reason", bandwidth.reason}};
+  const SlopeCurve &curve = bandwidth.curve;
+  if (curve.points.empty()) return json;
+  json["beta"] = curve.beta;
+  json["largest_slope"] = curve.maximum;
+  json["dimension"] = curve.dimension();
+  json["at_edge"] = curve.at_edge;
+  json["curve"] = curve_of(curve.points);
+  json["sampled"] = curve_of(curve.sampled);
+  return json;
+}
+
 /// What it took, beside passes.
 void add_costs(Json &json, const Report &report) {
   json["ring_wait_fraction"] = report.ring_wait_fraction;
@@ -122,6 +145,7 @@ std::string report_json(const Results &results, const Report &report, const std:
   Json json = run_of(report);
   json["N"] = results.rows;
   json["d"] = results.features;
+  json["bandwidth"] = bandwidth_of(report.bandwidth);
   json["calls"] = report.calls;
   add_passes(json, report);
   json["start"] = report.start;
@@ -191,6 +215,7 @@ std::string committor_json(const CommittorResults &results, const Report &report
   Json json = run_of(report);
   json["N"] = results.rows;
   json["d"] = results.features;
+  json["bandwidth"] = bandwidth_of(report.bandwidth);
   json["rate"] = results.rate;
   json["committor_residual"] = results.committor_residual;
   if (option_value(report, "times") == "true") json["first_passage_residual"] = results.first_passage_residual;

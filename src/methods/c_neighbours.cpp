@@ -1,4 +1,4 @@
-// The search for neighbours of flashring.h.
+// What flashring.h asks of points alone: neighbours, and the slope of the kernel sum.
 #include <petscsys.h>
 
 #include <algorithm>
@@ -7,6 +7,7 @@
 #include "flashring/communicator_mpi.hpp"
 #include "flashring/flashring.h"
 #include "flashring/neighbours.hpp"
+#include "flashring/slope.hpp"
 #include "petsc/mat_context.hpp"
 
 namespace flashring {
@@ -62,6 +63,23 @@ PetscErrorCode FlashringNearestPoints(MPI_Comm comm, PetscInt query_rows, const 
     flashring::copy_out(
         flashring::nearest_points(*communicator, {}, std::move(asking), std::move(points), static_cast<int>(k)),
         distances, indices);
+  });
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode FlashringSlopeBandwidth(MPI_Comm comm, PetscInt local_rows, PetscInt features,
+                                       const PetscReal coordinates[], PetscReal *beta, PetscReal *dimension,
+                                       PetscBool *at_edge) {
+  PetscFunctionBegin;
+  FLASHRING_GUARD(comm, {
+    const auto communicator = flashring::make_mpi_communicator(comm);
+    const flashring::PointBlock points =
+        flashring::block_of(*communicator, "points", local_rows, static_cast<int>(features), coordinates);
+    const flashring::SlopeCurve curve =
+        flashring::slope_curve(*communicator, {}, points, flashring::slope_grid(*communicator, {}, points));
+    if (beta != nullptr) *beta = curve.beta;
+    if (dimension != nullptr) *dimension = curve.dimension();
+    if (at_edge != nullptr) *at_edge = curve.at_edge ? PETSC_TRUE : PETSC_FALSE;
   });
   PetscFunctionReturn(PETSC_SUCCESS);
 }

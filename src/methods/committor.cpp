@@ -143,6 +143,7 @@ RunPlan plan_committor(const Communicator &communicator, const OperatorOptions &
   // Code and tables of MPI, HDF5 and OpenMP that the program as started had not touched: measured, whatever N.
   solving.memory.push_back({"libraries at work", 8e6});
   plan.phases = {{"reading", input_memory(options, shape, plan.ranks)}, solving};
+  if (needs_slope(options)) plan.phases.insert(plan.phases.begin() + 1, slope_phase(communicator, resolved, shape));
   return plan;
 }
 

@@ -106,6 +106,7 @@ DiffusionMapPlan plan_diffusion_map(const Communicator &communicator, const Oper
   plan.phases = {{"reading", input_memory(options, shape, ranks)}, solving, measuring};
   if (traits(options.pair.kind).scalars > 0)  // at most: lengths may be given
     plan.phases.insert(plan.phases.begin() + 1, tuning_phase(communicator, in_fp64, shape));
+  if (needs_slope(options)) plan.phases.insert(plan.phases.begin() + 1, slope_phase(communicator, in_fp64, shape));
   return plan;
 }
 

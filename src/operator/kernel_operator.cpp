@@ -1,7 +1,7 @@
 // The kernel matrix of a point set with its diffusion normalisations (docs/mathematics.md, "Operators").
 //
-// Construction: mean (one reduction), bandwidth (a sample); the normalisations are set up in normalization.cpp.
-// Product: one pass for up to 64 columns, diag(left) K diag(right).
+// Construction: mean (one reduction), bandwidth (a sample, or a pass); the normalisations are set up in
+// normalization.cpp. Product: one pass for up to 64 columns, diag(left) K diag(right).
 #include "flashring/kernel_operator.hpp"
 
 #include <algorithm>
@@ -33,7 +33,7 @@ KernelOperator::KernelOperator(const Communicator &communicator, OperatorOptions
   });
   options_.threads = choose_threads(options_.threads, communicator_);
   if (traits(options_.pair.kind).invariance == Invariance::translation) mean_ = global_mean(communicator_, points);
-  resolve_bandwidth(points);
+  bandwidth_ = choose_bandwidth(communicator_, options_, points);
   options_.pair = pair_of(points);
   point_scales_.assign(points.point_scales().begin(), points.point_scales().end());
   check_single_range(options_.pair, points, mean_);
@@ -48,13 +48,6 @@ KernelOperator::~KernelOperator() = default;
 
 void KernelOperator::make_summation(PointBlock points) {
   summation_ = make_tiles_summation(communicator_, tiles_options(options_), options_.pair, std::move(points), mean_);
-}
-
-void KernelOperator::resolve_bandwidth(const PointBlock &points) {
-  if (!options_.median) return;
-  communicator_.agree([&] { check_length_scale(options_.pair); });
-  const MedianBandwidth found = median_bandwidth(communicator_, points, options_.seed);
-  set_length_scale(options_.pair, found.median_squared_distance);
 }
 
 /// The pair function in the unit of these points' lengths. Collective.

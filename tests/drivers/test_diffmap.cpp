@@ -52,6 +52,30 @@ TEST_F(Diffmap, RepeatedRunsAndThreadsGiveTheSameBits) {
   }
 }
 
+/// Of a circle the dimension 1.21 that its curvature makes of 1; the same on any number of ranks.
+TEST_F(Diffmap, BandwidthByTheSlope) {
+  const std::string what = "-generate circle:n=400 -nev 2 -beta ";
+  double beta = 0;
+  for (const auto &[ranks, rule] : {std::pair{1, "slope"}, std::pair{3, "auto"}}) {
+    const Outcome result = run(ranks, what + rule + " -output " + path(rule));
+    ASSERT_EQ(result.code, 0) << result.output;
+    EXPECT_NE(result.output.find(std::string("-beta ") + rule + " took gaussian:beta=0.8"), std::string::npos)
+        << result.output;
+    EXPECT_NE(result.output.find("set of dimension 1.21"), std::string::npos) << result.output;
+    EXPECT_TRUE(fs::exists(folder_ / rule / "slope.png"));
+    const nlohmann::json bandwidth = report(rule)["bandwidth"];
+    EXPECT_EQ(bandwidth["rule"], "slope");
+    EXPECT_FALSE(bandwidth["at_edge"]);
+    EXPECT_EQ(bandwidth["curve"]["beta"].size(), 6U);
+    EXPECT_NEAR(bandwidth["dimension"], 1.2178, 0.01);
+    if (ranks == 1) beta = bandwidth["beta"];
+    EXPECT_NEAR(bandwidth["beta"], beta, 1e-11 * beta);
+  }
+  const Outcome dry = run(1, what + "slope -dry_run");
+  EXPECT_NE(dry.output.find("memory per rank while choosing the bandwidth"), std::string::npos) << dry.output;
+  EXPECT_NE(dry.output.find("-beta slope: one pass of"), std::string::npos) << dry.output;
+}
+
 TEST_F(Diffmap, NotConvergedHasItsOwnExitCode) {
   const Outcome result =
       run(2, "-generate clusters:n=300,d=3,spread=0.2 -beta 20 -nev 6 -eps_max_it 1 -eps_ncv 8 -output " + path("run"));

@@ -79,6 +79,31 @@ TEST(CMethods, RowsOfScores) {
       "must be in (0, 1)");
 }
 
+/// Twice the coordinates, a quarter of beta and the same dimension; a matrix of -mat_flashring_beta slope has that
+/// beta.
+TEST(CMethods, BandwidthByTheSlope) {
+  PetscInt local = 0;
+  std::vector<double> coordinates = my_rows(6, &local);
+  PetscReal beta = 0;
+  PetscReal dimension = 0;
+  PetscBool at_edge = PETSC_TRUE;
+  check_petsc(FlashringSlopeBandwidth(PETSC_COMM_WORLD, local, 2, coordinates.data(), &beta, &dimension, &at_edge),
+              "FlashringSlopeBandwidth");
+  EXPECT_EQ(at_edge, PETSC_FALSE);
+  EXPECT_GT(dimension, 1.2);  // of a square with few points: below 2
+  EXPECT_LT(dimension, 2);
+  for (double &value : coordinates) value *= 2;
+  PetscReal quarter = 0;
+  PetscReal same = 0;
+  check_petsc(FlashringSlopeBandwidth(PETSC_COMM_WORLD, local, 2, coordinates.data(), &quarter, &same, nullptr),
+              "FlashringSlopeBandwidth");
+  EXPECT_DOUBLE_EQ(quarter, beta / 4);  // powers of two round nothing
+  EXPECT_NEAR(same, dimension, 1e-12);
+  for (double &value : coordinates) value = 1;
+  EXPECT_NE(FlashringSlopeBandwidth(PETSC_COMM_WORLD, local, 2, coordinates.data(), nullptr, nullptr, nullptr),
+            PETSC_SUCCESS);
+}
+
 /// h and 3 h give the same map, and another one than no h; a killed map has no mass outside.
 TEST(CMethods, DoobTransforms) {
   Simulation simulation(44);

@@ -93,6 +93,7 @@ TEST(Sm80Rows, TakeIsTheRulesFinish) {
   check_answers<RowKind::sum>();
   check_answers<RowKind::logsumexp>();
   check_answers<RowKind::top_k>();
+  check_answers<RowKind::slope>();
 }
 
 }  // namespace
