@@ -37,6 +37,7 @@ std::int64_t tiles_of_part(std::size_t part_bytes, std::size_t payload_bytes);
 /// What one or more passes did, on this rank.
 struct PassReport {
   double pairs = 0;         ///< pairs of points evaluated
+  double tile_pairs = 0;    ///< pairs of tiles evaluated; 0 on a device
   double seconds = 0;       ///< wall time of the passes
   double wait_seconds = 0;  ///< of which the host waited for messages; 0 where the transport queues on a device
   double bytes_sent = 0;
@@ -54,6 +55,18 @@ struct Meeting {
   int own = 1;
   int visiting = 1;
   int met_by(int own_sequence) const { return own_sequence / (own / visiting); }
+};
+
+/// Which pairs of tiles hold weights that are not 0, a bit each for every step of a schedule: written by a pass of a
+/// rule that says so (TileCall::touched), read by later passes over the same blocks, which leave the others out.
+struct TileBits {
+  std::vector<std::vector<std::uint64_t>> steps;  // (steps) of (own tiles, kept_words(visiting tiles of a sequence))
+};
+
+/// What a pass leaves out and what it writes down; null: nothing. Not for devices.
+struct TileChoice {
+  const TileBits *kept = nullptr;
+  TileBits *touched = nullptr;
 };
 
 /// The tile pairs of one visit, in the fixed order in which sums are accepted. Made pair by pair: nothing of the size
@@ -94,6 +107,9 @@ class PairList {
   const std::vector<TileInfo> &own() const { return *own_; }
   const std::vector<TileInfo> &visiting() const { return *visiting_; }
   Meeting meeting() const { return meeting_; }
+  /// Leaves out the pairs whose bit in TileBits is 0; the bits stay the caller's.
+  void keep_only(const std::uint64_t *kept) { kept_ = kept; }
+  std::int64_t visiting_tiles_of_sequence() const { return visiting_tiles(); }
   /// Consecutive pairs that share no tile row, within two groups.
   int disjoint() const;
 
@@ -116,6 +132,7 @@ class PairList {
 
   Tiles own_, visiting_;
   Meeting meeting_;
+  const std::uint64_t *kept_ = nullptr;
   std::int64_t group_;
   std::int64_t candidates_ = 0;  // of a sequence
 };
@@ -156,7 +173,8 @@ class Ring {
   /// One pass: folds every weight into the states of `own` (has_own(sides)) and of `sources` (has_visiting(sides)).
   /// The blocks carry columns and pass scalars as the rule reads them; states are reset first and complete afterwards.
   /// `own` and `sources` may be the same object (square). Collective.
-  PassReport run(const TileShape &shape, Sides sides, TileBlock &own, TileBlock &sources);
+  PassReport run(const TileShape &shape, Sides sides, TileBlock &own, TileBlock &sources,
+                 const TileChoice &choice = {});
 
   /// Brings here, once, the payloads that square passes over `block` visit: later runs move columns and states alone.
   /// To be called again after `block` was packed anew. Collective.

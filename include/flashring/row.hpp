@@ -38,6 +38,7 @@ struct RowRule {
   const char *name;
   int passes;
   int scalars;  ///< per-row numbers that a pass reads, of either side (log weights of the giver, results of advance)
+  int own_scalars;  ///< of the own side, where that has more or other numbers (thresholds of rows); else 0
   int (*value_columns)(int columns);  ///< of the columns of a shape, those that travel with the points
   int (*state_words)(int pass, int columns);
   int (*outputs)(int columns);  ///< numbers per row that finish writes

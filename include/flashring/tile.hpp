@@ -8,7 +8,8 @@
 //   payload      (tiles, payload_bytes)  features, norms and the scalars of the pair function (sigma, rho), packed by
 //   the
 //                                        backend; padding must not disturb sums
-//   pass_scalars (tiles, n_p, T)         per-pass numbers of the row rule (log weights, thresholds)
+//   pass_scalars (tiles, n_p, T)         per-pass numbers of the row rule (log weights, thresholds); n_p is
+//                                        RowRule::scalars, of the own side own_scalars where that is not 0
 //   columns      (tiles, c, T)           column values, zero in the padding
 //   state        (tiles, words, T)       8-byte words, see row.hpp
 //
@@ -102,7 +103,7 @@ struct TileShape {
   int pass = 0;
   Precision precision = Precision::fp64;
   int features = 0;  ///< d >= 1
-  int columns = 0;   ///< c, 0 <= c <= max_columns (0: a rule without value columns); k of row rule top_k
+  int columns = 0;   ///< c, 0 <= c <= max_columns (0: a rule without value columns); k of top_k, B of score_bins
   Mask mask;
 };
 
@@ -135,6 +136,8 @@ struct TileCall {
   std::int64_t pair_count = 0;
   std::byte *scratch = nullptr;  ///< scratch_bytes(shape), aligned to 128, for this call alone
   Turns turns;                   ///< of the pair of a call that has one pair; a call of several has none
+  /// (pair_count), or null. Rules of thresholds set the number of a pair to 1 where it may hold a weight that is not 0.
+  std::uint8_t *touched = nullptr;
 };
 
 /// The same for all pairs of tiles that a pattern makes due between two blocks, less those that the mask hides or that

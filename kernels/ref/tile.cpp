@@ -4,9 +4,11 @@
 // Payload of a tile: (T, d + s) doubles, centred and scaled features and s scalars, zero in the padding.
 #include "flashring/tile.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
+#include "flashring/threshold.hpp"
 #include "ref/backend.hpp"
 
 namespace flashring::ref {
@@ -15,6 +17,7 @@ namespace {
 #include "flashring/pair_formulas.inc"
 #include "flashring/row_rules.inc"
 #include "formula_facts.hpp"
+#include "threshold.hpp"
 
 constexpr int tile_rows = 64;  // small: many tiles in tests, and one tile's payload stays in L1 up to d = 64
 
@@ -59,150 +62,14 @@ double accumulate(const Weigh &weigh, const double *x, const double *y, int d) {
 /// Numbers of a row of the payload.
 int row_numbers(const TileShape &shape) { return shape.features + scalars_of(shape.pair.kind); }
 
-double read_value(Precision precision, const std::byte *array, std::int64_t index) {
-  return precision == Precision::fp64 ? reinterpret_cast<const double *>(array)[index]
-                                      : static_cast<double>(reinterpret_cast<const float *>(array)[index]);
-}
-
-constexpr int scalar_counts[] = {
-#define FLASHRING_ROW(name) Rule<RowKind::name>::scalars,
-#include "flashring/row_list.inc"
-#undef FLASHRING_ROW
-};
-constexpr int row_scalars(RowKind row) { return scalar_counts[static_cast<std::size_t>(row)]; }
-
-/// Where one point takes from (the giving side) and folds into (the receiving side).
-struct Fold {
-  const TileShape &shape;
-  const TileSide &give;
-  std::int64_t give_tile;
-  const TileSide &receive;
-  std::int64_t receive_tile;
-  Sides receiver;
-  std::byte *state;  // (words, T) of the receiving tile
-
-  double column(int c, int j) const { return column_of(give, give_tile, c, j); }
-  double own_column(int c, int i) const { return column_of(receive, receive_tile, c, i); }
-  double column_of(const TileSide &side, std::int64_t tile, int c, int row) const {
-    return read_value(shape.precision, side.columns, (tile * shape.columns + c) * tile_rows + row);
-  }
-  double scalar(int j) const { return scalar_of(give, give_tile, 0, j); }
-  double scalar_of(const TileSide &side, std::int64_t tile, int n, int row) const {
-    const std::int64_t scalars = row_scalars(shape.row);
-    return read_value(shape.precision, side.pass_scalars, (tile * scalars + n) * tile_rows + row);
-  }
-};
-
-void fold_sum(const Fold &f, int i, int j, double weight) {
-  double *s = reinterpret_cast<double *>(f.state);  // (c, T)
-  for (int c = 0; c < f.shape.columns; ++c) s[c * tile_rows + i] += weight * f.column(c, j);
-}
-
-void fold_logsumexp(const Fold &f, int i, int j, double log2_weight) {
-  const double l = log2_weight + f.scalar(j) * log2_of_e;
-  if (l == -__builtin_inf()) return;
-  double *s = reinterpret_cast<double *>(f.state);  // (2 + c, T)
-  double &m = s[i];
-  const double top = l > m ? std::ceil(l) : m;  // whole numbers, see the rule
-  const double keep = std::exp2(m - top);
-  const double take = std::exp2(l - top);
-  m = top;
-  s[tile_rows + i] = s[tile_rows + i] * keep + take;
-  for (int c = 0; c < f.shape.columns; ++c) {
-    double &v = s[(2 + c) * tile_rows + i];
-    v = v * keep + take * f.column(c, j);
-  }
-}
-
-void fold_difference_product(const Fold &f, int i, int j, double weight) {
-  double *s = reinterpret_cast<double *>(f.state);  // (words, T)
-  for (int l = 0; l < f.shape.columns; ++l) {
-    const double right = f.column(l, j) - f.own_column(l, i);
-    for (int k = 0; k <= l; ++k)
-      s[Rule<RowKind::difference_product>::word(k, l) * tile_rows + i] +=
-          weight * f.scalar(j) * (f.column(k, j) - f.own_column(k, i)) * right;
-  }
-}
-
-/// Of own row and visiting row, whichever receives.
-void fold_softmax_gradient(const Fold &f, int i, int j, double log2_weight) {
-  const bool to_own = has_own(f.receiver);
-  const TileSide &queries = to_own ? f.receive : f.give;
-  const TileSide &keys = to_own ? f.give : f.receive;
-  const std::int64_t query_tile = to_own ? f.receive_tile : f.give_tile;
-  const std::int64_t key_tile = to_own ? f.give_tile : f.receive_tile;
-  const int query = to_own ? i : j;
-  const int key = to_own ? j : i;
-  const double lse = f.scalar_of(queries, query_tile, 0, query);
-  const double l = log2_weight * ln_of_2 + f.scalar_of(keys, key_tile, 0, key);
-  if (lse == -__builtin_inf() || l == -__builtin_inf()) return;
-  const double p = std::exp(l - lse);
-  double dp = 0;
-  for (int c = f.shape.features; c < f.shape.columns; ++c)
-    dp += f.column_of(queries, query_tile, c, query) * f.column_of(keys, key_tile, c, key);
-  const double ds = p * (dp - f.scalar_of(queries, query_tile, 1, query));
-  double *s = reinterpret_cast<double *>(f.state);  // (c, T)
-  for (int c = 0; c < (to_own ? f.shape.features : f.shape.columns); ++c)
-    s[c * tile_rows + i] += (c < f.shape.features ? ds : p) * f.column(c, j);
-}
-
-void fold_top_k(const Fold &f, int i, int j, double q) {
-  using R = Rule<RowKind::top_k>;
-  double *s = reinterpret_cast<double *>(f.state);  // (2 k T)
-  R::insert(R::list_of(s, tile_rows, static_cast<std::size_t>(i), f.shape.columns), q,
-            f.give.tiles[f.give_tile].first.value + j);
-}
-
-void fold_slope(const Fold &f, int i, int /*j*/, double log2_weight) {
-  double *s = reinterpret_cast<double *>(f.state);  // (2c, T)
-  for (int l = 0; l < f.shape.columns; ++l) {
-    const double power = std::exp2(Rule<RowKind::slope>::power(l) * log2_weight);
-    s[l * tile_rows + i] += power;
-    s[(f.shape.columns + l) * tile_rows + i] -= power * log2_weight;
-  }
-}
-
-/// What a rule takes in for a pair.
-enum class Takes : std::uint8_t { weight, log2_weight, argument };
-
-/// How it takes that in; a rule of the list without a fold here does not compile.
-struct RowFold {
-  void (*fold)(const Fold &, int, int, double);
-  Takes takes;
-  int (*state_words)(int, int);
-};
-constexpr RowFold fold_of(Rule<RowKind::sum> /*rule*/) {
-  return {fold_sum, Takes::weight, Rule<RowKind::sum>::state_words};
-}
-constexpr RowFold fold_of(Rule<RowKind::logsumexp> /*rule*/) {
-  return {fold_logsumexp, Takes::log2_weight, Rule<RowKind::logsumexp>::state_words};
-}
-constexpr RowFold fold_of(Rule<RowKind::top_k> /*rule*/) {
-  return {fold_top_k, Takes::argument, Rule<RowKind::top_k>::state_words};
-}
-
-constexpr RowFold fold_of(Rule<RowKind::difference_product> /*rule*/) {
-  return {fold_difference_product, Takes::weight, Rule<RowKind::difference_product>::state_words};
-}
-
-constexpr RowFold fold_of(Rule<RowKind::softmax_gradient> /*rule*/) {
-  return {fold_softmax_gradient, Takes::log2_weight, Rule<RowKind::softmax_gradient>::state_words};
-}
-
-constexpr RowFold fold_of(Rule<RowKind::slope> /*rule*/) {
-  return {fold_slope, Takes::log2_weight, Rule<RowKind::slope>::state_words};
-}
-
-constexpr RowFold row_folds[] = {
-#define FLASHRING_ROW(name) fold_of(Rule<RowKind::name>{}),
-#include "flashring/row_list.inc"
-#undef FLASHRING_ROW
-};
+#include "ref/fold.hpp"
 
 const RowFold &row_fold(RowKind kind) { return row_folds[static_cast<std::size_t>(kind)]; }
 
-void evaluate_pair(const TileCall &call, const Weigh &weigh, const TilePair &pair, std::size_t state_bytes) {
+void evaluate_pair(const TileCall &call, const Weigh &weigh, std::int64_t number, std::size_t state_bytes) {
   const TileShape &shape = call.shape;
+  const TilePair &pair = call.pairs[number];
+  std::uint8_t *const touched = call.touched == nullptr ? nullptr : call.touched + number;
   const std::int64_t width = row_numbers(shape);
   const auto words = static_cast<std::size_t>(width) * tile_rows;
   const double *x = reinterpret_cast<const double *>(call.own.payload) + static_cast<std::size_t>(pair.own) * words;
@@ -216,7 +83,8 @@ void evaluate_pair(const TileCall &call, const Weigh &weigh, const TilePair &pai
                     call.own,
                     pair.own,
                     Sides::own,
-                    has_own(pair.sides) ? call.own.state + static_cast<std::size_t>(pair.own) * state_bytes : nullptr};
+                    has_own(pair.sides) ? call.own.state + static_cast<std::size_t>(pair.own) * state_bytes : nullptr,
+                    touched};
   const Fold to_visiting{
       shape,
       call.own,
@@ -224,7 +92,8 @@ void evaluate_pair(const TileCall &call, const Weigh &weigh, const TilePair &pai
       call.visiting,
       pair.visiting,
       Sides::visiting,
-      has_visiting(pair.sides) ? call.visiting.state + static_cast<std::size_t>(pair.visiting) * state_bytes : nullptr};
+      has_visiting(pair.sides) ? call.visiting.state + static_cast<std::size_t>(pair.visiting) * state_bytes : nullptr,
+      touched};
   const RowFold &row = row_fold(shape.row);
   const auto fold = [&] {
     for (int i = 0; i < own.rows; ++i)
@@ -250,11 +119,12 @@ void evaluate(const TileCall &call) {
   const std::size_t state_bytes =
       static_cast<std::size_t>(row_fold(call.shape.row).state_words(call.shape.pass, call.shape.columns)) * tile_rows *
       8;
-  for (std::int64_t p = 0; p < call.pair_count; ++p) evaluate_pair(call, weigh, call.pairs[p], state_bytes);
+  for (std::int64_t p = 0; p < call.pair_count; ++p) evaluate_pair(call, weigh, p, state_bytes);
 }
 
 bool supports(const TileShape &shape) {
-  if (shape.row == RowKind::softmax_gradient) return shape.columns > shape.features;
+  if (shape.row == RowKind::softmax_gradient || shape.row == RowKind::threshold_gradient)
+    return shape.columns > shape.features;
   const bool of_distances = shape.row == RowKind::top_k || shape.row == RowKind::slope;
   return !of_distances || !choose_formula(shape.pair).inner;
 }

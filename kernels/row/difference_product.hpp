@@ -7,6 +7,7 @@ struct Rule<RowKind::difference_product> {
   static constexpr const char *name = "difference_product";
   static constexpr int passes = 1;
   static constexpr int scalars = 1;
+  static constexpr int own_scalars = 0;
   using Sums = Rule<RowKind::sum>;
 
   FLASHRING_EVERYWHERE static constexpr int word(int k, int l) { return l * (l + 1) / 2 + k; }

@@ -9,6 +9,7 @@ struct Rule<RowKind::logsumexp> {
   static constexpr const char *name = "logsumexp";
   static constexpr int passes = 1;
   static constexpr int scalars = 1;
+  static constexpr int own_scalars = 0;
   static constexpr double lowest = -1e300;
 
   static int value_columns(int columns) { return columns; }

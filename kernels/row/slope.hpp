@@ -9,6 +9,7 @@ struct Rule<RowKind::slope> {
   static constexpr const char *name = "slope";
   static constexpr int passes = 1;
   static constexpr int scalars = 0;
+  static constexpr int own_scalars = 0;
   using Sums = Rule<RowKind::sum>;
 
   /// Candidates of one exponential r: their powers are r^2, r^3, r^4, r^6, r^8 and r^12. A relative error e of r

@@ -12,6 +12,7 @@ struct Rule<RowKind::softmax_gradient> {
   static constexpr const char *name = "softmax_gradient";
   static constexpr int passes = 1;
   static constexpr int scalars = 2;
+  static constexpr int own_scalars = 0;
   using Sums = Rule<RowKind::sum>;
 
   static int value_columns(int columns) { return columns; }

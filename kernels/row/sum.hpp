@@ -4,6 +4,7 @@ struct Rule<RowKind::sum> {
   static constexpr const char *name = "sum";
   static constexpr int passes = 1;
   static constexpr int scalars = 0;
+  static constexpr int own_scalars = 0;
 
   static int value_columns(int columns) { return columns; }
   static int state_words(int /*pass*/, int columns) { return columns; }

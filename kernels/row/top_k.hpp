@@ -9,6 +9,7 @@ struct Rule<RowKind::top_k> {
   static constexpr const char *name = "top_k";
   static constexpr int passes = 1;
   static constexpr int scalars = 0;
+  static constexpr int own_scalars = 0;
   static constexpr std::int64_t no_row = -1;
 
   static int value_columns(int /*columns*/) { return 0; }

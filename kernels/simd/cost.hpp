@@ -29,14 +29,18 @@ struct Tally {
 };
 
 /// Features, then the formula, then one multiply-add per column and side. Log-sum-exp shifts each logarithm (2 adds),
-/// takes an exponential and adds it; its second side is a turn of its own. top_k takes differences and two comparisons;
-/// what enters a list is rare and not counted. Products of differences: on each side the weight times the giver's, and
-/// for c columns c differences, c products with that, c(c+1)/2 multiply-adds.
+/// takes an exponential and adds it; its second side is a turn of its own. Bins shift, compare with the largest, scale,
+/// and take a comparison and an addition for each edge; powers shift, compare, subtract twice, and take a logarithm
+/// about an exponential and two sums. top_k takes differences and two comparisons; what enters a list is rare and not
+/// counted. Products of differences: on each side the weight times the giver's, and for c columns c differences, c
+/// products with that, c(c+1)/2 multiply-adds.
 TileCost cost(const TileShape &shape, Sides sides) {
   const int used = (has_own(sides) ? 1 : 0) + (has_visiting(sides) ? 1 : 0);
   if (shape.row == RowKind::top_k) return {double{1} * shape.features, shape.features + 2.0, 0, 0};
-  const bool logarithm =
-      shape.row == RowKind::logsumexp || shape.row == RowKind::softmax_gradient || shape.row == RowKind::slope;
+  const bool bins = shape.row == RowKind::score_bins;
+  const bool powers = shape.row == RowKind::power_sums || shape.row == RowKind::threshold_sum;
+  const bool logarithm = shape.row == RowKind::logsumexp || shape.row == RowKind::softmax_gradient ||
+                         shape.row == RowKind::threshold_gradient || shape.row == RowKind::slope || bins || powers;
   TileCost cost = shape.precision == Precision::fp64 ? formula_cost<Tally<true>>(shape.pair.kind, logarithm)
                                                      : formula_cost<Tally<false>>(shape.pair.kind, logarithm);
   const Sum sum = sum_of(shape);
@@ -60,7 +64,7 @@ TileCost cost(const TileShape &shape, Sides sides) {
     cost.multiply_adds += (1 + shape.columns + shape.columns * (shape.columns + 1) / 2) * used;
     return cost;
   }
-  if (shape.row == RowKind::softmax_gradient) {
+  if (shape.row == RowKind::softmax_gradient || shape.row == RowKind::threshold_gradient) {
     cost.adds += 3;
     cost.exponentials += 1;
     cost.multiply_adds += 1 + Rule<RowKind::softmax_gradient>::multiply_adds(shape.features, shape.columns, sides);
@@ -70,9 +74,18 @@ TileCost cost(const TileShape &shape, Sides sides) {
     cost.multiply_adds += shape.columns * used;
     return cost;
   }
-  cost.adds += 3;
-  cost.exponentials += 1;
-  cost.multiply_adds += shape.columns;
+  if (bins) {
+    cost.adds += 2 + 2.0 * (1 + shape.columns);
+    cost.multiply_adds += 1;
+  } else if (powers) {
+    cost.adds += 8;
+    cost.exponentials += 1;
+    cost.multiply_adds += 12 + (shape.row == RowKind::threshold_sum ? 2 : 1) * shape.columns;
+  } else {
+    cost.adds += 3;
+    cost.exponentials += 1;
+    cost.multiply_adds += shape.columns;
+  }
   return {cost.multiply_adds * used, cost.adds * used, cost.exponentials * used, cost.products * used};
 }
 

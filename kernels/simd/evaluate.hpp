@@ -33,6 +33,18 @@ inline int row_scalars(RowKind row) {
   return 0;
 }
 
+/// Of a row of the own side.
+inline int own_scalars(RowKind row) {
+  switch (row) {
+#define FLASHRING_ROW(name) \
+  case RowKind::name:       \
+    return std::max(Rule<RowKind::name>::own_scalars, Rule<RowKind::name>::scalars);
+#include "flashring/row_list.inc"
+#undef FLASHRING_ROW
+  }
+  return 0;
+}
+
 /// The two sides of one tile pair as the piece in which `receive` receives.
 template <class T>
 Piece<T> make_piece(const TileCall &call, const TileSide &receive, int receive_tile, const TileSide &give,
@@ -41,7 +53,8 @@ Piece<T> make_piece(const TileCall &call, const TileSide &receive, int receive_t
   const auto r = static_cast<std::size_t>(receive_tile);
   const auto g = static_cast<std::size_t>(give_tile);
   const std::size_t columns = static_cast<std::size_t>(s.columns) * tile_rows;
-  const std::size_t scalars = static_cast<std::size_t>(row_scalars(s.row)) * tile_rows;
+  const auto visiting_numbers = static_cast<std::size_t>(row_scalars(s.row)) * tile_rows;
+  const auto own_numbers = static_cast<std::size_t>(own_scalars(s.row)) * tile_rows;
   const std::size_t state = static_cast<std::size_t>(words(s)) * tile_rows;
   const auto values = [](const std::byte *array, std::size_t at) {
     return array == nullptr ? nullptr : reinterpret_cast<const T *>(array) + at;
@@ -55,9 +68,9 @@ Piece<T> make_piece(const TileCall &call, const TileSide &receive, int receive_t
           receive.tiles[receive_tile].rows,
           give.tiles[give_tile].rows,
           values(give.columns, g * columns),
-          values(give.pass_scalars, g * scalars),
+          values(give.pass_scalars, g * (transposed ? own_numbers : visiting_numbers)),
           values(receive.columns, r * columns),
-          values(receive.pass_scalars, r * scalars),
+          values(receive.pass_scalars, r * (transposed ? visiting_numbers : own_numbers)),
           states(receive.state, r * state),
           states(give.state, g * state),
           s.columns,
@@ -67,14 +80,19 @@ Piece<T> make_piece(const TileCall &call, const TileSide &receive, int receive_t
           receive.tiles[receive_tile].first.value,
           give.tiles[give_tile].first.value,
           transposed,
-          &call.turns};
+          &call.turns,
+          call.touched};
 }
 
 template <class Kernel, class T = typename Kernel::T>
 void fold_piece(const TileShape &shape, const Piece<T> &piece, bool two_sided) {
+  using Precision = typename Kernel::Precision;
   if (shape.row == RowKind::logsumexp) return logsumexp_columns<Kernel>(piece);
   if constexpr (!Kernel::Precision::short_products)
     if (shape.row == RowKind::slope) return slope_sums<Kernel>(piece, two_sided);
+  if (shape.row == RowKind::score_bins) return score_bins<T>(piece, fill_panel<Kernel, true, T>);
+  if (shape.row == RowKind::power_sums) return power_sums<Precision, false>(piece, fill_panel<Kernel, true, T>);
+  if (shape.row == RowKind::threshold_sum) return power_sums<Precision, true>(piece, fill_panel<Kernel, true, T>);
   if (shape.row == RowKind::difference_product)
     return two_sided ? difference_products<Kernel, true>(piece) : difference_products<Kernel, false>(piece);
   if (shape.columns == 1 && piece.mask == nullptr)
@@ -90,18 +108,22 @@ void evaluate_as(const TileCall &call) {
   for (std::int64_t n = 0; n < call.pair_count; ++n) {
     const TilePair &pair = call.pairs[n];
     const bool masked = pair.masked && call.shape.mask.active();
-    if (call.shape.row == RowKind::softmax_gradient) {
-      softmax_gradients<Kernel>(
-          make_piece<T>(call, call.own, pair.own, call.visiting, pair.visiting, constants, masked, false),
-          call.shape.features, pair.sides);
+    if (call.shape.row == RowKind::softmax_gradient || call.shape.row == RowKind::threshold_gradient) {
+      const Piece<T> piece =
+          make_piece<T>(call, call.own, pair.own, call.visiting, pair.visiting, constants, masked, false);
+      const auto gradients = call.shape.row == RowKind::softmax_gradient
+                                 ? softmax_gradients<typename Kernel::Precision>
+                                 : threshold_gradients<typename Kernel::Precision>;
+      gradients(piece, call.shape.features, pair.sides, fill_panel<Kernel, true, T>);
       continue;
     }
     // Sums serve both sides in one evaluation; log-sum-exp rescales per row, so its second side is a turn of its own.
     const bool two_sided = pair.sides == Sides::both && call.shape.row != RowKind::logsumexp;
-    if (has_own(pair.sides))
-      fold_piece<Kernel>(
-          call.shape, make_piece<T>(call, call.own, pair.own, call.visiting, pair.visiting, constants, masked, false),
-          two_sided);
+    if (has_own(pair.sides)) {
+      Piece<T> piece = make_piece<T>(call, call.own, pair.own, call.visiting, pair.visiting, constants, masked, false);
+      if (call.touched != nullptr) piece.touched = call.touched + n;
+      fold_piece<Kernel>(call.shape, piece, two_sided);
+    }
     if (has_visiting(pair.sides) && !two_sided)
       fold_piece<Kernel>(call.shape,
                          make_piece<T>(call, call.visiting, pair.visiting, call.own, pair.own, constants, masked, true),

@@ -19,7 +19,7 @@ struct Piece {
   const T *give_columns;        // (c, T)
   const T *give_scalars;        // (T), log weights or weights, or null
   const T *receive_columns;     // (c, T), two-sided sums and differences
-  const T *receive_scalars;     // (T), two-sided differences only
+  const T *receive_scalars;     // (T), two-sided differences; (n, T) of rules of thresholds
   double *receive_state;        // (words, T)
   double *give_state;           // (words, T), two-sided sums only
   int columns;
@@ -29,6 +29,7 @@ struct Piece {
   std::int64_t receive_first, give_first;
   bool transposed;
   const Turns *turns;
+  std::uint8_t *touched;  // see TileCall
   Sides receiver() const { return transposed ? Sides::visiting : Sides::own; }
   Sides giver() const { return transposed ? Sides::own : Sides::visiting; }
 };
@@ -83,6 +84,18 @@ HWY_NOINLINE void fill_panel(const Piece<T> &p, int i, int j0, int count, T *pan
       if (!(p.transposed ? visible(*p.mask, give, receive) : visible(*p.mask, receive, give)))
         panel[j * stride + l] = hidden;
     }
+}
+
+/// What fills a panel of logarithms: fill_panel of a kernel. Rules that take it by a pointer are compiled once for a
+/// precision, not for each pair function.
+template <class T>
+using FillPanel = void (*)(const Piece<T> &p, int i, int j0, int count, T *panel);
+
+/// (T) log weights of the giving rows times log2 e; the padding gives nothing.
+template <class T>
+HWY_INLINE void spread_log_weights(const Piece<T> &p, T *shift) {
+  for (int j = 0; j < tile_rows; ++j)
+    shift[j] = j < p.give_rows ? static_cast<T>(p.give_scalars[j] * T(log2_of_e)) : -std::numeric_limits<T>::infinity();
 }
 
 /// sums[c][i..] += panel^T x for `group` <= NC columns, sums in registers over the panel. `fresh`: nothing is there

@@ -13,5 +13,6 @@
 #include <limits>
 #include <type_traits>
 
+#include "flashring/threshold.hpp"
 #include "flashring/tile.hpp"
 #include "simd/tile_size.hpp"

@@ -133,10 +133,7 @@ HWY_NOINLINE void logsumexp_columns(const Piece<T> &p) {
   // The identity's maximum in this precision: finite, below any logarithm of a weight that counts.
   constexpr T lowest = sizeof(T) == 4 ? T(-1e38) : T(R::lowest);
   for (int i = 0; i < words * tile_rows; ++i) s.state[i] = i < tile_rows ? lowest : T(0);
-  // The padding gives nothing.
-  for (int j = 0; j < tile_rows; ++j)
-    s.shift[j] =
-        j < p.give_rows ? static_cast<T>(p.give_scalars[j] * T(log2_of_e)) : -std::numeric_limits<T>::infinity();
+  spread_log_weights<T>(p, s.shift);
   for (int j0 = 0; j0 < p.give_rows;) {
     const int block = j0 == 0 ? reference_rows : panel_rows;
     const int count = p.give_rows - j0 < block ? p.give_rows - j0 : block;

@@ -22,6 +22,11 @@ constexpr std::size_t sum_values(std::size_t columns, std::size_t lanes) {
   return (columns + 2 * ((columns + lanes - 1) / lanes * lanes)) * tile_rows;
 }
 
+/// All of it: three panels, three numbers a row, and the sums of both parts of the columns.
+constexpr std::size_t gradient_values(std::size_t features, std::size_t values, std::size_t lanes) {
+  return 3 * panel_rows * 4 * lanes + 3 * tile_rows + sum_values(features, lanes) + sum_values(values, lanes);
+}
+
 template <class T>
 HWY_INLINE GradientScratch<T> cut_gradient_scratch(std::byte *scratch, int features, int columns) {
   const std::size_t lanes = hn::Lanes(hn::ScalableTag<T>());
@@ -72,7 +77,7 @@ HWY_NOINLINE void multiply_columns(const T *receive, const T *give, int columns,
 }
 
 /// Logarithms and products of own rows from i and giving rows from j0 become p and ds.
-template <class Kernel, class T = typename Kernel::T>
+template <class Precision, class T = typename Precision::T>
 HWY_NOINLINE void form_gradients(const GradientScratch<T> &s, int i, int j0, int count) {
   constexpr int NA = vectors<T>();
   const hn::ScalableTag<T> d;
@@ -90,7 +95,7 @@ HWY_NOINLINE void form_gradients(const GradientScratch<T> &s, int i, int j0, int
       T *const p_at = s.a.panel + (j * NA + a) * lanes;
       T *const ds_at = s.slopes + (j * NA + a) * lanes;
       const Vec<T> l = hn::Add(hn::Load(d, p_at), hn::Sub(shift, lse[a]));
-      const Vec<T> p = exp2_vector<Kernel::Precision::degree, T>(l);
+      const Vec<T> p = exp2_vector<Precision::degree, T>(l);
       hn::Store(p, d, p_at);
       hn::Store(hn::Mul(p, hn::Sub(hn::Load(d, ds_at), delta[a])), d, ds_at);
     }
@@ -105,13 +110,14 @@ HWY_INLINE void prepare_gradient_rows(const Piece<T> &p, const GradientScratch<T
     const bool sees = i < p.receive_rows && p.receive_scalars[i] > -infinity;
     s.lse[i] = sees ? p.receive_scalars[i] * T(log2_of_e) : infinity;
     s.delta[i] = sees ? p.receive_scalars[tile_rows + i] : T(0);
-    s.shift[i] = i < p.give_rows ? p.give_scalars[i] * T(log2_of_e) : -infinity;
   }
 }
 
-/// Own rows receive and give at once: `p` is the piece in which the own side receives.
-template <class Kernel, class T = typename Kernel::T>
-HWY_NOINLINE void softmax_gradients(const Piece<T> &p, int features, Sides sides) {
+/// Own rows receive and give at once: `p` is the piece in which the own side receives. `form(s, i, j0, count)` makes p
+/// and ds of the panels; `add_own` is called in the turn of the own side.
+template <class T, class Form, class AddOwn>
+HWY_NOINLINE void sum_gradients(const Piece<T> &p, int features, Sides sides, FillPanel<T> fill, const Form &form,
+                                const AddOwn &add_own) {
   const int stride = panel_stride<T>();
   const int values = p.columns - features;
   const GradientScratch<T> s = cut_gradient_scratch<T>(p.scratch, features, p.columns);
@@ -119,7 +125,7 @@ HWY_NOINLINE void softmax_gradients(const Piece<T> &p, int features, Sides sides
   const SumScratch<T> by_weights{s.a.panel, s.b.receive_sums, s.b.rows, s.b.give_sums, s.b.chunks};
   const T *const own_values = p.receive_columns + features * tile_rows;
   const T *const visiting_values = p.give_columns + features * tile_rows;
-  prepare_gradient_rows<T>(p, s);
+  spread_log_weights<T>(p, s.shift);
   if (has_visiting(sides)) {
     spread_columns<T>(p.receive_columns, features, by_slopes);
     spread_columns<T>(own_values, values, by_weights);
@@ -128,9 +134,9 @@ HWY_NOINLINE void softmax_gradients(const Piece<T> &p, int features, Sides sides
     const int count = std::min(panel_rows, p.give_rows - j0);
     const int padded = (count + giving_group - 1) / giving_group * giving_group;
     for (int i = 0; i < p.receive_rows; i += stride) {
-      fill_panel<Kernel, true, T>(p, i, j0, count, s.a.panel);
+      fill(p, i, j0, count, s.a.panel);
       multiply_columns<T>(own_values + i, visiting_values + j0, values, padded, s.slopes);
-      form_gradients<Kernel>(s, i, j0, padded);
+      form(s, i, j0, padded);
       if (has_own(sides))
         panel_to_receiver<T>(s.slopes, count, j0 == 0, p.give_columns + j0, features, by_slopes.receive_sums + i);
       if (!has_visiting(sides)) continue;
@@ -143,6 +149,7 @@ HWY_NOINLINE void softmax_gradients(const Piece<T> &p, int features, Sides sides
       for (int c = 0; c < features; ++c)
         for (int i = 0; i < p.receive_rows; ++i)
           p.receive_state[c * tile_rows + i] += by_slopes.receive_sums[c * tile_rows + i];
+      add_own();
     });
   if (!has_visiting(sides)) return;
   Piece<T> a = p;
@@ -154,4 +161,10 @@ HWY_NOINLINE void softmax_gradients(const Piece<T> &p, int features, Sides sides
     collect_given<T>(by_slopes, a);
     collect_given<T>(by_weights, b);
   });
+}
+
+template <class Precision, class T = typename Precision::T>
+HWY_INLINE void softmax_gradients(const Piece<T> &p, int features, Sides sides, FillPanel<T> fill) {
+  prepare_gradient_rows<T>(p, cut_gradient_scratch<T>(p.scratch, features, p.columns));
+  sum_gradients<T>(p, features, sides, fill, form_gradients<Precision>, [] {});
 }

@@ -36,12 +36,15 @@ bool supports(const TileShape &shape) {
                        shape.precision != Precision::reduced && shape.columns >= 1;
   if (shape.features < 1) return false;
   // Values of attention are as wide as they are, once for all columns.
-  if (shape.row == RowKind::softmax_gradient) return shape.columns > shape.features;
-  if (shape.row == RowKind::logsumexp) return shape.columns <= widest_value;
+  if (shape.row == RowKind::softmax_gradient || shape.row == RowKind::threshold_gradient)
+    return shape.columns > shape.features;
+  if (shape.row == RowKind::logsumexp || shape.row == RowKind::power_sums || shape.row == RowKind::threshold_sum)
+    return shape.columns <= widest_value;
   const bool powers = sum_of(shape) != Sum::inner && shape.precision != Precision::reduced && shape.columns >= 1 &&
                       !shape.mask.active();
   const bool known = shape.row == RowKind::sum || shape.row == RowKind::difference_product ||
-                     (shape.row == RowKind::top_k && nearest) || (shape.row == RowKind::slope && powers);
+                     (shape.row == RowKind::top_k && nearest) || (shape.row == RowKind::slope && powers) ||
+                     (shape.row == RowKind::score_bins && shape.columns >= 1);
   return known && shape.columns <= max_columns;
 }
 
@@ -54,12 +57,21 @@ std::size_t scratch_bytes(const TileShape &shape) {
   // Products of differences: a panel and its transpose, the sums of both sides.
   if (shape.row == RowKind::difference_product)
     return (2 * panel + 2 * static_cast<std::size_t>(words(shape)) * tile_rows) * column_bytes(shape.precision);
-  if (shape.row == RowKind::softmax_gradient) {
+  if (shape.row == RowKind::softmax_gradient || shape.row == RowKind::threshold_gradient) {
     const auto features = static_cast<std::size_t>(shape.features);
     const std::size_t values = static_cast<std::size_t>(shape.columns) - features;
-    return (2 * panel + 3 * tile_rows + sum_values(features, lanes) + sum_values(values, lanes) + panel) *
-           column_bytes(shape.precision);
+    return gradient_values(features, values, lanes) * column_bytes(shape.precision) + 3 * tile_rows * sizeof(double);
   }
+  // A panel, log weights, two numbers and the counts of some rows, and the state of the tile.
+  if (shape.row == RowKind::score_bins)
+    return (panel + tile_rows + (3 + static_cast<std::size_t>(shape.columns)) * 4 * lanes) *
+               column_bytes(shape.precision) +
+           static_cast<std::size_t>(words(shape)) * tile_rows * sizeof(double);
+  // Two panels, log weights, sums of columns, and two in fp64.
+  if (shape.row == RowKind::power_sums || shape.row == RowKind::threshold_sum)
+    return (2 * panel + tile_rows + static_cast<std::size_t>(words(shape) - 2) * tile_rows) *
+               column_bytes(shape.precision) +
+           2 * tile_rows * sizeof(double);
   const std::size_t sums = (2 + static_cast<std::size_t>(shape.columns)) * tile_rows;
   // sum: panel, sums, then rows and give_sums; one column: (T, lanes) slots. log-sum-exp: panel, state, shifts, and the
   // state in fp64. top_k: bounds of both sides and some distances, less than a panel.

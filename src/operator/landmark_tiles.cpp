@@ -61,7 +61,7 @@ double LandmarkTiles::sweep(const TileShape &shape, TileBlock &receiving, TileBl
     const PairList pairs(PairPattern::rectangle, Sides::own, {}, copy_of(receiving.tiles()), copy_of(visiting.tiles()),
                          tiles_of_group(backend_.payload_bytes(shape)));
     const bool host_points = receiving.payload().device() != backend_.device;
-    done = sweep_->run({shape, receiving.side(true), visiting.side(false), pairs, host_points}, [] {});
+    done = sweep_->run({shape, receiving.side(true), visiting.side(false), pairs, host_points}, [] {}).pairs;
   }
   receiving.finish(RowKind::sum, request.columns,
                    {request.y, request.ldy, request.columns, request.left, request.scaling, request.on_device});

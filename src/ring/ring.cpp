@@ -38,6 +38,7 @@ struct Slot {
 
 PassReport &PassReport::operator+=(const PassReport &other) {
   pairs += other.pairs;
+  tile_pairs += other.tile_pairs;
   seconds += other.seconds;
   wait_seconds += other.wait_seconds;
   bytes_sent += other.bytes_sent;
@@ -64,6 +65,7 @@ struct Ring::Pass {
   Sides sides;
   TileBlock &own;
   TileBlock &sources;
+  const TileChoice &choice;
   PassReport report;
   std::unique_ptr<Exchange> block_exchange;
   std::unique_ptr<Exchange> state_exchange;
@@ -148,18 +150,32 @@ struct Ring::Pass {
     return {points, slot.scalars.data(), slot.columns.data()};
   }
 
-  void sweep(const Visit &visit, const Visitor &visitor, std::byte *state) {
+  void sweep(Visit &visit, std::size_t step, const Visitor &visitor, std::byte *state) {
     const bool on_device = ring.backend_.device != nullptr;
     const TileInfo *tiles = on_device ? sources.tile_list(visit.owner) : visit.pairs.visiting().data();
     const SweepWork work{shape,
                          own.side(has_own(sides)),
                          {tiles, visitor.payload, visitor.scalars, visitor.columns, state},
                          visit.pairs,
-                         host_points()};
+                         host_points(),
+                         choose(visit.pairs, step)};
     Sweep &sweep = ring.buffers_->sweep;
     const std::size_t before = sweep.bytes_copied();
-    report.pairs += sweep.run(work, [this] { poll(); });
+    const SweepCount count = sweep.run(work, [this] { poll(); });
+    report.pairs += count.pairs;
+    report.tile_pairs += count.tile_pairs;
     report.bytes_copied += static_cast<double>(sweep.bytes_copied() - before);
+  }
+
+  /// The pairs of a step without those to be left out, and where those that are touched are written down.
+  std::uint64_t *choose(PairList &pairs, std::size_t step) const {
+    if (choice.kept != nullptr) pairs.keep_only(choice.kept->steps[step].data());
+    if (choice.touched == nullptr) return nullptr;
+    if (choice.touched->steps.size() <= step) choice.touched->steps.resize(step + 1);
+    std::vector<std::uint64_t> &bits = choice.touched->steps[step];
+    const auto words = static_cast<std::size_t>(kept_words(pairs.visiting_tiles_of_sequence()));
+    bits.assign(pairs.own().size() * words, 0);
+    return bits.data();
   }
 
   /// Takes in the state that was under way, then sends the partial state of this step.
@@ -228,7 +244,7 @@ struct Ring::Pass {
     if (has_visiting(sides) && !square()) reset(sources.state(), sources.tiles().size());
     Visitor here{sources.payload().data(), sources.pass_scalars().data(), sources.columns().data()};
     for (int step = 0; step < steps; ++step) {
-      const Visit visit = schedule.visit(step);
+      Visit visit = schedule.visit(step);
       Visitor next;
       if (step + 1 < steps) next = start_move(visit.owner, here, ring.buffers_->slots[step % 2]);
       AlignedBuffer &partial = ring.buffers_->partial[step % 2];
@@ -238,7 +254,7 @@ struct Ring::Pass {
         reset(partial, visit.pairs.visiting().size());
         state = partial.data();
       }
-      sweep(visit, here, state);
+      sweep(visit, static_cast<std::size_t>(step), here, state);
       wait(block_exchange);
       if (has_visiting(sides) && step > 0) route_state(step, steps, visit.owner, partial);
       here = next;
@@ -290,7 +306,8 @@ void Ring::make_resident(const TileShape &shape, TileBlock &block) {
   }
 }
 
-PassReport Ring::run(const TileShape &shape, Sides sides, TileBlock &own, TileBlock &sources) {
+PassReport Ring::run(const TileShape &shape, Sides sides, TileBlock &own, TileBlock &sources,
+                     const TileChoice &choice) {
   FLASHRING_REQUIRE(own.partition().ranks() == communicator_.size(), own.partition().ranks(), " ranks");
   FLASHRING_REQUIRE(backend_.supports(shape), "backend ", backend_.name);
   FLASHRING_REQUIRE(own.precision() == shape.precision && sources.precision() == shape.precision, "tiles of another ",
@@ -298,8 +315,10 @@ PassReport Ring::run(const TileShape &shape, Sides sides, TileBlock &own, TileBl
   FLASHRING_REQUIRE(own.payload().device() == sources.payload().device(), "points of one side alone on the device");
   FLASHRING_REQUIRE(own.payload().device() == backend_.device || !transport_.queues_on_device(),
                     "points of the host need a transport with host_messages");
+  FLASHRING_REQUIRE(backend_.device == nullptr || (choice.kept == nullptr && choice.touched == nullptr),
+                    "pairs of tiles are chosen on hosts alone");
   const double before = now();
-  Pass pass{*this, shape, sides, own, sources, {}, nullptr, nullptr};
+  Pass pass{*this, shape, sides, own, sources, choice, {}, nullptr, nullptr};
   try {
     pass.run();
   } catch (...) {

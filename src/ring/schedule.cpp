@@ -114,7 +114,9 @@ double PairList::point_pairs() const {
 
 void PairList::Iterator::settle() {
   for (const std::int64_t end = list_->candidates(); at_ < end; ++at_)
-    if (list_->candidate(at_, pair_) && list_->apply_mask(pair_)) return;
+    if (list_->candidate(at_, pair_) && list_->apply_mask(pair_) &&
+        is_kept(list_->kept_, list_->visiting_tiles(), pair_.own, pair_.visiting % list_->visiting_tiles()))
+      return;
 }
 
 Visit Schedule::visit(int step) const {

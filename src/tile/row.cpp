@@ -13,8 +13,8 @@ constexpr double ln_of_2 = 0.69314718055994530942;
 template <RowKind kind>
 RowRule rule() {
   using R = Rule<kind>;
-  RowRule r{R::name,    R::passes,   R::scalars, R::value_columns, R::state_words,
-            R::outputs, R::identity, R::merge,   nullptr,          R::finish};
+  RowRule r{R::name,    R::passes,   R::scalars, R::own_scalars, R::value_columns, R::state_words,
+            R::outputs, R::identity, R::merge,   nullptr,        R::finish};
   if constexpr (R::passes > 1) r.advance = R::advance;
   return r;
 }

@@ -12,7 +12,7 @@ namespace flashring {
 struct Sweep::Worker {
   explicit Worker(const Device *device) : scratch(device) {}
   AlignedBuffer scratch;  // the backend's
-  double pairs = 0;
+  SweepCount count;
 };
 
 namespace {
@@ -41,6 +41,14 @@ void wait_until(const std::atomic<std::int64_t> &counter, std::int64_t value) {
       ++spin;
     else
       std::this_thread::yield();
+}
+
+/// Sets the bit of a pair; other threads set other bits of the word.
+void set_bit(const PairList &pairs, const TilePair &pair, std::uint64_t *bits) {
+  const std::int64_t tiles = pairs.visiting_tiles_of_sequence();
+  const std::int64_t visiting = pair.visiting % tiles;
+  std::atomic_ref<std::uint64_t> word(bits[pair.own * kept_words(tiles) + visiting / 64]);
+  word.fetch_or(std::uint64_t{1} << (visiting % 64), std::memory_order_relaxed);
 }
 
 /// The arrays of a side from tile `begin` on, with the payload of those tiles.
@@ -141,18 +149,22 @@ void Sweep::work_through(const SweepWork &work, Tickets &tickets, Worker &worker
   const std::vector<TileInfo> &own = work.pairs.own();
   const std::vector<TileInfo> &visiting = work.pairs.visiting();
   Batch batch;
-  double pairs = 0;
+  SweepCount count;
   while (tickets.take(batch))
     for (int n = 0; n < batch.count; ++n) {
       turn.ticket = &batch.tickets[n];
       const TilePair &pair = turn.ticket->pair;
+      std::uint8_t touched = 0;
       call.pairs = &pair;
+      if (work.touched != nullptr) call.touched = &touched;
       backend_.evaluate(call);
-      pairs += static_cast<double>(own[static_cast<std::size_t>(pair.own)].rows) *
-               visiting[static_cast<std::size_t>(pair.visiting)].rows;
+      if (touched != 0) set_bit(work.pairs, pair, work.touched);
+      ++count.tile_pairs;
+      count.pairs += static_cast<double>(own[static_cast<std::size_t>(pair.own)].rows) *
+                     visiting[static_cast<std::size_t>(pair.visiting)].rows;
       if (poll != nullptr) (*poll)();
     }
-  worker.pairs = pairs;
+  worker.count = count;
 }
 
 double Sweep::queue(const SweepWork &work) {
@@ -224,10 +236,10 @@ void Sweep::clear() {
   visiting_part_.clear();
 }
 
-double Sweep::run(const SweepWork &work, const std::function<void()> &poll) {
+SweepCount Sweep::run(const SweepWork &work, const std::function<void()> &poll) {
   const std::size_t tiles = work.host_points ? std::max(work.pairs.own().size(), work.pairs.visiting().size()) : 0;
   if (lacks(work.shape, tiles)) reserve(work.shape, tiles);
-  if (backend_.device != nullptr) return queue(work);
+  if (backend_.device != nullptr) return {queue(work), 0};
   Tickets tickets(work, threads_);
   // What `poll` throws waits for the end: pairs that were handed out must be done, and nothing may leave a parallel
   // region.
@@ -248,9 +260,12 @@ double Sweep::run(const SweepWork &work, const std::function<void()> &poll) {
       work_through(work, tickets, *workers_[static_cast<std::size_t>(t)], t == 0 ? &careful : nullptr);
   }
   if (failure != nullptr) std::rethrow_exception(failure);
-  double pairs = 0;
-  for (const auto &worker : workers_) pairs += worker->pairs;
-  return pairs;
+  SweepCount count;
+  for (const auto &worker : workers_) {
+    count.pairs += worker->count.pairs;
+    count.tile_pairs += worker->count.tile_pairs;
+  }
+  return count;
 }
 
 }  // namespace flashring

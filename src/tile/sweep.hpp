@@ -18,7 +18,14 @@ struct SweepWork {
   TileSide own;
   TileSide visiting;
   const PairList &pairs;
-  bool host_points = false;  ///< payloads are the host's, all else a device's: they are sent there in parts
+  bool host_points = false;          ///< payloads are the host's, all else a device's: they are sent there in parts
+  std::uint64_t *touched = nullptr;  ///< the step's TileBits, to be set; or null
+};
+
+/// What was evaluated: pairs of points and, not on devices, pairs of tiles.
+struct SweepCount {
+  double pairs = 0;
+  double tile_pairs = 0;
 };
 
 /// Evaluates pairs on `threads` threads. States of a tile row accept what pairs give in the order of the list (a ticket
@@ -37,8 +44,8 @@ class Sweep {
   /// Gives that memory back.
   void clear();
   /// `poll` is called between tiles by the calling thread (never on a device); what it throws comes out when all pairs
-  /// are done. Returns the pairs of points evaluated.
-  double run(const SweepWork &work, const std::function<void()> &poll);
+  /// are done.
+  SweepCount run(const SweepWork &work, const std::function<void()> &poll);
   /// Of points, between host and device so far.
   std::size_t bytes_copied() const { return bytes_copied_; }
 
