@@ -11,10 +11,17 @@
 #include "flashring/communicator.hpp"
 #include "flashring/partition.hpp"
 #include "flashring/ring.hpp"
+#include "flashring/threshold_rows.hpp"
 #include "flashring/tile.hpp"
 #include "flashring/transport.hpp"
 
 namespace flashring {
+
+/// Rows of scores, of mode rows.
+struct RowScores {
+  std::int64_t rows = 0, n = 0;
+  ThresholdRowsOptions options;
+};
 
 /// What is measured, as the user said it.
 struct BenchSettings {
@@ -25,6 +32,7 @@ struct BenchSettings {
   RowKind row = RowKind::sum;
   int repeats = 1;     ///< at least
   double seconds = 0;  ///< of all repeats together, at least
+  RowScores scores;
   OperatorOptions op;
   TileShape tile_shape(const OperatorOptions &resolved) const {
     return {resolved.pair, row, 0, resolved.precision, shape.features, columns, {}};
@@ -117,5 +125,6 @@ BenchLine bench_tile(const Communicator &communicator, const DriverOptions &opti
 BenchLine bench_pass(const Communicator &communicator, const DriverOptions &options, const BenchSettings &settings);
 BenchLine bench_ring(const Communicator &communicator, const DriverOptions &options, const BenchSettings &settings);
 BenchLine bench_scale(const Communicator &communicator, const DriverOptions &options, const BenchSettings &settings);
+BenchLine bench_rows(const Communicator &communicator, const DriverOptions &options, const BenchSettings &settings);
 
 }  // namespace flashring

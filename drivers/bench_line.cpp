@@ -105,6 +105,32 @@ void print_extras(const BenchLine &line) {
                  number(line, "single_seconds"), line["ranks"].get<int>(), line["threads"].get<int>());
 }
 
+/// Mode rows: no pairs, but entries beside their copy.
+void print_rows(const BenchLine &line) {
+  std::fprintf(stderr,
+               "rows: %.0f rows of %.0f scores through %s in %s on %s; sums within %.2g, at most %d iterations\n",
+               number(line, "rows"), number(line, "n"), line["family"].get<std::string>().c_str(),
+               line["precision"].get<std::string>().c_str(), line["backend"].get<std::string>().c_str(),
+               number(line, "sum_error"), line["iterations"].get<int>());
+  for (const char *name : {"copy", "forward", "backward"})
+    std::fprintf(stderr, "%-9s %.4g s, %.4g Gentries/s, %.3f of a copy; median of %d, best %.4g s\n", name,
+                 number(line[name], "seconds"), 1e-9 * number(line[name], "entries_per_second"),
+                 number(line[name], "fraction"), line[name]["repeats"].get<int>(), number(line[name], "seconds_best"));
+}
+
+void print_pairs(const BenchLine &line) {
+  const auto text = [&](const char *name) { return line[name].get<std::string>(); };
+  std::fprintf(stderr, "%s: %.0f points, %d features, %d columns; %s in %s on %s (%s), %d ranks of %d threads\n",
+               text("mode").c_str(), number(line, "n"), line["d"].get<int>(), line["columns"].get<int>(),
+               text("pair").c_str(), text("precision").c_str(), text("backend").c_str(), text("target").c_str(),
+               line["ranks"].get<int>(), line["threads"].get<int>());
+  std::fprintf(stderr, "work      %.4g pairs evaluated for %.4g, %.3g flops, %.3g bytes to and from tiles\n",
+               number(line, "pairs"), number(line, "effective_pairs"), number(line, "flops"), number(line, "bytes"));
+  print_ceilings(line);
+  print_figures(line);
+  print_extras(line);
+}
+
 }  // namespace
 
 BenchLine whole(double value) {
@@ -158,16 +184,7 @@ void describe_ceilings(BenchLine &line, const Ceilings &ceilings) {
 }
 
 void print_line(const BenchLine &line) {
-  const auto text = [&](const char *name) { return line[name].get<std::string>(); };
-  std::fprintf(stderr, "%s: %.0f points, %d features, %d columns; %s in %s on %s (%s), %d ranks of %d threads\n",
-               text("mode").c_str(), number(line, "n"), line["d"].get<int>(), line["columns"].get<int>(),
-               text("pair").c_str(), text("precision").c_str(), text("backend").c_str(), text("target").c_str(),
-               line["ranks"].get<int>(), line["threads"].get<int>());
-  std::fprintf(stderr, "work      %.4g pairs evaluated for %.4g, %.3g flops, %.3g bytes to and from tiles\n",
-               number(line, "pairs"), number(line, "effective_pairs"), number(line, "flops"), number(line, "bytes"));
-  print_ceilings(line);
-  print_figures(line);
-  print_extras(line);
+  line["mode"] == "rows" ? print_rows(line) : print_pairs(line);
   std::printf("%s\n", line.dump(-1, ' ', false, BenchLine::error_handler_t::replace).c_str());
 }
 

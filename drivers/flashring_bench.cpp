@@ -4,9 +4,11 @@
 //   mpirun -n 2 flashring-bench pass -n 200000 -d 3 -precision fp32        a whole product, with its memory
 //   mpirun -n 2 flashring-bench ring -n 100000 -d 16                       every exchange and route, with waiting
 //   flashring-bench scale -n 50000 -threads 2                              against one thread, in turn
+//   flashring-bench rows -n 4096 -op entmax -op_parameter 1.5 -precision fp32   rows of scores, beside a copy
 //
 // Limit: operations of the pairs over the rates of one thread and the number of threads, or (scale) the time of one
 // thread over their number. One JSON line on standard output; docs/flashring-bench.md says what its fields mean.
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -18,14 +20,18 @@
 namespace flashring {
 namespace {
 
-constexpr std::array<Option, 9> own_options{{
-    {"mode", "", "tile|pass|ring|scale", "what is measured: the first word of the command line"},
-    {"n", "16384", "n >= 1", "points, their features independent standard normal numbers"},
+constexpr std::array<Option, 13> own_options{{
+    {"mode", "", "tile|pass|ring|scale|rows", "what is measured: the first word of the command line"},
+    {"n", "16384", "n >= 1", "points, their features independent standard normal numbers; mode rows: scores of a row"},
     {"d", "3", "1 <= d <= 1048576", "features"},
     {"columns", "1", "1 <= columns <= 64", "columns that one pass carries"},
     {"sides", "both", "both|own",
      "mode tile: a pair of tiles is evaluated once for its two sides, or every entry by itself"},
     {"row", "sum", "sum|logsumexp", "mode tile: how weights combine; logsumexp works with sides own"},
+    {"rows", "0", ">= 0", "mode rows: rows of n scores, standard normal numbers; 0: as many as make 2^24 scores"},
+    {"op", "entmax", "softmax|diffmax|entmax|sparsemax", "mode rows: the family"},
+    {"op_parameter", "1.5", "of the family", "mode rows: alpha of diffmax, a of entmax"},
+    {"op_scale", "tsallis", "tsallis|none|porous", "mode rows: what diffmax multiplies scores with"},
     {"repeats", "5", ">= 1", "passes that are measured, at least"},
     {"seconds", "1", ">= 0", "time that they take together, at least"},
     {"version", "", "", "print version and build, and stop"},
@@ -57,21 +63,47 @@ const std::string &get_word(const DriverOptions &options, const char *name,
   throw Error(detail::concatenate("-", name, ": '", options.value(name), "' is unknown; known are ", names));
 }
 
-/// What only some modes can do.
-void check_mode(DriverOptions &options, BenchSettings &settings, int ranks) {
-  if (settings.mode != "tile") {
-    for (const char *name : {"sides", "row"})
-      FLASHRING_CHECK(!options.given(name), "-", name, " belongs to mode tile; mode ", settings.mode,
-                      " sums over both sides");
-    return;
-  }
-  FLASHRING_CHECK(ranks == 1, "mode tile measures one rank, and here are ", ranks,
+/// Modes tile and rows measure one thread, where nothing moves.
+void check_one_thread(const DriverOptions &options, BenchSettings &settings, int ranks) {
+  FLASHRING_CHECK(ranks == 1, "mode ", settings.mode, " measures one rank, and here are ", ranks,
                   "; start it without mpirun, or take mode pass");
   for (const char *name : {"transport", "route", "exchange"})
-    FLASHRING_CHECK(!options.given(name), "-", name, " belongs to the other modes: in mode tile nothing moves");
-  FLASHRING_CHECK(settings.op.threads <= 1, "-threads: mode tile measures one thread; for ", settings.op.threads,
-                  " take mode pass or scale");
+    FLASHRING_CHECK(!options.given(name), "-", name, " belongs to the other modes: in mode ", settings.mode,
+                    " nothing moves");
+  FLASHRING_CHECK(settings.op.threads <= 1, "-threads: mode ", settings.mode, " measures one thread; for ",
+                  settings.op.threads, " take mode pass or scale");
   settings.op.threads = 1;
+}
+
+/// The scores of mode rows.
+void read_scores(const DriverOptions &options, BenchSettings &settings) {
+  for (const char *name : {"d", "columns", "sides", "row", "pair", "beta"})
+    FLASHRING_CHECK(!options.given(name), "-", name, " belongs to the other modes: mode rows has no points");
+  RowScores &scores = settings.scores;
+  scores.n = settings.shape.rows;
+  scores.rows = parse_integer("-rows", options.value("rows"));
+  FLASHRING_CHECK(scores.rows >= 0, "-rows: ", scores.rows, " is below 0");
+  if (scores.rows == 0) scores.rows = std::max<std::int64_t>(1, (std::int64_t{1} << 24U) / scores.n);
+  scores.options.op = options.value("op");
+  scores.options.parameters = {parse_real("-op_parameter", options.value("op_parameter"))};
+  scores.options.family_scale = options.value("op_scale");
+  scores.options.threads = 1;
+  scores.options.backend = settings.op.backend;
+  FLASHRING_CHECK(settings.op.precision != Precision::reduced, "-precision: mode rows has fp64 and fp32");
+}
+
+/// What only some modes can do.
+void check_mode(DriverOptions &options, BenchSettings &settings, int ranks) {
+  const bool tile = settings.mode == "tile";
+  const bool rows = settings.mode == "rows";
+  if (tile || rows) check_one_thread(options, settings, ranks);
+  if (rows) return read_scores(options, settings);
+  for (const char *name : {"rows", "op", "op_parameter", "op_scale"})
+    FLASHRING_CHECK(!options.given(name), "-", name, " belongs to mode rows");
+  for (const char *name : {"sides", "row"})
+    FLASHRING_CHECK(tile || !options.given(name), "-", name, " belongs to mode tile; mode ", settings.mode,
+                    " sums over both sides");
+  if (!tile) return;
   if (settings.row == RowKind::sum) return;
   FLASHRING_CHECK(!options.given("sides") || settings.sides == Sides::own,
                   "-row logsumexp works with -sides own: its states go to the rows that ask");
@@ -85,8 +117,8 @@ BenchSettings get_settings(DriverOptions &options, int ranks) {
   options.read(none, settings.op);
   options.refuse_unused(true);
   FLASHRING_CHECK(!options.value("mode").empty(),
-                  "no mode; the first word says what is measured: tile, pass, ring or scale");
-  settings.mode = get_word(options, "mode", {"tile", "pass", "ring", "scale"});
+                  "no mode; the first word says what is measured: tile, pass, ring, scale or rows");
+  settings.mode = get_word(options, "mode", {"tile", "pass", "ring", "scale", "rows"});
   settings.shape = {get_count(options, "n", std::int64_t{1} << 40U),
                     static_cast<int>(get_count(options, "d", 1 << 20))};
   settings.columns = static_cast<int>(get_count(options, "columns", max_columns));
@@ -114,6 +146,9 @@ void settle_length(BenchSettings &settings) {
 /// What the mode holds on the rank with most rows.
 std::vector<MemoryPart> memory_of(const BenchSettings &settings, const RunPlan &plan) {
   const OperatorOptions &op = settings.op;
+  if (settings.mode == "rows")
+    return {{"scores, gradient and result", 3.0 * static_cast<double>(column_bytes(op.precision)) *
+                                                static_cast<double>(settings.scores.rows * settings.scores.n)}};
   const auto operator_of = [&](const std::string &exchange) {
     return sum_of(operator_memory(op, settings.shape, plan.ranks, settings.columns, exchange));
   };
@@ -152,8 +187,8 @@ int run(const Communicator &communicator, DriverOptions &options) {
   choose_device(communicator, settings.op);
   prepare(communicator, settings);
   using Mode = BenchLine (*)(const Communicator &, const DriverOptions &, const BenchSettings &);
-  constexpr std::array<std::pair<std::string_view, Mode>, 4> modes{
-      {{"tile", bench_tile}, {"pass", bench_pass}, {"ring", bench_ring}, {"scale", bench_scale}}};
+  constexpr std::array<std::pair<std::string_view, Mode>, 5> modes{
+      {{"tile", bench_tile}, {"pass", bench_pass}, {"ring", bench_ring}, {"scale", bench_scale}, {"rows", bench_rows}}};
   for (const auto &[name, measure] : modes) {
     if (name != settings.mode) continue;
     const BenchLine line = measure(communicator, options, settings);

@@ -28,14 +28,19 @@ struct ThresholdSearch {
   void take(const ThresholdSums &sums, const ThresholdFamily &family, double rounding) {
     sum = sums.first;
     ++iterations;
-    const double log_sum = std::log(sum);
-    const double change = family.power == ThresholdPower::exponential
-                              ? log_sum
-                              : -sums.first / sums.second * std::expm1(-log_sum / family.e);
+    const double change =
+        family.power == ThresholdPower::exponential ? std::log(sum) : sums.first / sums.second * root_excess(family);
     done = sum <= 1 + rounding || change * family.e <= rounding || iterations == most_iterations;
     if (done) return;
     step = change * family.e;
     t += change;
+  }
+  /// 1 - S0^(-1/e). Short rows spend more on a logarithm than on their entries; without one the error is a rounding of
+  /// 1, which is small enough where t is of that size.
+  double root_excess(const ThresholdFamily &family) const {
+    if (family.power == ThresholdPower::one) return 1 - 1 / sum;
+    if (family.power == ThresholdPower::two) return 1 - 1 / std::sqrt(sum);
+    return -std::expm1(-std::log(sum) / family.e);
   }
   /// 11 are known to suffice for rows of 4096; one more for each doubling is far more than enough.
   static constexpr int most_iterations = 64;

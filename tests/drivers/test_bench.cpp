@@ -257,6 +257,22 @@ TEST(Bench, ScaleIsMeasuredAgainstOneThread) {
   }
 }
 
+TEST(Bench, RowsOfScoresBesideACopy) {
+  for (const char *what :
+       {"-n 100 -rows 7", "-n 1 -rows 1 -precision fp32", "-n 300 -rows 5 -op diffmax -op_parameter 0.5"}) {
+    const Json line = line_of(0, std::string("rows ") + what);
+    const double rows = line["rows"];
+    EXPECT_EQ(line["options"]["rows"], std::to_string(line["rows"].get<int>()));
+    for (const char *part : {"copy", "forward", "backward"}) {
+      const Json &times = line[part];
+      expect_near(times["entries_per_second"], rows * line["n"].get<double>() / times["seconds"].get<double>());
+      expect_near(times["fraction"], line["copy"]["seconds"].get<double>() / times["seconds"].get<double>());
+      EXPECT_LE(times["seconds_best"], times["seconds"]);
+    }
+    EXPECT_LE(line["sum_error"], line["precision"] == "fp64" ? 1e-13 : 1e-5);
+  }
+}
+
 TEST(Bench, TheLineSaysWhatRanWhere) {
   const Json line = line_of(0, "tile -n 300 -d 3 -seed 7");
   for (const char *field : {"program", "version", "git", "date", "cpu", "target", "pair", "precision"})
@@ -271,7 +287,7 @@ TEST(Bench, TheLineSaysWhatRanWhere) {
 }
 
 TEST(Bench, BadOptions) {
-  expect_error(2, "", {"no mode", "tile, pass, ring or scale"});
+  expect_error(2, "", {"no mode", "tile, pass, ring, scale or rows"});
   expect_error(2, "tiles", {"-mode: 'tiles'", "tile, pass, ring, scale"});
   expect_error(2, "pass -columns 65", {"-columns: 65", "[1, 64]"});
   expect_error(0, "tile -columns 0", {"-columns: 0", "[1, 64]"});
@@ -293,6 +309,13 @@ TEST(Bench, BadOptions) {
   expect_error(0, "tile -transport self", {"-transport belongs to the other modes"});
   expect_error(0, "tile -alpha 1", {"unused option -alpha"});
   expect_error(2, "tile", {"one rank", "2"});
+  expect_error(0, "tile -op entmax", {"-op belongs to mode rows"});
+  expect_error(0, "rows -d 3", {"-d belongs to the other modes"});
+  expect_error(0, "rows -rows -1", {"-rows: -1"});
+  expect_error(0, "rows -op max", {"'max'", "sparsemax"});
+  expect_error(0, "rows -op_parameter 1", {"a of entmax is 1"});
+  expect_error(0, "rows -precision reduced", {"fp64 and fp32"});
+  expect_error(2, "rows", {"one rank", "2"});
   expect_error(0, "tile -backend gpu", {"gpu", "ref", "simd"});
   expect_error(0, "tile -backend simd:avx9", {"simd:avx9", "auto, ref, ", "simd:scalar"});
   expect_error(0, "tile -precision half", {"half", "fp64, fp32"});
