@@ -1,10 +1,13 @@
-// Attention whose tokens are spread over ranks: O = P V with P = softmax(scale Q K^T), forward and backward. P is never
-// stored: memory O(B H N (D + D_v) / ranks). Blocks of keys and values come round a ring; every (query tile, key tile)
-// pair is a call of the backend. The mathematics: docs/mathematics.md, "Attention".
+// Attention whose tokens are spread over ranks: O = P V with P = softmax(scale Q K^T), or a threshold family in its
+// place (diffmax, entmax, sparsemax: flashring/threshold.hpp), forward and backward. P is never stored: memory O(B H N
+// (D + D_v) / ranks). Blocks of keys and values come round a ring; every (query tile, key tile) pair is a call of the
+// backend. The mathematics: docs/mathematics.md, "Attention".
 //
 // Cost of forward: B H_q N_q N_k pairs of D + D_v multiply-adds and an exponential (about half of the pairs with a
 // causal mask), one pass for every 128 columns of values; of backward: D + D_v for the weights and 2 D + D_v for the
-// gradients, one pass. The same set-up gives the same bits, for any number of threads.
+// gradients, one pass. A threshold takes a pass for a histogram and, in fp32, about two for sums before the pass of the
+// output; what holds no weight is left out of all but the first. The same set-up gives the same bits, for any number of
+// threads.
 #pragma once
 
 #include <cstdint>
@@ -18,6 +21,7 @@
 #include "flashring/partition.hpp"
 #include "flashring/ring.hpp"
 #include "flashring/storage.hpp"
+#include "flashring/threshold_attention.hpp"
 
 namespace flashring {
 
@@ -43,6 +47,11 @@ struct AttentionShape {
 };
 
 struct AttentionOptions {
+  std::string op = "softmax";                 ///< softmax, diffmax, entmax, sparsemax
+  std::vector<double> alpha;                  ///< one number or one for each query head; default 0.5, entmax's a 1.5
+  std::string family_scale = "tsallis";       ///< of diffmax: tsallis, none, porous
+  bool ensure_sum_one = true;                 ///< rows of P of a family are divided by their sum, 1 but for rounding
+  bool gradient = true;                       ///< forward keeps what backward needs: of a family, a second output
   std::optional<double> scale;                ///< of scores; default D^(-1/2)
   bool causal = false;                        ///< key row <= query row + causal_offset
   std::optional<std::int64_t> causal_offset;  ///< default 0; to be given where N_q and N_k differ
@@ -62,14 +71,20 @@ struct AttentionInput {
 
 /// What backward needs of forward, (B, H_q, n_q) each.
 struct AttentionSaved {
-  std::vector<double> log_sum_exp;  ///< of the scores of a row; -infinity where it sees no key
+  std::vector<double> log_sum_exp;       ///< softmax: of the scores of a row; -infinity where it sees no key
+  RowThresholds thresholds;              ///< the families
+  std::vector<std::byte> second_output;  ///< these with `gradient`: O2 (B, H_q, n_q, D_v), fp64 or fp32
 };
 
 /// What the last call did, on this rank.
 struct AttentionReport {
   PassReport pass;
   int passes = 0;
-  std::string backend;  ///< that ran it
+  int iterations = 0;        ///< forward of a family, of all ranks: steps that the threshold took
+  double sum_error = 0;      ///< largest |sum p - 1| of a row, before ensure_sum_one
+  double tiles_visited = 0;  ///< pairs of tiles in all passes
+  double tiles_skipped = 0;  ///< those without a weight
+  std::string backend;       ///< that ran it
   Precision precision = Precision::fp32;
   int threads = 1;
 };
@@ -93,10 +108,11 @@ class Attention {
   /// finite. Collective.
   AttentionSaved forward(const AttentionInput &input, Tensor o);
   /// From dL/dO the gradients dL/dQ, dL/dK, dL/dV, shaped as q, k, v; `o` and `saved` are what forward gave. K and V of
-  /// grouped heads get the sum over their query heads. Runs on backend simd (or ref) where the chosen one, by auto, has
-  /// no gradients. Collective.
-  void backward(const AttentionInput &input, ConstTensor o, const AttentionSaved &saved, ConstTensor d_o, Tensor d_q,
-                Tensor d_k, Tensor d_v);
+  /// grouped heads get the sum over their query heads. Returns dL/d alpha (entmax: a), one number for each of
+  /// options.alpha, of all ranks; none for softmax and sparsemax. Runs on backend simd (or ref) where the chosen one,
+  /// by auto, has no gradients. Collective.
+  std::vector<double> backward(const AttentionInput &input, ConstTensor o, const AttentionSaved &saved, ConstTensor d_o,
+                               Tensor d_q, Tensor d_k, Tensor d_v);
   const AttentionReport &report() const;
 
  private:

@@ -29,7 +29,7 @@ struct ThresholdRequest {
 };
 
 /// What a gradient needs of the forward pass. (local rows) each.
-struct ThresholdRows {
+struct RowThresholds {
   std::vector<double> row_maximum;  ///< max_j x_ij; -infinity where the row sees no source
   std::vector<double> t;            ///< 0 there
   std::vector<double> u_sum;        ///< sum_j u_ij; 0 there
@@ -47,7 +47,7 @@ struct ThresholdReport {
 };
 
 struct ThresholdResult {
-  ThresholdRows rows;
+  RowThresholds rows;
   ThresholdReport report;
 };
 
@@ -72,7 +72,7 @@ ThresholdResult threshold_attention(const Communicator &communicator, Ring &ring
 /// with dP = dO V^T and dS = s e u (dP - delta): the gradient of the scores. The division of ensure_sum_one is not
 /// derived. Collective.
 PassReport threshold_gradient(const Communicator &communicator, Ring &ring, TileShape shape, TileBlock &own,
-                              TileBlock &sources, const ThresholdRequest &request, const ThresholdRows &rows,
+                              TileBlock &sources, const ThresholdRequest &request, const RowThresholds &rows,
                               std::span<const double> delta);
 
 }  // namespace flashring

@@ -109,10 +109,9 @@ std::span<const Option> input_options() {
        "generated points: circle:n= torus:n=,q= hypercube:d= swiss_roll:n=,m= random_swiss_roll:n=,seed= "
        "random_torus:n=,seed= double_well:n=,t=,seed= clusters:n=,d=,k=,spread=,seed= normal:n=,d=,seed="},
       {"weights", "", "FILE", "one positive number per point: how much it counts; without: 1"},
-      {"features", "", "torsion:degrees|torsion:radians|periodic:L1,...,Ld with +whiten|+mahalanobis:FILE",
-       "what the coordinates become first: angles the points of circles, then features of unit covariance, or of "
-       "Mahalanobis "
-       "distances by the covariance in a file"},
+      {"features", "", "torsion:degrees|torsion:radians|periodic:L1,...,Ld|whiten|mahalanobis:FILE",
+       "what coordinates become first: points of circles, or features of unit covariance, by that of the points or by "
+       "one in a file; one of each kind are joined by +, as in torsion:degrees+whiten"},
       {"feature_scales", "", "deviation|NUMBER,...|FILE",
        "factor of every feature; deviation: 1/standard deviation, 1 for a constant feature"},
       {"target", "", "FILE",

@@ -1,22 +1,13 @@
-// Softmax attention, forward and backward.
-//
-//   forward   O_i = sum_j exp(x_ij - lse_i) v_j with x_ij = scale <q_i, k_j>: row rule logsumexp of the pair function
-//             inner_exp, whose values are those of V
-//   backward  row rule softmax_gradient with delta_i = <dO_i, O_i>: what K and V get travels home by the ring's route
-//
-// Batch entries and heads are sequences of the tiles, all in one pass, so that neither threads nor ranks wait for each
-// other between them. Source: Dao et al., arXiv:2205.14135; rings: Liu, Zaharia, Abbeel, arXiv:2310.01889.
+// What softmax attention and that of threshold families share: checks, partitions, tiles of the arrays. Batch entries
+// and heads are sequences of the tiles, all in one pass, so that neither threads nor ranks wait for each other between
+// them.
 #include "flashring/attention.hpp"
 
 #include <cmath>
-#include <limits>
-#include <utility>
 
 #include "base/threads.hpp"
 #include "flashring/check.hpp"
-#include "flashring/tile_block.hpp"
-#include "flashring/transport.hpp"
-#include "methods/attention_tensors.hpp"
+#include "methods/attention_state.hpp"
 
 namespace flashring {
 namespace {
@@ -43,6 +34,20 @@ void check_options(const AttentionShape &shape, const AttentionOptions &options)
   FLASHRING_CHECK(!options.scale || std::isfinite(*options.scale), "scale ", *options.scale, " is not finite");
 }
 
+/// Of every query head; none for softmax.
+std::vector<ThresholdFamily> families_of(const AttentionShape &shape, const AttentionOptions &options) {
+  if (options.op == "softmax") return {};
+  std::vector<double> alpha = options.alpha;
+  if (alpha.empty()) alpha = {options.op == "entmax" ? 1.5 : 0.5};
+  const auto heads = static_cast<std::size_t>(shape.heads);
+  FLASHRING_CHECK(alpha.size() == 1 || alpha.size() == heads, "alpha: ", alpha.size(), " numbers for ", heads,
+                  " query heads; give one for all, or one for each");
+  if (alpha.size() == 1) alpha.resize(heads, alpha.front());
+  std::vector<ThresholdFamily> families;
+  for (const double a : alpha) families.push_back(threshold_family(options.op, a, options.family_scale));
+  return families;
+}
+
 void check_input(const AttentionInput &input) {
   FLASHRING_CHECK(input.q.storage == input.k.storage && input.k.storage == input.v.storage, "q is ",
                   storage_name(input.q.storage), ", k ", storage_name(input.k.storage), ", v ",
@@ -50,47 +55,6 @@ void check_input(const AttentionInput &input) {
 }
 
 }  // namespace
-
-struct Attention::State {
-  State(const Communicator &communicator_, const AttentionShape &shape_, AttentionOptions options_)
-      : communicator(communicator_), shape(shape_), options(std::move(options_)) {}
-
-  const Communicator &communicator;
-  AttentionShape shape;
-  AttentionOptions options;
-  RowPartition queries, keys;
-  const Backend *backend = nullptr;
-  std::unique_ptr<Transport> transport;
-  std::unique_ptr<Ring> ring;
-  AttentionReport report;
-
-  int rank() const { return communicator.rank(); }
-  double scale() const { return options.scale.value_or(1 / std::sqrt(shape.width)); }
-  /// Of queries, whose rows are numbered by the last key that they see.
-  Sequences sequences() const {
-    return {static_cast<int>(shape.batch) * shape.heads, options.causal_offset.value_or(0)};
-  }
-  int key_sequences() const { return static_cast<int>(shape.batch) * shape.key_heads; }
-  TileShape tile_shape(RowKind row, Storage storage, int columns) const {
-    const Precision precision = storage == Storage::fp64 ? Precision::fp64 : Precision::fp32;
-    return {{PairKind::inner_exp, {scale(), 0}}, row, 0, precision, shape.width, columns, {options.causal, false}};
-  }
-  /// The whole rows of an array, of the query heads or of the key heads.
-  TensorPart query_rows(const char *name, ConstTensor tensor, int width) const {
-    return {tensor, {name, shape.heads, queries, rank()}, width, 0, width};
-  }
-  TensorPart key_rows(const char *name, ConstTensor tensor, int width) const {
-    return {tensor, {name, shape.key_heads, keys, rank()}, width, 0, width};
-  }
-
-  void open(const Backend &chosen);
-  const Backend &backend_for(const TileShape &tile) const;
-  TileBlock pack_queries(const TileShape &tile, const AttentionInput &input) const;
-  TileBlock pack_keys(const TileShape &tile, const AttentionInput &input) const;
-  std::vector<double> log_weights(const AttentionInput &input) const;
-  int value_columns(Storage storage) const;
-  void run(const TileShape &tile, Sides sides, TileBlock &own, TileBlock &sources);
-};
 
 /// Ring and transport of a backend, kept from call to call.
 void Attention::State::open(const Backend &chosen) {
@@ -138,15 +102,40 @@ TileBlock Attention::State::pack_keys(const TileShape &tile, const AttentionInpu
 void Attention::State::run(const TileShape &tile, Sides sides, TileBlock &own, TileBlock &sources) {
   report.pass += ring->run(tile, sides, own, sources);
   ++report.passes;
+}
+
+void Attention::State::start_report(const TileShape &tile) {
+  const int threads = report.threads;
+  const std::string name = report.backend;
+  report = {};
+  report.threads = threads;
+  report.backend = name;
   report.precision = tile.precision;
 }
 
-/// Columns of V that one pass carries: all, or halves of them until a backend takes so many.
-int Attention::State::value_columns(Storage storage) const {
-  int columns = shape.value_width;
-  while (columns > 1 && !find_backend(options.backend).supports(tile_shape(RowKind::logsumexp, storage, columns)))
-    columns = (columns + 1) / 2;
-  return columns;
+std::pair<TileBlock, TileBlock> Attention::State::pack_gradient(const TileShape &tile, const Gradients &g) {
+  TileBlock own = pack_queries(tile, g.input);
+  TileBlock sources = pack_keys(tile, g.input);
+  own.set_columns(tile.columns,
+                  read_tensors({query_rows("q", g.input.q, shape.width), query_rows("dO", g.d_o, shape.value_width)}));
+  sources.set_columns(
+      tile.columns, read_tensors({key_rows("k", g.input.k, shape.width), key_rows("v", g.input.v, shape.value_width)}));
+  return {std::move(own), std::move(sources)};
+}
+
+/// Sums of a gradient rule: its first `width` are dQ and dK but for the scale, then those of dV.
+void Attention::State::write_gradients(const TileShape &tile, TileBlock &own, TileBlock &sources,
+                                       const Gradients &g) const {
+  const int width = shape.width;
+  const int values = shape.value_width;
+  own.finish(tile.row, tile.columns, [&](LocalRow row, std::int64_t count, const double *sums, std::int64_t stride) {
+    write_rows({g.d_q, width, 0, width}, row, count, sums, stride, scale());
+  });
+  sources.finish(tile.row, tile.columns,
+                 [&](LocalRow row, std::int64_t count, const double *sums, std::int64_t stride) {
+                   write_rows({g.d_k, width, 0, width}, row, count, sums, stride, scale());
+                   write_rows({g.d_v, values, 0, values}, row, count, sums + width * stride, stride, 1);
+                 });
 }
 
 Attention::Attention(const Communicator &communicator, const AttentionShape &shape, AttentionOptions options)
@@ -155,6 +144,7 @@ Attention::Attention(const Communicator &communicator, const AttentionShape &sha
   communicator.agree([&] {
     check_shape(shape);
     check_options(shape, s.options);
+    s.families = families_of(shape, s.options);
     find_backend(s.options.backend);
   });
   const auto cut = [&](std::int64_t rows) {
@@ -176,77 +166,17 @@ const RowPartition &Attention::key_partition() const { return state_->keys; }
 const AttentionReport &Attention::report() const { return state_->report; }
 
 AttentionSaved Attention::forward(const AttentionInput &input, Tensor o) {
-  State &s = *state_;
-  s.report.pass = {};
-  s.report.passes = 0;
-  AttentionSaved saved;
-  const int most = s.value_columns(input.q.storage);
-  TileShape tile = s.tile_shape(RowKind::logsumexp, input.q.storage, most);
-  TileBlock own;
-  TileBlock sources;
-  s.communicator.agree([&] {
-    check_input(input);
-    s.open(s.backend_for(tile));
-    own = s.pack_queries(tile, input);
-    sources = s.pack_keys(tile, input);
-    sources.set_pass_scalars(s.log_weights(input), -infinity);
-  });
-  saved.log_sum_exp.resize(static_cast<std::size_t>(own.local_rows()));
-  for (int first = 0; first < s.shape.value_width; first += most) {
-    tile.columns = std::min(most, s.shape.value_width - first);
-    TensorPart values = s.key_rows("v", input.v, s.shape.value_width);
-    values.first = first;
-    values.count = tile.columns;
-    s.communicator.agree([&] { sources.set_columns(tile.columns, read_tensors({values})); });
-    s.run(tile, Sides::own, own, sources);
-    const TensorSlice slice{o, s.shape.value_width, first, tile.columns};
-    own.finish(tile.row, tile.columns,
-               [&](LocalRow row, std::int64_t count, const double *answers, std::int64_t stride) {
-                 std::copy_n(answers, count, saved.log_sum_exp.begin() + row.value);
-                 write_rows(slice, row, count, answers + stride, stride, 1);
-               });
-  }
-  return saved;
+  state_->communicator.agree([&] { check_input(input); });
+  return state_->is_softmax() ? state_->forward_softmax(input, o) : state_->forward_threshold(input, o);
 }
 
-void Attention::backward(const AttentionInput &input, ConstTensor o, const AttentionSaved &saved, ConstTensor d_o,
-                         Tensor d_q, Tensor d_k, Tensor d_v) {
-  State &s = *state_;
-  s.report.pass = {};
-  s.report.passes = 0;
-  const int width = s.shape.width;
-  const int columns = width + s.shape.value_width;
-  const TileShape tile = s.tile_shape(RowKind::softmax_gradient, input.q.storage, columns);
-  TileBlock own;
-  TileBlock sources;
-  s.communicator.agree([&] {
-    check_input(input);
-    s.open(s.backend_for(tile));
-    own = s.pack_queries(tile, input);
-    sources = s.pack_keys(tile, input);
-    own.set_columns(columns,
-                    read_tensors({s.query_rows("q", input.q, width), s.query_rows("dO", d_o, s.shape.value_width)}));
-    sources.set_columns(columns,
-                        read_tensors({s.key_rows("k", input.k, width), s.key_rows("v", input.v, s.shape.value_width)}));
-    const auto rows = static_cast<std::size_t>(own.local_rows());
-    FLASHRING_CHECK(saved.log_sum_exp.size() == rows, "saved rows are ", saved.log_sum_exp.size(), ", and queries of ",
-                    "this rank ", rows, "; give what forward gave for these arrays");
-    std::vector<double> of_queries = saved.log_sum_exp;  // (rows), then delta
-    const std::vector<double> delta = row_products(d_o, o, own.local_rows(), s.shape.value_width);
-    of_queries.insert(of_queries.end(), delta.begin(), delta.end());
-    own.set_pass_scalars({of_queries.data(), own.local_rows(), 2}, 0);
-    std::vector<double> of_keys = s.log_weights(input);  // (rows), then what nobody reads
-    of_keys.resize(2 * of_keys.size());
-    sources.set_pass_scalars({of_keys.data(), sources.local_rows(), 2}, -infinity);
-  });
-  s.run(tile, Sides::both, own, sources);
-  own.finish(tile.row, columns, [&](LocalRow row, std::int64_t count, const double *answers, std::int64_t stride) {
-    write_rows({d_q, width, 0, width}, row, count, answers, stride, s.scale());
-  });
-  sources.finish(tile.row, columns, [&](LocalRow row, std::int64_t count, const double *answers, std::int64_t stride) {
-    write_rows({d_k, width, 0, width}, row, count, answers, stride, s.scale());
-    write_rows({d_v, s.shape.value_width, 0, s.shape.value_width}, row, count, answers + width * stride, stride, 1);
-  });
+std::vector<double> Attention::backward(const AttentionInput &input, ConstTensor o, const AttentionSaved &saved,
+                                        ConstTensor d_o, Tensor d_q, Tensor d_k, Tensor d_v) {
+  state_->communicator.agree([&] { check_input(input); });
+  const Gradients gradients{input, saved, o, d_o, d_q, d_k, d_v};
+  if (!state_->is_softmax()) return state_->backward_threshold(gradients);
+  state_->backward_softmax(gradients);
+  return {};
 }
 
 }  // namespace flashring

@@ -133,7 +133,7 @@ std::string words_of(const SlopeCurve &curve, bool taken) {
                     curve.maximum, curve.beta, curve.points.front().beta, curve.points.back().beta);
   const std::size_t used = static_cast<std::size_t>(std::max(0, written));
   if (!curve.at_edge)
-    std::snprintf(text.data() + used, text.size() - used, ": the points look like a set of dimension %.3g",
+    std::snprintf(text.data() + used, text.size() - used, ": the points look like a set of dimension %.4g",
                   curve.dimension());
   std::string words = text.data();
   if (curve.at_edge) words += " at the edge of the grid; ";

@@ -213,7 +213,7 @@ void Search::start() {
   own_.finish(RowKind::score_bins, request_.bins,
               [&](LocalRow first, std::int64_t count, const double *answers, std::int64_t stride) {
                 for (std::int64_t i = 0; i < count; ++i) {
-                  if (answers[i + 2 * stride] == 0) continue;  // no score
+                  if (answers[i] < infinity && answers[i + 2 * stride] == 0) continue;  // no score
                   start_row(rows_[static_cast<std::size_t>(first.value + i)], answers + i, stride);
                 }
               });
@@ -337,7 +337,7 @@ bool folds_thresholds(const Backend &backend, TileShape shape) {
 }
 
 PassReport threshold_gradient(const Communicator &communicator, Ring &ring, TileShape shape, TileBlock &own,
-                              TileBlock &sources, const ThresholdRequest &request, const ThresholdRows &rows,
+                              TileBlock &sources, const ThresholdRequest &request, const RowThresholds &rows,
                               std::span<const double> delta) {
   constexpr std::size_t numbers = 7;  // f, m, t, 1 - t, e - 1, s e, delta
   const auto n = static_cast<std::size_t>(own.local_rows());

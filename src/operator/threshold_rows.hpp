@@ -23,16 +23,22 @@ struct ThresholdSearch {
   double step = 0;  ///< the last change of t, times e
   int iterations = 0;
   bool done = false;
+  bool came_back = false;
 
-  /// Sums of p and u at t. Ends where S0 is 1 within `rounding` of sums, or where t moves no more.
+  /// Sums of p and u at t. Ends where S0 is 1 within `rounding`, four units of the last place of working precision, or
+  /// where t moves no more. Roundings may carry t beyond the root, from where one step leads back.
   void take(const ThresholdSums &sums, const ThresholdFamily &family, double rounding) {
     sum = sums.first;
     ++iterations;
     const double change =
         family.power == ThresholdPower::exponential ? std::log(sum) : sums.first / sums.second * root_excess(family);
-    done = sum <= 1 + rounding || change * family.e <= rounding || iterations == most_iterations;
+    const double seen = rounding / 8 * std::min(t, 1 - t);  // half a unit of the last place of t and of 1 - t
+    const bool still = t + change == t || (family.power != ThresholdPower::exponential && std::abs(change) <= seen);
+    const bool beyond = sum < 1 - rounding;
+    done = std::abs(sum - 1) <= rounding || still || (beyond && came_back) || iterations == most_iterations;
+    came_back = came_back || beyond;
     if (done) return;
-    step = change * family.e;
+    step = std::abs(change) * family.e;
     t += change;
   }
   /// 1 - S0^(-1/e). Short rows spend more on a logarithm than on their entries; without one the error is a rounding of

@@ -52,26 +52,28 @@ TEST_F(Diffmap, RepeatedRunsAndThreadsGiveTheSameBits) {
   }
 }
 
-/// Of a circle the dimension 1.21 that its curvature makes of 1; the same on any number of ranks.
+/// configs/: slopes of the digits from the dense reference, to its printed digits. Of a circle the dimension is 1.218,
+/// which its curvature makes of 1.
 TEST_F(Diffmap, BandwidthByTheSlope) {
-  const std::string what = "-generate circle:n=400 -nev 2 -beta ";
-  double beta = 0;
-  for (const auto &[ranks, rule] : {std::pair{1, "slope"}, std::pair{3, "auto"}}) {
-    const Outcome result = run(ranks, what + rule + " -output " + path(rule));
-    ASSERT_EQ(result.code, 0) << result.output;
-    EXPECT_NE(result.output.find(std::string("-beta ") + rule + " took gaussian:beta=0.8"), std::string::npos)
-        << result.output;
-    EXPECT_NE(result.output.find("set of dimension 1.21"), std::string::npos) << result.output;
-    EXPECT_TRUE(fs::exists(folder_ / rule / "slope.png"));
-    const nlohmann::json bandwidth = report(rule)["bandwidth"];
-    EXPECT_EQ(bandwidth["rule"], "slope");
-    EXPECT_FALSE(bandwidth["at_edge"]);
-    EXPECT_EQ(bandwidth["curve"]["beta"].size(), 6U);
-    EXPECT_NEAR(bandwidth["dimension"], 1.2178, 0.01);
-    if (ranks == 1) beta = bandwidth["beta"];
-    EXPECT_NEAR(bandwidth["beta"], beta, 1e-11 * beta);
-  }
-  const Outcome dry = run(1, what + "slope -dry_run");
+  const std::string configs = FLASHRING_CONFIGS;
+  const Outcome digits = run(2, "-options_file " + configs + "/digits_slope.opts -points " + configs +
+                                    "/digits.npy -nev 2 -output " + path("digits"));
+  ASSERT_EQ(digits.code, 0) << digits.output;
+  EXPECT_NE(digits.output.find("-beta slope took gaussian:beta=0.00246"), std::string::npos) << digits.output;
+  EXPECT_TRUE(fs::exists(folder_ / "digits" / "slope.png"));
+  const nlohmann::json of_digits = report("digits")["bandwidth"];
+  const std::vector<double> slopes = of_digits["curve"]["slope"];
+  const std::vector<double> dense = {2.38902123, 2.56485013, 2.46607729, 2.15868693, 1.83280616, 1.11758472};
+  ASSERT_EQ(slopes.size(), dense.size());
+  for (std::size_t l = 0; l < dense.size(); ++l) EXPECT_NEAR(slopes[l], dense[l], 6e-9) << l;
+  EXPECT_EQ(of_digits["rule"], "slope");
+  EXPECT_FALSE(of_digits["at_edge"]);
+
+  const Outcome circle = run(3, "-generate circle:n=400 -nev 2 -beta auto -output " + path("circle"));
+  ASSERT_EQ(circle.code, 0) << circle.output;
+  EXPECT_NE(circle.output.find("set of dimension 1.21"), std::string::npos) << circle.output;
+  EXPECT_NEAR(report("circle")["bandwidth"]["dimension"], 1.2178, 0.01);
+  const Outcome dry = run(1, "-generate circle:n=400 -beta slope -dry_run");
   EXPECT_NE(dry.output.find("memory per rank while choosing the bandwidth"), std::string::npos) << dry.output;
   EXPECT_NE(dry.output.find("-beta slope: one pass of"), std::string::npos) << dry.output;
 }

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include "flashring/check.hpp"
 #include "flashring/threshold.hpp"
 #include "flashring/threshold_attention.hpp"
 #include "support/golden.hpp"
@@ -53,9 +54,9 @@ struct Answer {
   std::vector<double> keys;     // (keys, columns): dK, dV
 };
 
-class Run {
+class Passes {
  public:
-  Run(const Problem &p, const ThresholdFamily &family)
+  Passes(const Problem &p, const ThresholdFamily &family)
       : p_(p),
         family_(family),
         transport_(make_transport("auto", world())),
@@ -114,7 +115,7 @@ class Run {
     return {{PairKind::inner_exp, {0.5, 0}}, RowKind::power_sums, 0, p_.precision, width, values, {}};
   }
   TileBlock block(const GoldenArray &array, const RowPartition &partition) const {
-    const PointSet points{part(array, 0, width), width};
+    const PointSet points{width, part(array, 0, width)};
     return {find_backend(p_.backend), shape(), local_block(points, partition, world().rank()), {}};
   }
   std::vector<double> local(const GoldenArray &array, std::size_t first, std::size_t count,
@@ -155,7 +156,7 @@ double parameter_gradient(const Answer &answer, const ThresholdFamily &family, s
   return family.sign * answer.queries[(columns + scale) * rows + i];
 }
 
-/// `factor` / 2 of all numbers is not exact: the scale of scores is 1/2.
+/// Gradients of scores times their scale, 1/2.
 void check_golden(const Problem &p, double tolerance) {
   const GoldenArray of_queries = golden("threshold_attention_of_queries");  // (cases, queries, 3 + 3 + 4 + 1)
   const GoldenArray of_keys = golden("threshold_attention_of_keys");        // (cases, keys, 4 + 3)
@@ -164,7 +165,7 @@ void check_golden(const Problem &p, double tolerance) {
   for (std::size_t at = 0; at < std::size(cases); ++at) {
     SCOPED_TRACE(detail::concatenate(p.backend, " ", cases[at].name, " ", cases[at].parameter, " ", cases[at].scale));
     const ThresholdFamily family = threshold_family(cases[at].name, cases[at].parameter, cases[at].scale);
-    const Answer answer = Run(p, family).answer(true);
+    const Answer answer = Passes(p, family).answer(true);
     double worst = 0;
     const auto look = [&](double value, double expected) {
       const double error = std::abs(value - expected);
@@ -211,12 +212,12 @@ TEST(ThresholdGradient, CentralDifferences) {
     SCOPED_TRACE(detail::concatenate(c.name, " ", c.scale));
     Problem p;
     const ThresholdFamily family = threshold_family(c.name, c.parameter, c.scale);
-    const Answer answer = Run(p, family).answer(true);
+    const Answer answer = Passes(p, family).answer(true);
     const auto moved = [&](GoldenArray &array, std::size_t at) {
       return slope([&](double h) {
         const double before = array.values[at];
         array.values[at] += h;
-        const double loss = Run(p, family).loss();
+        const double loss = Passes(p, family).loss();
         array.values[at] = before;
         return loss;
       });
@@ -230,7 +231,9 @@ TEST(ThresholdGradient, CentralDifferences) {
     for (std::size_t i = 0; i < p.query_rows(); ++i)
       of_parameter += parameter_gradient(answer, family, p.query_rows(), i);
     // A parameter moves e = 1/w by e^2 h: a smaller step.
-    const auto loss = [&](double h) { return Run(p, threshold_family(c.name, c.parameter + h / 10, c.scale)).loss(); };
+    const auto loss = [&](double h) {
+      return Passes(p, threshold_family(c.name, c.parameter + h / 10, c.scale)).loss();
+    };
     EXPECT_NEAR(of_parameter, 10 * slope(loss), 1e-7);
   }
 }

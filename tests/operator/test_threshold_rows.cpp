@@ -416,6 +416,15 @@ TEST(ThresholdRows, AnyDimensionAndThreadsGiveTheSameBits) {
   options.parameters = {0.3, 0.5, 0.8};  // groups of 7 rows
   options.rows_per_group = 7;
   const Result whole = run(options, {outer * inner, n, 1}, rows_x, rows_g);
+  Numbers parameter(3);
+  for (std::int64_t r = 0; r < outer * inner; ++r) {
+    const auto group = static_cast<std::size_t>(r / 7 % 3);
+    const auto row = [&](const Numbers &a) { return Numbers(a.begin() + r * n, a.begin() + (r + 1) * n); };
+    const Result alone = run(make("diffmax", options.parameters[group]), {1, n, 1}, row(rows_x), row(rows_g));
+    EXPECT_EQ(row(whole.p), alone.p) << r;
+    parameter[group] += alone.parameter[0];
+  }
+  EXPECT_EQ(whole.parameter, parameter);
   for (const int threads : {1, 2, 3}) {
     options.threads = threads;
     const Result strided = run(options, {outer, n, inner}, x, g);
@@ -441,6 +450,49 @@ TEST(ThresholdRows, RowsOfAnyLengthAgreeWithTheReference) {
       expect_near(result.dx, expected.dx, 1e-12, name_of(options) + ", n " + std::to_string(n));
       EXPECT_LE(result.metrics.iterations, 12);
     }
+  }
+}
+
+/// Near equal scores, near one score, near softmax and near sparsemax: few iterations, and a sum of 1. Each p errs by 4
+/// (1
+/// + |ln p|) u in the same direction at worst, |ln p| at most ln 4000 where p counts: 40 u, fp64 with 1 - t a
+/// difference of numbers near 1, n^(1/e) more.
+TEST(ThresholdRows, SumsAreOneForAnyFamilyAndSpread) {
+  for (int k = 0; k < 400; ++k) {
+    const auto draw = [&](std::uint64_t which) {
+      return random_uniform(18, RandomStream::points, static_cast<std::uint64_t>(k), which);
+    };
+    ThresholdRowsOptions options = make("diffmax", k % 3 == 0 ? draw(0) : std::pow(10, -12 * draw(0)),
+                                        std::vector<std::string>{"tsallis", "none", "porous"}[k % 5 % 3]);
+    options.complements = true;
+    const auto n = k < 300 ? static_cast<std::int64_t>(std::pow(4000, draw(1))) : 4000;  // the others all alike
+    const Numbers x = normals(n, 19, k < 300 ? std::pow(10, 6 * draw(2) - 3) : 1e-3);
+    const std::vector<float> low(x.begin(), x.end());
+    std::vector<float> p(low.size());
+    const std::string what = name_of(options) + ", n " + std::to_string(n);
+    const double grown = std::pow(n, options.parameters[0]);
+    const ThresholdMetrics metrics = run(options, {1, n, 1}, x).metrics;
+    EXPECT_LE(metrics.iterations, 12) << what;
+    EXPECT_LE(metrics.sum_error, (40 + grown) * epsilon) << what;
+    ThresholdRows rows({1, n, 1}, options);
+    rows.forward(low.data(), Storage::fp32, p.data());
+    EXPECT_LE(rows.metrics().iterations, 12) << what;
+    EXPECT_LE(rows.metrics().sum_error, 40 * 0x1p-24) << what;
+  }
+}
+
+/// Roundings of the first steps lead beyond the root here; without a step back the sum would be 40 u off.
+TEST(ThresholdRows, AStepBeyondTheRootIsTakenBack) {
+  ThresholdRowsOptions options = make("diffmax", 0.0009749896377, "porous");
+  options.complements = true;
+  const Numbers x = normals(5000, 19, 0.006);
+  const std::vector<float> low(x.begin(), x.end());
+  std::vector<float> p(low.size());
+  for (const std::string &backend : backends()) {
+    options.backend = backend;
+    ThresholdRows rows({1, 5000, 1}, options);
+    rows.forward(low.data(), Storage::fp32, p.data());
+    EXPECT_LE(rows.metrics().sum_error, 20 * 0x1p-24) << backend;
   }
 }
 

@@ -1,0 +1,78 @@
+// Softmax attention, forward and backward.
+//
+//   forward   O_i = sum_j exp(x_ij - lse_i) v_j with x_ij = scale <q_i, k_j>: row rule logsumexp of the pair function
+//             inner_exp, whose values are those of V
+//   backward  row rule softmax_gradient with delta_i = <dO_i, O_i>: what K and V get travels home by the ring's route
+//
+// Source: Dao et al., arXiv:2205.14135; rings: Liu, Zaharia, Abbeel, arXiv:2310.01889.
+#include <algorithm>
+#include <tuple>
+
+#include "flashring/check.hpp"
+#include "methods/attention_state.hpp"
+
+namespace flashring {
+
+/// Columns of V that one pass carries: all, or halves of them until a backend takes so many.
+int Attention::State::value_columns(Storage storage) const {
+  int columns = shape.value_width;
+  while (columns > 1 && !find_backend(options.backend).supports(tile_shape(RowKind::logsumexp, storage, columns)))
+    columns = (columns + 1) / 2;
+  return columns;
+}
+
+AttentionSaved Attention::State::forward_softmax(const AttentionInput &input, Tensor o) {
+  const int most = value_columns(input.q.storage);
+  TileShape tile = tile_shape(RowKind::logsumexp, input.q.storage, most);
+  TileBlock own;
+  TileBlock sources;
+  communicator.agree([&] {
+    open(backend_for(tile));
+    own = pack_queries(tile, input);
+    sources = pack_keys(tile, input);
+    sources.set_pass_scalars(log_weights(input), -std::numeric_limits<double>::infinity());
+  });
+  start_report(tile);
+  AttentionSaved saved;
+  saved.log_sum_exp.resize(static_cast<std::size_t>(own.local_rows()));
+  for (int first = 0; first < shape.value_width; first += most) {
+    tile.columns = std::min(most, shape.value_width - first);
+    TensorPart values = key_rows("v", input.v, shape.value_width);
+    values.first = first;
+    values.count = tile.columns;
+    communicator.agree([&] { sources.set_columns(tile.columns, read_tensors({values})); });
+    run(tile, Sides::own, own, sources);
+    const TensorSlice slice{o, shape.value_width, first, tile.columns};
+    own.finish(tile.row, tile.columns,
+               [&](LocalRow row, std::int64_t count, const double *answers, std::int64_t stride) {
+                 std::copy_n(answers, count, saved.log_sum_exp.begin() + row.value);
+                 write_rows(slice, row, count, answers + stride, stride, 1);
+               });
+  }
+  return saved;
+}
+
+void Attention::State::backward_softmax(const Gradients &g) {
+  const TileShape tile = tile_shape(RowKind::softmax_gradient, g.input.q.storage, shape.width + shape.value_width);
+  TileBlock own;
+  TileBlock sources;
+  communicator.agree([&] {
+    open(backend_for(tile));
+    std::tie(own, sources) = pack_gradient(tile, g);
+    const auto rows = static_cast<std::size_t>(own.local_rows());
+    FLASHRING_CHECK(g.saved.log_sum_exp.size() == rows, "saved rows are ", g.saved.log_sum_exp.size(),
+                    ", and queries of this rank ", rows, "; give what forward gave for these arrays");
+    std::vector<double> of_queries = g.saved.log_sum_exp;  // (rows), then delta
+    const std::vector<double> delta = row_products(g.d_o, g.o, own.local_rows(), shape.value_width);
+    of_queries.insert(of_queries.end(), delta.begin(), delta.end());
+    own.set_pass_scalars({of_queries.data(), own.local_rows(), 2}, 0);
+    std::vector<double> of_keys = log_weights(g.input);  // (rows), then what nobody reads
+    of_keys.resize(2 * of_keys.size());
+    sources.set_pass_scalars({of_keys.data(), sources.local_rows(), 2}, -std::numeric_limits<double>::infinity());
+  });
+  start_report(tile);
+  run(tile, Sides::both, own, sources);
+  write_gradients(tile, own, sources, g);
+}
+
+}  // namespace flashring

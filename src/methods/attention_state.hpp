@@ -1,0 +1,78 @@
+// What an Attention keeps, and the steps that softmax and the threshold families share.
+#pragma once
+
+#include <limits>
+#include <utility>
+
+#include "flashring/attention.hpp"
+#include "flashring/threshold.hpp"
+#include "flashring/tile_block.hpp"
+#include "flashring/transport.hpp"
+#include "methods/attention_tensors.hpp"
+
+namespace flashring {
+
+/// The arrays of one backward pass.
+struct Gradients {
+  const AttentionInput &input;
+  const AttentionSaved &saved;
+  ConstTensor o, d_o;
+  Tensor d_q, d_k, d_v;
+};
+
+struct Attention::State {
+  State(const Communicator &communicator_, const AttentionShape &shape_, AttentionOptions options_)
+      : communicator(communicator_), shape(shape_), options(std::move(options_)) {}
+
+  const Communicator &communicator;
+  AttentionShape shape;
+  AttentionOptions options;
+  RowPartition queries, keys;
+  std::vector<ThresholdFamily> families;  // (H_q); empty: softmax
+  const Backend *backend = nullptr;
+  std::unique_ptr<Transport> transport;
+  std::unique_ptr<Ring> ring;
+  AttentionReport report;
+
+  int rank() const { return communicator.rank(); }
+  double scale() const { return options.scale.value_or(1 / std::sqrt(shape.width)); }
+  /// Of queries, whose rows are numbered by the last key that they see.
+  Sequences sequences() const {
+    return {static_cast<int>(shape.batch) * shape.heads, options.causal_offset.value_or(0)};
+  }
+  int key_sequences() const { return static_cast<int>(shape.batch) * shape.key_heads; }
+  TileShape tile_shape(RowKind row, Storage storage, int columns) const {
+    const Precision precision = storage == Storage::fp64 ? Precision::fp64 : Precision::fp32;
+    return {{PairKind::inner_exp, {scale(), 0}}, row, 0, precision, shape.width, columns, {options.causal, false}};
+  }
+  /// The whole rows of an array, of the query heads or of the key heads.
+  TensorPart query_rows(const char *name, ConstTensor tensor, int width) const {
+    return {tensor, {name, shape.heads, queries, rank()}, width, 0, width};
+  }
+  TensorPart key_rows(const char *name, ConstTensor tensor, int width) const {
+    return {tensor, {name, shape.key_heads, keys, rank()}, width, 0, width};
+  }
+
+  void open(const Backend &chosen);
+  /// The backend of the options, or by auto one that has the row rule.
+  const Backend &backend_for(const TileShape &tile) const;
+  TileBlock pack_queries(const TileShape &tile, const AttentionInput &input) const;
+  TileBlock pack_keys(const TileShape &tile, const AttentionInput &input) const;
+  std::vector<double> log_weights(const AttentionInput &input) const;
+  int value_columns(Storage storage) const;
+  void run(const TileShape &tile, Sides sides, TileBlock &own, TileBlock &sources);
+  void start_report(const TileShape &tile);
+
+  bool is_softmax() const { return families.empty(); }
+  AttentionSaved forward_softmax(const AttentionInput &input, Tensor o);
+  AttentionSaved forward_threshold(const AttentionInput &input, Tensor o);
+  void backward_softmax(const Gradients &g);
+  std::vector<double> backward_threshold(const Gradients &g);
+  /// Both sides with the columns of a gradient rule: [q | dO] and [k | v].
+  std::pair<TileBlock, TileBlock> pack_gradient(const TileShape &tile, const Gradients &g);
+  void write_gradients(const TileShape &tile, TileBlock &own, TileBlock &sources, const Gradients &g) const;
+  ThresholdRequest request(std::vector<double> &s, std::vector<double> &e_minus_1) const;
+  std::vector<double> parameter_gradients(TileBlock &own) const;
+};
+
+}  // namespace flashring

@@ -1,0 +1,109 @@
+// Attention of the threshold families, forward and backward: flashring/threshold_attention.hpp on the tiles of all
+// sequences, each row with the family of its head.
+#include <numeric>
+#include <tuple>
+
+#include "flashring/check.hpp"
+#include "methods/attention_state.hpp"
+
+namespace flashring {
+
+/// s and e - 1 of the local rows, kept in the arrays given.
+ThresholdRequest Attention::State::request(std::vector<double> &s, std::vector<double> &e_minus_1) const {
+  const std::int64_t rows = queries.local_rows(rank());
+  for (int sequence = 0; sequence < sequences().count; ++sequence) {
+    const ThresholdFamily &family = families[static_cast<std::size_t>(sequence % shape.heads)];
+    s.insert(s.end(), static_cast<std::size_t>(rows), family.s);
+    e_minus_1.insert(e_minus_1.end(), static_cast<std::size_t>(rows), family.e_minus_1);
+  }
+  ThresholdRequest request;
+  request.s = s;
+  request.e_minus_1 = e_minus_1;
+  request.second = options.gradient;
+  request.ensure_sum_one = options.ensure_sum_one;
+  return request;
+}
+
+AttentionSaved Attention::State::forward_threshold(const AttentionInput &input, Tensor o) {
+  const TileShape tile = tile_shape(RowKind::threshold_sum, input.q.storage, shape.value_width);
+  TileBlock own;
+  TileBlock sources;
+  communicator.agree([&] {
+    open(backend_for(tile));
+    own = pack_queries(tile, input);
+    sources = pack_keys(tile, input);
+    sources.set_pass_scalars(log_weights(input), -std::numeric_limits<double>::infinity());
+    sources.set_columns(tile.columns, read_tensors({key_rows("v", input.v, shape.value_width)}));
+  });
+  start_report(tile);
+  AttentionSaved saved;
+  const Storage wide = tile.precision == Precision::fp64 ? Storage::fp64 : Storage::fp32;
+  if (options.gradient)
+    saved.second_output.resize(static_cast<std::size_t>(own.local_rows() * shape.value_width) * storage_bytes(wide));
+  const TensorSlice first{o, shape.value_width, 0, shape.value_width};
+  const TensorSlice second{{saved.second_output.data(), wide}, shape.value_width, 0, shape.value_width};
+  std::vector<double> s;
+  std::vector<double> e_minus_1;
+  const ThresholdResult result =
+      threshold_attention(communicator, *ring, tile, own, sources, request(s, e_minus_1),
+                          [&](LocalRow row, std::int64_t count, const double *answers, std::int64_t stride) {
+                            write_rows(first, row, count, answers, stride, 1);
+                            if (options.gradient)
+                              write_rows(second, row, count, answers + shape.value_width * stride, stride, 1);
+                          });
+  saved.thresholds = result.rows;
+  report.pass = result.report.pass;
+  report.passes = result.report.passes;
+  report.iterations = result.report.iterations;
+  report.sum_error = result.report.sum_error;
+  report.tiles_visited = result.report.tiles_visited;
+  report.tiles_skipped = result.report.tiles_skipped;
+  return saved;
+}
+
+std::vector<double> Attention::State::backward_threshold(const Gradients &g) {
+  const int columns = shape.width + shape.value_width;
+  const TileShape tile = tile_shape(RowKind::threshold_gradient, g.input.q.storage, columns);
+  const Storage wide = tile.precision == Precision::fp64 ? Storage::fp64 : Storage::fp32;
+  TileBlock own;
+  TileBlock sources;
+  std::vector<double> delta;
+  communicator.agree([&] {
+    open(backend_for(tile));
+    std::tie(own, sources) = pack_gradient(tile, g);
+    sources.set_pass_scalars(log_weights(g.input), -std::numeric_limits<double>::infinity());
+    const std::size_t kept = static_cast<std::size_t>(own.local_rows() * shape.value_width) * storage_bytes(wide);
+    FLASHRING_CHECK(g.saved.second_output.size() == kept,
+                    "the second output of forward is not there, or of other arrays: ", g.saved.second_output.size(),
+                    " bytes for ", kept, "; call forward on these arrays with gradient = true");
+    delta = row_products(g.d_o, {g.saved.second_output.data(), wide}, own.local_rows(), shape.value_width);
+  });
+  start_report(tile);
+  std::vector<double> s;
+  std::vector<double> e_minus_1;
+  report.pass =
+      threshold_gradient(communicator, *ring, tile, own, sources, request(s, e_minus_1), g.saved.thresholds, delta);
+  report.passes = 1;
+  write_gradients(tile, own, sources, g);
+  return parameter_gradients(own);
+}
+
+/// Sums of the rows' derivatives by head, in the order of rows, then over ranks.
+std::vector<double> Attention::State::parameter_gradients(TileBlock &own) const {
+  if (options.op == "sparsemax") return {};
+  const int columns = shape.width + shape.value_width;
+  const std::int64_t rows = queries.local_rows(rank());
+  std::vector<double> of_heads(static_cast<std::size_t>(shape.heads));
+  own.finish(RowKind::threshold_gradient, columns,
+             [&](LocalRow row, std::int64_t count, const double *sums, std::int64_t stride) {
+               const auto head = static_cast<std::size_t>(row.value / rows % shape.heads);
+               const ThresholdFamily &family = families[head];
+               const double *of_rows = sums + (columns + static_cast<int>(family.scale)) * stride;
+               for (std::int64_t i = 0; i < count; ++i) of_heads[head] += family.sign * of_rows[i];
+             });
+  communicator.sum(std::span<double>(of_heads));
+  if (options.alpha.size() > 1) return of_heads;
+  return {std::accumulate(of_heads.begin(), of_heads.end(), 0.0)};
+}
+
+}  // namespace flashring
