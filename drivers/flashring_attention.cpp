@@ -6,6 +6,7 @@
 //   flashring-attention -generate normal:h=4,n=4096,d=64 -backward -repeats 5
 //
 // Expected time: 2 B H N^2 (D + D_v) operations forward, 2.5 times as many backward; no array of N x N.
+#include <algorithm>
 #include <array>
 
 #include "attention_run.hpp"
@@ -15,7 +16,7 @@
 namespace flashring {
 namespace {
 
-constexpr std::array<Option, 13> own_options{{
+constexpr std::array<Option, 19> own_options{{
     {"q", "", "FILE.npy|FILE.h5[:/dataset]", "queries, shape (B, H_q, N_q, D), (H_q, N_q, D) or (N_q, D)"},
     {"k", "", "FILE", "keys, shape (B, H_kv, N_k, D); H_q is a multiple of H_kv"},
     {"v", "", "FILE", "values, shape (B, H_kv, N_k, D_v)"},
@@ -26,6 +27,16 @@ constexpr std::array<Option, 13> own_options{{
     {"lengths", "", "FILE|NUMBER,...", "instead: real tokens of each of the B sequences, which come first"},
     {"backward", "false", "true|false", "dq.npy, dk.npy and dv.npy as well, which need -do"},
     {"do", "", "FILE", "gradient of a loss with respect to the output, shape (B, H_q, N_q, D_v)"},
+    {"scores", "", "FILE",
+     "instead of -q, -k, -v: rows of scores of any shape, -infinity masks; o.npy holds the weights"},
+    {"dim", "-1", "whole number", "axis along which a row of scores lies, counted from the end where it is negative"},
+    {"op", "softmax", "softmax|diffmax|entmax|sparsemax", "what makes weights of a row of scores"},
+    {"alpha", "", "NUMBER,...|FILE",
+     "0 < alpha < 1 of diffmax (without: 0.5), 1 < a <= 2 of entmax (1.5): one number, one for each head (arrays of "
+     "three "
+     "axes or more) or for each row"},
+    {"scale_family", "tsallis", "tsallis|none|porous", "what diffmax multiplies scores with before the threshold"},
+    {"monitor", "", "FILE", "a line of JSON for each call: iterations, support, zeros, entropy, gradient norms"},
     {"repeats", "1", ">= 1", "runs, whose median time is reported"},
     {"output", "output", "FOLDER", "o.npy, report.json, gradients"},
     {"overwrite", "false", "true|false", "replace another run in the output folder"},
@@ -70,6 +81,14 @@ AttentionSettings get_settings(const Communicator &communicator, DriverOptions &
       set_option(settings.attention, option.name, options.value(option.name));
     for (const char *name : {"backend", "transport", "route", "threads"})
       set_option(settings.attention, name, settings.op.get(name));
+    settings.rows.op = options.value("op");
+    settings.rows.family_scale = options.value("scale_family");
+    settings.rows.threads = settings.op.threads;
+    settings.rows.backend = settings.op.backend;
+    settings.scores = options.value("scores");
+    settings.alpha = options.value("alpha");
+    settings.monitor = options.value("monitor");
+    settings.dim = static_cast<int>(std::clamp<std::int64_t>(parse_integer("-dim", options.value("dim")), -99, 99));
     settings.repeats = parse_integer("-repeats", options.value("repeats"));
     FLASHRING_CHECK(settings.repeats >= 1, "-repeats: ", settings.repeats, " is not positive; give 1 or more");
   });
@@ -77,8 +96,21 @@ AttentionSettings get_settings(const Communicator &communicator, DriverOptions &
   return settings;
 }
 
+/// Options of one of the two runs do nothing in the other.
+void refuse_others(const DriverOptions &options, bool scores) {
+  constexpr std::array<const char *, 9> of_heads{"q",       "k",     "v",      "generate",     "key_padding",
+                                                 "lengths", "scale", "causal", "causal_offset"};
+  constexpr std::array<const char *, 5> of_scores{"dim", "op", "alpha", "scale_family", "monitor"};
+  for (const char *name : scores ? std::span<const char *const>(of_heads) : std::span<const char *const>(of_scores))
+    FLASHRING_CHECK(!options.given(name), "-", name, " has no effect ", scores ? "with" : "without",
+                    " -scores; leave it out");
+}
+
 int run(const Communicator &communicator, DriverOptions &options) {
-  return run_attention(communicator, options, get_settings(communicator, options));
+  const AttentionSettings settings = get_settings(communicator, options);
+  communicator.agree([&] { refuse_others(options, !settings.scores.empty()); });
+  return settings.scores.empty() ? run_attention(communicator, options, settings)
+                                 : run_scores(communicator, options, settings);
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "flashring/attention.hpp"
 #include "flashring/results.hpp"
 #include "flashring/run_folder.hpp"
+#include "flashring/threshold_rows.hpp"
 
 namespace flashring {
 
@@ -41,5 +42,21 @@ double median_of(std::vector<double> values);
 /// ranks.
 void write_attention(const Communicator &communicator, RunFolder &folder, const std::vector<ResultArray> &arrays,
                      const AttentionFacts &facts, Report report);
+
+/// The same of rows of scores that were given.
+struct RowsFacts {
+  std::vector<std::int64_t> axes;  ///< of the scores
+  std::size_t axis = 0;            ///< along which a row lies
+  Storage storage = Storage::fp32;
+  std::vector<double> forward_seconds, backward_seconds;
+  ThresholdMetrics metrics;  ///< of the last call
+};
+void write_rows(const Communicator &communicator, RunFolder &folder, const std::vector<ResultArray> &arrays,
+                const RowsFacts &facts, Report report);
+
+/// A line of JSON with the metrics of a call ("forward", "backward"); what was not measured is null.
+std::string metrics_line(const std::string &call, const ThresholdMetrics &metrics);
+/// Rank 0 writes the lines so far into the file, whole. Collective; an Error is common to all ranks.
+void write_monitor(const Communicator &communicator, const std::string &file, const std::string &lines);
 
 }  // namespace flashring

@@ -47,4 +47,16 @@ void write_attention(const Communicator &communicator, RunFolder &folder, const 
   folder.complete(attention_json(facts, report));
 }
 
+void write_rows(const Communicator &communicator, RunFolder &folder, const std::vector<ResultArray> &arrays,
+                const RowsFacts &facts, Report report) {
+  write_arrays(communicator, folder, arrays, report);
+  folder.complete(rows_json(facts, report));
+}
+
+void write_monitor(const Communicator &communicator, const std::string &file, const std::string &lines) {
+  communicator.agree([&] {
+    if (communicator.rank() == 0) write_text(file, lines);
+  });
+}
+
 }  // namespace flashring

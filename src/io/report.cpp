@@ -131,6 +131,19 @@ Json bandwidth_of(const Bandwidth &bandwidth) {
   return json;
 }
 
+Json metrics_of(const ThresholdMetrics &metrics) {
+  return {{"rows", metrics.rows},
+          {"iterations", metrics.iterations},
+          {"largest_step", metrics.largest_step},
+          {"sum_error", metrics.sum_error},
+          {"mean_support", metrics.mean_support},
+          {"zeros", metrics.zeros},
+          {"mean_entropy", metrics.mean_entropy},
+          {"alpha", {{"min", metrics.alpha_min}, {"mean", metrics.alpha_mean}, {"max", metrics.alpha_max}}},
+          {"gradient_norm", metrics.gradient_norm},
+          {"alpha_gradient_norm", metrics.parameter_gradient_norm}};
+}
+
 /// What it took, beside passes.
 void add_costs(Json &json, const Report &report) {
   json["ring_wait_fraction"] = report.ring_wait_fraction;
@@ -268,6 +281,27 @@ std::string attention_json(const AttentionFacts &facts, const Report &report) {
   json["evaluated_pairs_per_second"] = report.evaluated_pairs_per_second;
   add_costs(json, report);
   return text_of(json);
+}
+
+std::string rows_json(const RowsFacts &facts, const Report &report) {
+  Json json = run_of(report);
+  json.erase("pair");
+  json["storage"] = storage_name(facts.storage);
+  json["shape"] = facts.axes;
+  json["dim"] = facts.axis;
+  json["repeats"] = facts.forward_seconds.size();
+  json["forward"] = {{"seconds", median_of(facts.forward_seconds)}};
+  if (!facts.backward_seconds.empty()) json["backward"] = {{"seconds", median_of(facts.backward_seconds)}};
+  json["metrics"] = metrics_of(facts.metrics);
+  json["seconds"] = seconds_of(report);
+  json["peak_bytes_per_rank"] = bytes_of(report);
+  return text_of(json);
+}
+
+std::string metrics_line(const std::string &call, const ThresholdMetrics &metrics) {
+  Json json = {{"call", call}};
+  json.update(metrics_of(metrics));
+  return json.dump() + "\n";
 }
 
 std::string option_value(const Report &report, std::string_view name) {

@@ -41,6 +41,7 @@ std::string metric_json(const Results &map, const Metric &metric, double mean_di
 
 /// The same of attention.
 std::string attention_json(const AttentionFacts &facts, const Report &report);
+std::string rows_json(const RowsFacts &facts, const Report &report);
 
 /// The options as the user would type them: -points 'my points.npy' -nev 10.
 std::string command_line(const Report &report);

@@ -1,5 +1,7 @@
 // flashring-attention as a user meets it: golden arrays on any number of ranks, all storages, files, bad input.
+#include <algorithm>
 #include <cmath>
+#include <tuple>
 
 #include "drivers/diffmap.hpp"
 #include "io/hdf5_writer.hpp"
@@ -136,21 +138,77 @@ TEST_F(AttentionDriver, GeneratedTokensDoNotDependOnRanks) {
   }
 }
 
+/// diffmax with alpha = 0.5 and entmax with a = 1.5 are one: rows 7 and 56 on of the golden file
+/// (tests/golden/README.md). Numbers are below 20; 13 entries, a threshold and two powers are less than 100 roundings.
+TEST_F(AttentionDriver, RowsOfScoresOnAnyNumberOfRanks) {
+  const std::string folder = FLASHRING_GOLDEN_FOLDER "/threshold_";
+  const std::vector<double> wanted = numbers<double>(folder + "rows.npy");
+  const std::string input =
+      " -backward -scores " + folder + "scores.npy -do " + folder + "gradient.npy -overwrite -output " + path("s");
+  for (const auto &[ranks, op, alpha, first] : {std::tuple{1, "diffmax", "0.5", 7},
+                                                {3, "diffmax", "0.5", 7},
+                                                {2, "entmax", "1.5,1.5,1.5,1.5,1.5,1.5,1.5", 56}}) {
+    const Outcome result =
+        attend(ranks, std::string("-op ") + op + " -alpha " + alpha + input + " -monitor " + path("m"));
+    ASSERT_EQ(result.code, 0) << result.output;
+    const std::vector<double> p = numbers<double>(path("s/o.npy"));
+    const std::vector<double> dx = numbers<double>(path("s/dx.npy"));
+    const std::vector<double> d_alpha = numbers<double>(path("s/dalpha.npy"));
+    ASSERT_EQ(p.size(), 91U);
+    double sum = 0;
+    for (std::size_t i = 0; i < 7; ++i) {
+      const double *row = &wanted[(static_cast<std::size_t>(first) + i) * 27];
+      for (std::size_t j = 0; j < 13; ++j) {
+        ASSERT_NEAR(p[13 * i + j], row[j], roundings * 1.2e-16) << op << ranks;
+        ASSERT_NEAR(dx[13 * i + j], row[13 + j], roundings * 1.2e-16) << op << ranks;
+      }
+      const bool each = ranks == 2;  // one number for each row, otherwise one for all
+      sum = each ? row[26] : sum + row[26];
+      ASSERT_EQ(d_alpha.size(), each ? 7U : 1U);
+      if (each || i == 6) {
+        ASSERT_NEAR(d_alpha[each ? i : 0], sum, 91 * roundings * 1.2e-16) << op << ranks;
+      }
+    }
+    const std::string lines = bytes_of("m");
+    EXPECT_EQ(std::count(lines.begin(), lines.end(), '\n'), 2);
+    EXPECT_EQ(nlohmann::json::parse(lines.substr(0, lines.find('\n')))["call"], "forward");
+    EXPECT_GT(nlohmann::json::parse(lines.substr(lines.find('\n')))["gradient_norm"], 0);
+    EXPECT_EQ(report("s")["shape"], nlohmann::json({7, 13}));
+  }
+}
+
+/// Rows along the first axis are those of the transposed array.
+TEST_F(AttentionDriver, RowsAlongAnyAxis) {
+  const std::vector<double> x = numbers<double>(std::string(FLASHRING_GOLDEN_FOLDER) + "/threshold_scores.npy");
+  std::vector<double> turned(x.size());
+  for (std::size_t i = 0; i < 7; ++i)
+    for (std::size_t j = 0; j < 13; ++j) turned[j * 7 + i] = x[i * 13 + j];
+  write_npy("t.npy", "<f8", "(13, 7)", {reinterpret_cast<const char *>(turned.data()), 8 * turned.size()});
+  const std::string alphas = " -op diffmax -alpha 0.2,0.3,0.4,0.5,0.6,0.7,0.8 -output ";
+  ASSERT_EQ(attend(1, "-scores " FLASHRING_GOLDEN_FOLDER "/threshold_scores.npy" + alphas + path("a")).code, 0);
+  ASSERT_EQ(attend(5, "-scores " + path("t.npy") + " -dim 0" + alphas + path("b")).code, 0);
+  const std::vector<double> a = numbers<double>(path("a/o.npy"));
+  const std::vector<double> b = numbers<double>(path("b/o.npy"));
+  for (std::size_t i = 0; i < 7; ++i)
+    for (std::size_t j = 0; j < 13; ++j) ASSERT_NEAR(a[i * 13 + j], b[j * 7 + i], roundings * 1.2e-16);
+}
+
+/// What files show is in tests/io/test_attention_files.cpp.
 TEST_F(AttentionDriver, BadInputIsRefused) {
   const std::string q = golden("q"), k = golden("k"), v = golden("v");
   const std::string all = "-q " + q + " -k " + k + " -v " + v + " -output " + path("out") + " ";
-  expect_refusal(1, "-q " + q, {"-q FILE, -k FILE and -v FILE"});
-  expect_refusal(2, "-q " + q + " -k " + q + " -v " + v, {"-v ", "has shape (2, 2, 13, 3)", "it needs (2, 4, 13, 3)"});
   expect_refusal(3, "-q " + k + " -k " + q + " -v " + q, {"has 2 heads", "has 4", "must be a multiple"});
   expect_refusal(1, all + "-backward", {"-backward needs the gradient of the output", "-do FILE"});
-  expect_refusal(1, all + "-do " + q, {"-do ", "has no effect without -backward"});
   expect_refusal(2, all + "-key_padding " + q, {"-key_padding", "has shape (2, 4, 13, 5), 4 axes", "(B, N_k)"});
-  expect_refusal(1, all + "-lengths 3,4,5", {"-lengths: 3 numbers for 2 sequences"});
   expect_refusal(1, all + "-causal_offset 1", {"causal_offset without a causal mask"});
   expect_refusal(2, "-generate normal:n=8,n_k=9,d=2 -causal", {"8 queries and 9 keys", "causal_offset"});
-  expect_refusal(1, "-generate normal:n=8,p=2", {"unknown argument 'p'"});
   expect_refusal(1, all + "-repeats 0", {"-repeats: 0 is not positive"});
   expect_refusal(1, all + "-beta 3", {"unused option -beta"});
+  const std::string scores = "-scores " FLASHRING_GOLDEN_FOLDER "/threshold_scores.npy -output " + path("out");
+  expect_refusal(1, all + "-op diffmax", {"-op has no effect without -scores"});
+  expect_refusal(2, scores + " -op diffmax -alpha 1", {"alpha", "1"});
+  expect_refusal(1, scores + " -alpha 0.5", {"-alpha has no effect with -op softmax"});
+  expect_refusal(1, scores + " -backward", {"-backward and -do FILE", "go together"});
   std::vector<double> bad = numbers<double>(q);
   bad[(1 * 4 + 2) * 65 + 7 * 5 + 1] = std::nan("");
   write_npy("bad.npy", "<f8", "(2, 4, 13, 5)", {reinterpret_cast<const char *>(bad.data()), 8 * bad.size()});
