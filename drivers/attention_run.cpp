@@ -11,6 +11,7 @@ namespace {
 struct Arrays {
   Storage storage = Storage::fp32;
   std::vector<std::byte> q, k, v, d_o, o, d_q, d_k, d_v;
+  std::vector<double> d_alpha;
   std::vector<std::uint8_t> key_padding;
 };
 
@@ -51,9 +52,11 @@ Work compute(const Communicator &communicator, const AttentionSettings &settings
     facts.forward_seconds.push_back(communicator.max(seconds_now() - start));
     work.passes = attention.report().passes;
     work.pass += attention.report().pass;
+    facts.threshold = attention.report();
     if (!settings.files.backward) continue;
     start = seconds_now();
-    attention.backward(input, in(arrays.o), saved, in(arrays.d_o), out(arrays.d_q), out(arrays.d_k), out(arrays.d_v));
+    arrays.d_alpha = attention.backward(input, in(arrays.o), saved, in(arrays.d_o), out(arrays.d_q), out(arrays.d_k),
+                                        out(arrays.d_v));
     facts.backward_seconds.push_back(communicator.max(seconds_now() - start));
     work.passes += attention.report().passes;
     work.pass += attention.report().pass;
@@ -62,8 +65,8 @@ Work compute(const Communicator &communicator, const AttentionSettings &settings
 }
 
 /// Results in the axes of the files that they belong to.
-std::vector<ResultArray> results_of(const AttentionSources &sources, const Attention &attention, const Arrays &arrays,
-                                    bool backward) {
+std::vector<ResultArray> results_of(const Communicator &communicator, const AttentionSources &sources,
+                                    const Attention &attention, const Arrays &arrays, bool backward) {
   const RowPartition &queries = attention.query_partition();
   const RowPartition &keys = attention.key_partition();
   const Storage storage = arrays.storage;
@@ -74,6 +77,7 @@ std::vector<ResultArray> results_of(const AttentionSources &sources, const Atten
   results.push_back({"dq.npy", sources.q.axes, sources.q.axis, storage, arrays.d_q, queries});
   results.push_back({"dk.npy", sources.k.axes, sources.k.axis, storage, arrays.d_k, keys});
   results.push_back({"dv.npy", sources.v.axes, sources.v.axis, storage, arrays.d_v, keys});
+  if (!arrays.d_alpha.empty()) results.push_back(common_array(communicator, "dalpha.npy", arrays.d_alpha));
   return results;
 }
 
@@ -106,6 +110,9 @@ void print_results(const AttentionFacts &facts, const Report &report) {
               static_cast<long long>(s.batch), s.heads, s.key_heads, static_cast<long long>(s.queries),
               static_cast<long long>(s.keys), s.width, s.value_width, std::string(storage_name(facts.storage)).c_str(),
               report.backend.c_str(), report.target.c_str(), report.ranks, report.threads);
+  if (facts.op != "softmax")
+    std::printf("%s: %d passes, largest |sum - 1| %.2g, %.0f %% of the tile pairs visited\n", facts.op.c_str(),
+                facts.threshold.passes, facts.threshold.sum_error, 100 * visited_share(facts.threshold));
   print_rate("forward", facts.forward_seconds, attention_flops(s, false));
   print_rate("backward", facts.backward_seconds, attention_flops(s, true));
 }
@@ -115,15 +122,19 @@ void print_results(const AttentionFacts &facts, const Report &report) {
 int run_attention(const Communicator &communicator, const DriverOptions &options, const AttentionSettings &settings) {
   const double start = seconds_now();
   const AttentionSources sources = open_attention(settings.files, communicator);
-  Attention attention(communicator, sources.shape, settings.attention);
+  AttentionOptions how = settings.attention;
+  if (!settings.alpha.empty()) how.alpha = read_alphas(settings.alpha, sources.shape.heads, "head", communicator);
+  Attention attention(communicator, sources.shape, how);
   RunFolder folder(communicator, options.value("output"), options.flag("overwrite"));
   const double setup_done = seconds_now();
   Arrays arrays = read_arrays(communicator, settings.files, sources, attention);
   const double read_done = seconds_now();
   AttentionFacts facts{sources.shape,
                        arrays.storage,
-                       settings.attention.causal,
+                       how.op,
+                       how.causal,
                        !settings.files.key_padding.empty() || !settings.files.lengths.empty(),
+                       {},
                        {},
                        {}};
   const Work work = compute(communicator, settings, attention, arrays, facts);
@@ -133,7 +144,8 @@ int run_attention(const Communicator &communicator, const DriverOptions &options
   report.seconds_read = read_done - setup_done;
   report.seconds_solve = seconds_now() - read_done;
   report.seconds_total = seconds_now() - start;
-  write_attention(communicator, folder, results_of(sources, attention, arrays, settings.files.backward), facts, report);
+  write_attention(communicator, folder, results_of(communicator, sources, attention, arrays, settings.files.backward),
+                  facts, report);
   if (communicator.rank() == 0) {
     print_results(facts, report);
     print_written(folder.path());

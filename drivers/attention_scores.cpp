@@ -101,14 +101,6 @@ RowsFacts compute(const Communicator &communicator, const AttentionSettings &set
   return facts;
 }
 
-/// Numbers that every rank has, as an array that rank 0 writes.
-ResultArray common_array(const Communicator &communicator, const char *file, std::span<const double> numbers) {
-  std::vector<std::int64_t> counts(static_cast<std::size_t>(communicator.size()), 0);
-  counts.front() = static_cast<std::int64_t>(numbers.size());
-  const std::span<const double> mine = communicator.rank() == 0 ? numbers : numbers.first(0);
-  return {file, {counts.front()}, 0, Storage::fp64, std::as_bytes(mine), RowPartition::from_counts(counts)};
-}
-
 std::vector<ResultArray> results_of(const Communicator &communicator, const Scores &scores,
                                     const ThresholdRowsOptions &options, bool backward) {
   const InputArray &x = scores.x;

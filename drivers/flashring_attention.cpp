@@ -1,6 +1,6 @@
-// flashring-attention: exact softmax attention, forward and backward, tokens spread over ranks.
+// flashring-attention: attention by softmax or a threshold, forward and backward, tokens spread over ranks.
 //
-// Equation: O = P V, P = softmax(scale Q K^T + mask) row by row.
+// Equation: O = P V, P = softmax(scale Q K^T + mask) row by row, or diffmax, entmax, sparsemax in its place.
 //
 //   mpirun -n 2 flashring-attention -q q.npy -k k.npy -v v.npy -causal -output out
 //   flashring-attention -generate normal:h=4,n=4096,d=64 -backward -repeats 5
@@ -16,7 +16,7 @@
 namespace flashring {
 namespace {
 
-constexpr std::array<Option, 19> own_options{{
+constexpr std::array<Option, 16> own_options{{
     {"q", "", "FILE.npy|FILE.h5[:/dataset]", "queries, shape (B, H_q, N_q, D), (H_q, N_q, D) or (N_q, D)"},
     {"k", "", "FILE", "keys, shape (B, H_kv, N_k, D); H_q is a multiple of H_kv"},
     {"v", "", "FILE", "values, shape (B, H_kv, N_k, D_v)"},
@@ -29,14 +29,10 @@ constexpr std::array<Option, 19> own_options{{
     {"do", "", "FILE", "gradient of a loss with respect to the output, shape (B, H_q, N_q, D_v)"},
     {"scores", "", "FILE",
      "instead of -q, -k, -v: rows of scores of any shape, -infinity masks; o.npy holds the weights"},
-    {"dim", "-1", "whole number", "axis along which a row of scores lies, counted from the end where it is negative"},
-    {"op", "softmax", "softmax|diffmax|entmax|sparsemax", "what makes weights of a row of scores"},
-    {"alpha", "", "NUMBER,...|FILE",
-     "0 < alpha < 1 of diffmax (without: 0.5), 1 < a <= 2 of entmax (1.5): one number, one for each head (arrays of "
-     "three "
-     "axes or more) or for each row"},
-    {"scale_family", "tsallis", "tsallis|none|porous", "what diffmax multiplies scores with before the threshold"},
-    {"monitor", "", "FILE", "a line of JSON for each call: iterations, support, zeros, entropy, gradient norms"},
+    {"dim", "-1", "whole number",
+     "with -scores: axis along which a row of scores lies, counted from the end where it is negative"},
+    {"monitor", "", "FILE",
+     "with -scores: a line of JSON for each call: iterations, support, zeros, entropy, gradient norms"},
     {"repeats", "1", ">= 1", "runs, whose median time is reported"},
     {"output", "output", "FOLDER", "o.npy, report.json, gradients"},
     {"overwrite", "false", "true|false", "replace another run in the output folder"},
@@ -78,7 +74,9 @@ AttentionSettings get_settings(const Communicator &communicator, DriverOptions &
                       options.value("do"),      options.value("generate"), options.value("key_padding"),
                       options.value("lengths"), options.flag("bf16"),      options.flag("backward")};
     for (const Option &option : attention_options())
-      set_option(settings.attention, option.name, options.value(option.name));
+      if (option.name != std::string_view("alpha"))  // which may be a file, of as many numbers as there are heads
+        set_option(settings.attention, option.name, options.value(option.name));
+    settings.attention.gradient = settings.files.backward;
     for (const char *name : {"backend", "transport", "route", "threads"})
       set_option(settings.attention, name, settings.op.get(name));
     settings.rows.op = options.value("op");
@@ -100,7 +98,7 @@ AttentionSettings get_settings(const Communicator &communicator, DriverOptions &
 void refuse_others(const DriverOptions &options, bool scores) {
   constexpr std::array<const char *, 9> of_heads{"q",       "k",     "v",      "generate",     "key_padding",
                                                  "lengths", "scale", "causal", "causal_offset"};
-  constexpr std::array<const char *, 5> of_scores{"dim", "op", "alpha", "scale_family", "monitor"};
+  constexpr std::array<const char *, 2> of_scores{"dim", "monitor"};
   for (const char *name : scores ? std::span<const char *const>(of_heads) : std::span<const char *const>(of_scores))
     FLASHRING_CHECK(!options.given(name), "-", name, " has no effect ", scores ? "with" : "without",
                     " -scores; leave it out");

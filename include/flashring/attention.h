@@ -1,4 +1,5 @@
-/* Attention for C, and for any language that calls C: O = P V, P = softmax(scale Q K^T + mask) row by row, with tokens
+/* Attention for C, and for any language that calls C: O = P V, P = softmax(scale Q K^T + mask) row by row, or
+ * diffmax, entmax or sparsemax in its place, with tokens
  * spread over ranks, forward and backward. P is never stored.
  *
  * Every function returns a PetscErrorCode and is collective on the communicator of its object unless it says otherwise.
@@ -9,7 +10,7 @@
  *   FlashringAttentionSetOption(attention, "causal", "true");
  *   FlashringAttentionGetRows(attention, PETSC_FALSE, &n_q, NULL);
  *   FlashringAttentionForward(attention, q, k, v, NULL, o);
- *   FlashringAttentionBackward(attention, q, k, v, NULL, o, d_o, d_q, d_k, d_v);
+ *   FlashringAttentionBackward(attention, q, k, v, NULL, o, d_o, d_q, d_k, d_v, NULL);
  *   FlashringAttentionDestroy(&attention);
  *
  * Source: docs/mathematics.md. */
@@ -35,27 +36,30 @@ PETSC_EXTERN PetscErrorCode FlashringAttentionCreate(MPI_Comm comm, const Flashr
                                                      FlashringStorage storage, FlashringAttention *attention);
 PETSC_EXTERN PetscErrorCode FlashringAttentionDestroy(FlashringAttention *attention);
 
-/* One option as text, the same on every rank: scale, causal, causal_offset, backend, transport, route, threads, with the
- * values that `flashring-attention -help` lists. Before the first of the following calls. */
+/* One option as text, the same on every rank: op, alpha, scale_family, scale, causal, causal_offset, backend,
+ * transport, route, threads, with the values that `flashring-attention -help` lists. Before the first of the following
+ * calls. */
 PETSC_EXTERN PetscErrorCode FlashringAttentionSetOption(FlashringAttention attention, const char name[],
                                                         const char value[]);
 
-/* Tokens of this rank: how many, and which of all in the order in which the arrays hold them, rows (local_rows) or NULL.
- * of_keys: those of keys and values instead of queries and outputs. Contiguous, or with a causal mask one early and one
- * late run. Collective the first time. */
+/* Tokens of this rank: how many, and which of all in the order in which the arrays hold them, rows (local_rows) or
+ * NULL. of_keys: those of keys and values instead of queries and outputs. Contiguous, or with a causal mask one early
+ * and one late run. Collective the first time. */
 PETSC_EXTERN PetscErrorCode FlashringAttentionGetRows(FlashringAttention attention, PetscBool of_keys,
                                                       PetscInt64 *local_rows, PetscInt64 rows[]);
 
-/* q (batch, heads, n_q, width), k (batch, key_heads, n_k, width), v (batch, key_heads, n_k, value_width) -> o (batch, heads,
- * n_q, value_width), C order, n_q and n_k the local rows, finite. key_padding (batch, n_k): 1 for a real token, 0 for padding,
- * or NULL on every rank. A query that sees no key gets zeros. */
+/* q (batch, heads, n_q, width), k (batch, key_heads, n_k, width), v (batch, key_heads, n_k, value_width) -> o (batch,
+ * heads, n_q, value_width), C order, n_q and n_k the local rows, finite. key_padding (batch, n_k): 1 for a real token,
+ * 0 for padding, or NULL on every rank. A query that sees no key gets zeros. */
 PETSC_EXTERN PetscErrorCode FlashringAttentionForward(FlashringAttention attention, const void *q, const void *k,
                                                       const void *v, const unsigned char *key_padding, void *o);
 
-/* Gradients with respect to q, k, v of a loss whose gradient with respect to o is d_o, shaped as these. The other arrays
- * are those of the last FlashringAttentionForward. */
+/* d_alpha: the derivative by each number of the option alpha, of all ranks, or NULL.
+ * Gradients with respect to q, k, v of a loss whose gradient with respect to o is d_o, shaped as these. The other
+ * arrays are those of the last FlashringAttentionForward. */
 PETSC_EXTERN PetscErrorCode FlashringAttentionBackward(FlashringAttention attention, const void *q, const void *k,
                                                        const void *v, const unsigned char *key_padding, const void *o,
-                                                       const void *d_o, void *d_q, void *d_k, void *d_v);
+                                                       const void *d_o, void *d_q, void *d_k, void *d_v,
+                                                       PetscReal d_alpha[]);
 
 #endif

@@ -38,8 +38,8 @@ bool supports(const TileShape &shape) {
   // Values of attention are as wide as they are, once for all columns.
   if (shape.row == RowKind::softmax_gradient || shape.row == RowKind::threshold_gradient)
     return shape.columns > shape.features;
-  if (shape.row == RowKind::logsumexp || shape.row == RowKind::power_sums || shape.row == RowKind::threshold_sum)
-    return shape.columns <= widest_value;
+  if (shape.row == RowKind::power_sums || shape.row == RowKind::threshold_sum) return true;
+  if (shape.row == RowKind::logsumexp) return shape.columns <= widest_value;
   const bool powers = sum_of(shape) != Sum::inner && shape.precision != Precision::reduced && shape.columns >= 1 &&
                       !shape.mask.active();
   const bool known = shape.row == RowKind::sum || shape.row == RowKind::difference_product ||

@@ -41,6 +41,18 @@ double median_of(std::vector<double> values) {
   return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
 }
 
+double visited_share(const AttentionReport &report) {
+  const double all = report.tiles_visited + report.tiles_skipped;
+  return all > 0 ? report.tiles_visited / all : 1;
+}
+
+ResultArray common_array(const Communicator &communicator, const char *file, std::span<const double> numbers) {
+  std::vector<std::int64_t> counts(static_cast<std::size_t>(communicator.size()), 0);
+  counts.front() = static_cast<std::int64_t>(numbers.size());
+  const std::span<const double> mine = communicator.rank() == 0 ? numbers : numbers.first(0);
+  return {file, {counts.front()}, 0, Storage::fp64, std::as_bytes(mine), RowPartition::from_counts(counts)};
+}
+
 void write_attention(const Communicator &communicator, RunFolder &folder, const std::vector<ResultArray> &arrays,
                      const AttentionFacts &facts, Report report) {
   write_arrays(communicator, folder, arrays, report);

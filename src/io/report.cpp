@@ -275,6 +275,13 @@ std::string attention_json(const AttentionFacts &facts, const Report &report) {
   json["repeats"] = facts.forward_seconds.size();
   json["forward"] = rate_of(shape, facts.forward_seconds, false);
   if (!facts.backward_seconds.empty()) json["backward"] = rate_of(shape, facts.backward_seconds, true);
+  json["op"] = facts.op;
+  if (facts.op != "softmax")
+    json["threshold"] = {{"forward_passes", facts.threshold.passes},
+                         {"iterations", facts.threshold.iterations},
+                         {"sum_error", facts.threshold.sum_error},
+                         {"tiles_visited", facts.threshold.tiles_visited},
+                         {"tiles_skipped", facts.threshold.tiles_skipped}};
   json["causal"] = facts.causal;
   json["padded"] = facts.padded;
   json["passes"] = report.passes;

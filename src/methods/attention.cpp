@@ -36,8 +36,13 @@ void check_options(const AttentionShape &shape, const AttentionOptions &options)
 
 /// Of every query head; none for softmax.
 std::vector<ThresholdFamily> families_of(const AttentionShape &shape, const AttentionOptions &options) {
-  if (options.op == "softmax") return {};
+  const bool has_parameter = options.op == "diffmax" || options.op == "entmax";
   std::vector<double> alpha = options.alpha;
+  FLASHRING_CHECK(has_parameter || alpha.empty(), "alpha has no effect on ", options.op,
+                  "; diffmax and entmax have it");
+  FLASHRING_CHECK(options.op == "diffmax" || options.family_scale == "tsallis", "the scale ", options.family_scale,
+                  " has no effect on ", options.op, "; diffmax has it");
+  if (options.op == "softmax") return {};
   if (alpha.empty()) alpha = {options.op == "entmax" ? 1.5 : 0.5};
   const auto heads = static_cast<std::size_t>(shape.heads);
   FLASHRING_CHECK(alpha.size() == 1 || alpha.size() == heads, "alpha: ", alpha.size(), " numbers for ", heads,

@@ -1,6 +1,7 @@
 // What an Attention keeps, and the steps that softmax and the threshold families share.
 #pragma once
 
+#include <cmath>
 #include <limits>
 #include <utility>
 

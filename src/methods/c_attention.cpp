@@ -1,6 +1,7 @@
 // The C interface of attention.h.
 #include "flashring/attention.h"
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 
@@ -100,14 +101,16 @@ PetscErrorCode FlashringAttentionForward(FlashringAttention attention, const voi
 
 PetscErrorCode FlashringAttentionBackward(FlashringAttention attention, const void *q, const void *k, const void *v,
                                           const unsigned char *key_padding, const void *o, const void *d_o, void *d_q,
-                                          void *d_k, void *d_v) {
+                                          void *d_k, void *d_v, PetscReal d_alpha[]) {
   PetscFunctionBegin;
   PetscCheck(attention->saved.has_value(), attention->comm, PETSC_ERR_ORDER,
              "call FlashringAttentionForward before FlashringAttentionBackward");
   FLASHRING_GUARD(attention->comm, {
     const flashring::Storage storage = attention->storage;
-    attention->attention->backward(flashring::input_of(attention, q, k, v, key_padding), {o, storage},
-                                   *attention->saved, {d_o, storage}, {d_q, storage}, {d_k, storage}, {d_v, storage});
+    const std::vector<double> slopes = attention->attention->backward(
+        flashring::input_of(attention, q, k, v, key_padding), {o, storage}, *attention->saved, {d_o, storage},
+        {d_q, storage}, {d_k, storage}, {d_v, storage});
+    if (d_alpha != nullptr) std::copy(slopes.begin(), slopes.end(), d_alpha);
   });
   PetscFunctionReturn(PETSC_SUCCESS);
 }

@@ -10,6 +10,7 @@
 #include <numeric>
 
 #include "flashring/check.hpp"
+#include "flashring/threshold_rows.hpp"
 #include "flashring/tile.hpp"
 #include "support/dense_attention.hpp"
 #include "support/error_of.hpp"
@@ -54,6 +55,8 @@ template <class T>
 struct Computed {
   AttentionSaved saved;
   std::vector<T> o, d_q, d_k, d_v;
+  std::vector<double> d_alpha;
+  AttentionReport forward;
 };
 
 template <class T>
@@ -91,8 +94,9 @@ Computed<T> compute(const AttentionProblem &p, const AttentionOptions &options) 
   c.d_k.resize(local.k.size());
   c.d_v.resize(local.v.size());
   c.saved = attention.forward(local.input(), {c.o.data(), storage});
-  attention.backward(local.input(), {c.o.data(), storage}, c.saved, {local.d_o.data(), storage},
-                     {c.d_q.data(), storage}, {c.d_k.data(), storage}, {c.d_v.data(), storage});
+  c.forward = attention.report();
+  c.d_alpha = attention.backward(local.input(), {c.o.data(), storage}, c.saved, {local.d_o.data(), storage},
+                                 {c.d_q.data(), storage}, {c.d_k.data(), storage}, {c.d_v.data(), storage});
   return c;
 }
 
@@ -199,30 +203,129 @@ TEST(Attention, Golden) {
 }
 
 /// sum of dO O with q, k, v moved by h times (x, y, z).
-double loss(AttentionProblem p, const AttentionProblem &direction, double h) {
+double loss(AttentionProblem p, const AttentionOptions &options, const AttentionProblem &direction, double h) {
   for (std::size_t n = 0; n < p.q.size(); ++n) p.q[n] += h * direction.q[n];
   for (std::size_t n = 0; n < p.k.size(); ++n) p.k[n] += h * direction.k[n];
   for (std::size_t n = 0; n < p.v.size(); ++n) p.v[n] += h * direction.v[n];
-  const Computed<double> found = compute<double>(p, options_for(p));
-  const RowPartition rows = Attention(world(), p.shape, options_for(p)).query_partition();
+  const Computed<double> found = compute<double>(p, options);
+  const RowPartition rows = Attention(world(), p.shape, options).query_partition();
   const std::vector<double> d_o = local_part<double>(p.d_o, p.shape.value_width, rows);
   return world().sum(std::inner_product(d_o.begin(), d_o.end(), found.o.begin(), 0.0));
 }
 
-TEST(Attention, GradientsAreThoseOfDifferences) {
-  AttentionProblem p = random_attention({1, 2, 1, 30, 30, 5, 3}, 20);
-  p.causal = true;
+/// The gradients along a direction beside central differences of the loss, to `tolerance`.
+void check_differences(const AttentionProblem &p, const AttentionOptions &options, double tolerance) {
   const AttentionProblem direction = random_attention(p.shape, 30);
-  const Computed<double> found = compute<double>(p, options_for(p));
-  const Attention attention(world(), p.shape, options_for(p));
+  const Computed<double> found = compute<double>(p, options);
+  const Attention attention(world(), p.shape, options);
   const Local<double> along(direction, attention);
   const auto dot = [](const std::vector<double> &a, const std::vector<double> &b) {
     return std::inner_product(a.begin(), a.end(), b.begin(), 0.0);
   };
   const double slope = world().sum(dot(found.d_q, along.q) + dot(found.d_k, along.k) + dot(found.d_v, along.v));
-  // Central differences: h^2 of third derivatives of size 1, and 1e-14 / h of rounding.
   const double h = 1e-5;
-  EXPECT_NEAR((loss(p, direction, h) - loss(p, direction, -h)) / (2 * h), slope, 1e-8 * std::abs(slope));
+  EXPECT_NEAR((loss(p, options, direction, h) - loss(p, options, direction, -h)) / (2 * h), slope,
+              tolerance * std::abs(slope));
+  const AttentionProblem none = [&] {
+    AttentionProblem zero = direction;
+    for (std::vector<double> *array : {&zero.q, &zero.k, &zero.v}) std::fill(array->begin(), array->end(), 0.0);
+    return zero;
+  }();
+  for (std::size_t n = 0; n < found.d_alpha.size(); ++n) {
+    AttentionOptions up = options;
+    AttentionOptions down = options;
+    up.alpha[n] += h;
+    down.alpha[n] -= h;
+    EXPECT_NEAR((loss(p, up, none, 0) - loss(p, down, none, 0)) / (2 * h), found.d_alpha[n],
+                tolerance * std::max(1.0, std::abs(found.d_alpha[n])))
+        << "alpha " << n;
+  }
+}
+
+// Central differences: h^2 of third derivatives of size 1, and 1e-14 / h of rounding.
+TEST(Attention, GradientsAreThoseOfDifferences) {
+  AttentionProblem p = random_attention({1, 2, 1, 30, 30, 5, 3}, 20);
+  p.causal = true;
+  check_differences(p, options_for(p), 1e-8);
+}
+
+/// Attention of a family by the rows of all scores, given to ThresholdRows.
+std::vector<double> dense_threshold(const AttentionProblem &p, const AttentionOptions &options) {
+  const AttentionShape &s = p.shape;
+  const double hidden = -std::numeric_limits<double>::infinity();
+  std::vector<double> scores;  // (B, H_q, N_q, N_k)
+  for (std::int64_t sequence = 0; sequence < s.batch * s.heads; ++sequence)
+    for (std::int64_t i = 0; i < s.queries; ++i)
+      for (std::int64_t j = 0; j < s.keys; ++j) {
+        const std::int64_t keys = sequence / s.heads * s.key_heads + sequence % s.heads * s.key_heads / s.heads;
+        const double *q = p.q.data() + (sequence * s.queries + i) * s.width;
+        const double *k = p.k.data() + (keys * s.keys + j) * s.width;
+        const bool token =
+            p.key_padding.empty() || p.key_padding[static_cast<std::size_t>(sequence / s.heads * s.keys + j)] != 0;
+        const bool seen = token && !(p.causal && j > i + p.causal_offset);
+        scores.push_back(seen ? p.scale * std::inner_product(q, q + s.width, k, 0.0) : hidden);
+      }
+  ThresholdRowsOptions rows;
+  rows.op = options.op;
+  rows.family_scale = options.family_scale;
+  rows.parameters = options.alpha;
+  rows.rows_per_group = s.queries;
+  ThresholdRows family({s.batch * s.heads * s.queries, s.keys, 1}, rows);
+  family.forward(scores.data(), Storage::fp64, scores.data());
+  std::vector<double> o(static_cast<std::size_t>(s.batch * s.heads * s.queries * s.value_width));
+  for (std::int64_t row = 0; row < s.batch * s.heads * s.queries; ++row)
+    for (std::int64_t j = 0; j < s.keys; ++j) {
+      const std::int64_t sequence = row / s.queries;
+      const std::int64_t keys = sequence / s.heads * s.key_heads + sequence % s.heads * s.key_heads / s.heads;
+      for (int c = 0; c < s.value_width; ++c)
+        o[static_cast<std::size_t>(row * s.value_width + c)] +=
+            scores[static_cast<std::size_t>(row * s.keys + j)] *
+            p.v[static_cast<std::size_t>((keys * s.keys + j) * s.value_width + c)];
+    }
+  return o;
+}
+
+TEST(Attention, ThresholdsAreThoseOfTheirRows) {
+  AttentionProblem p = random_attention({2, 4, 2, 70, 70, 6, 5}, 40);
+  p.causal = true;
+  p.scale = 4;  // sparse rows among dense ones
+  p.key_padding.assign(140, 1);
+  for (std::size_t j = 0; j < 140; j += 3) p.key_padding[j] = 0;  // the first query of a sequence sees nothing
+  AttentionOptions options = options_for(p);
+  const auto check_family = [&](const char *op, std::vector<double> alpha, const char *scale) {
+    SCOPED_TRACE(op);
+    options.op = op;
+    options.alpha = std::move(alpha);
+    options.family_scale = scale;
+    const RowPartition rows = Attention(world(), p.shape, options).query_partition();
+    const std::vector<double> wanted = local_part<double>(dense_threshold(p, options), p.shape.value_width, rows);
+    for (const bool gradient : {true, false}) {
+      options.gradient = gradient;
+      Attention attention(world(), p.shape, options);
+      const Local<double> local(p, attention);
+      std::vector<double> o(local.d_o.size());
+      attention.forward(local.input(), {o.data(), Storage::fp64});
+      // Sums of p are 1 to 2^-46 on either side, and thresholds as good.
+      for (std::size_t n = 0; n < o.size(); ++n) ASSERT_NEAR(o[n], wanted[n], 1e-12) << n;
+      EXPECT_LT(attention.report().sum_error, 1e-13);
+    }
+  };
+  check_family("diffmax", {0.2, 0.5, 0.9, 0.999}, "tsallis");
+  check_family("diffmax", {0.4}, "porous");
+  check_family("entmax", {1.1, 1.5, 2, 1.25}, "tsallis");
+  check_family("sparsemax", {}, "tsallis");
+}
+
+TEST(Attention, ThresholdGradientsAreThoseOfDifferences) {
+  AttentionProblem p = random_attention({1, 2, 1, 30, 30, 5, 3}, 50);
+  p.causal = true;
+  AttentionOptions options = options_for(p);
+  options.op = "diffmax";
+  options.alpha = {0.8, 0.9};  // smooth at the edge of the support
+  check_differences(p, options, 1e-7);
+  options.op = "entmax";
+  options.alpha = {1.2};
+  check_differences(p, options, 1e-7);
 }
 
 template <class T>
@@ -264,6 +367,14 @@ TEST(AttentionErrors, NameTheShapes) {
   AttentionOptions offset;
   offset.causal_offset = 1;
   EXPECT_NE(error_with({1, 1, 1, 8, 8, 2, 2}, offset).find("without a causal mask"), std::string::npos);
+  AttentionOptions family;
+  family.op = "entmax";
+  family.alpha = {2.5};
+  EXPECT_NE(error_with({1, 1, 1, 8, 8, 2, 2}, family).find("2.5"), std::string::npos);
+  family.alpha = {1.5, 1.5, 1.5};
+  EXPECT_NE(error_with({1, 2, 1, 8, 8, 2, 2}, family).find("3 numbers for 2 query heads"), std::string::npos);
+  family.op = "softmax";
+  EXPECT_NE(error_with({1, 1, 1, 8, 8, 2, 2}, family).find("no effect on softmax"), std::string::npos);
   AttentionOptions unknown;
   unknown.backend = "abacus";
   EXPECT_NE(error_with({1, 1, 1, 8, 8, 2, 2}, unknown).find("abacus"), std::string::npos);

@@ -48,7 +48,7 @@ TEST(CAttention, GivesTheBitsOfTheClass) {
   std::vector<std::byte> o2(o.size()), q2(q.size()), k2(k.size()), v2(v.size());
   const auto backward = [&] {
     return FlashringAttentionBackward(c, q.data(), k.data(), v.data(), mask.data(), o2.data(), d_o.data(), q2.data(),
-                                      k2.data(), v2.data());
+                                      k2.data(), v2.data(), nullptr);
   };
   expect_failure(backward(), "call FlashringAttentionForward before");
   check_petsc(FlashringAttentionForward(c, q.data(), k.data(), v.data(), mask.data(), o2.data()), "forward");
