@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "flashring/attention_results.hpp"
+#include "flashring/median.hpp"
 
 namespace flashring {
 namespace {
@@ -61,6 +62,8 @@ Work compute(const Communicator &communicator, const AttentionSettings &settings
     work.passes += attention.report().passes;
     work.pass += attention.report().pass;
   }
+  facts.threshold.tiles_visited = communicator.sum(facts.threshold.tiles_visited);
+  facts.threshold.tiles_skipped = communicator.sum(facts.threshold.tiles_skipped);
   return work;
 }
 

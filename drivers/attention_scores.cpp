@@ -4,6 +4,7 @@
 #include "attention_run.hpp"
 #include "flashring/attention_results.hpp"
 #include "flashring/check.hpp"
+#include "flashring/median.hpp"
 
 namespace flashring {
 namespace {
@@ -57,11 +58,6 @@ ThresholdRowsOptions rows_options(const Communicator &communicator, const Attent
                                   const Scores &scores) {
   const InputArray &x = scores.x;
   ThresholdRowsOptions options = settings.rows;
-  const bool has_alpha = options.op == "diffmax" || options.op == "entmax";
-  communicator.agree([&] {
-    FLASHRING_CHECK(has_alpha || settings.alpha.empty(), "-alpha has no effect with -op ", options.op,
-                    "; leave it out");
-  });
   options.parameters = {options.op == "entmax" ? 1.5 : 0.5};
   if (!settings.alpha.empty())
     options.parameters = read_alphas(settings.alpha, has_heads(x) ? x.from_end(3) : scores.shape.rows(),

@@ -25,7 +25,7 @@ constexpr std::array<Option, 16> own_options{{
      "instead of files: standard normal numbers, the same for any number of ranks"},
     {"key_padding", "", "FILE", "1 for a real token, 0 for padding, shape (B, N_k)"},
     {"lengths", "", "FILE|NUMBER,...", "instead: real tokens of each of the B sequences, which come first"},
-    {"backward", "false", "true|false", "dq.npy, dk.npy and dv.npy as well, which need -do"},
+    {"backward", "false", "true|false", "dq.npy, dk.npy, dv.npy and dalpha.npy as well, which need -do"},
     {"do", "", "FILE", "gradient of a loss with respect to the output, shape (B, H_q, N_q, D_v)"},
     {"scores", "", "FILE",
      "instead of -q, -k, -v: rows of scores of any shape, -infinity masks; o.npy holds the weights"},
@@ -85,6 +85,9 @@ AttentionSettings get_settings(const Communicator &communicator, DriverOptions &
     settings.rows.backend = settings.op.backend;
     settings.scores = options.value("scores");
     settings.alpha = options.value("alpha");
+    const bool has_alpha = settings.rows.op == "diffmax" || settings.rows.op == "entmax";
+    FLASHRING_CHECK(has_alpha || settings.alpha.empty(), "-alpha has no effect with -op ", settings.rows.op,
+                    "; leave it out");
     settings.monitor = options.value("monitor");
     settings.dim = static_cast<int>(std::clamp<std::int64_t>(parse_integer("-dim", options.value("dim")), -99, 99));
     settings.repeats = parse_integer("-repeats", options.value("repeats"));

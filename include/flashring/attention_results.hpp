@@ -30,7 +30,7 @@ struct AttentionFacts {
   std::string op = {};  ///< what made weights of scores
   bool causal = false, padded = false;
   std::vector<double> forward_seconds, backward_seconds;  ///< of each repeat, on the slowest rank; empty: not run
-  AttentionReport threshold = {};                         ///< of the last forward
+  AttentionReport threshold = {};                         ///< of the last forward, tiles of all ranks
 };
 
 /// Of the pairs of tiles of all passes of a threshold, those that were visited. 1 of softmax.
@@ -39,8 +39,6 @@ double visited_share(const AttentionReport &report);
 /// Floating-point operations of the products of a forward (or backward) pass, masked pairs counted:
 /// 2 B H N_q N_k (D + D_v), and 2 B H N_q N_k (3 D + 2 D_v).
 double attention_flops(const AttentionShape &shape, bool backward);
-/// The middle one; of an even number the mean of both. 0 of none.
-double median_of(std::vector<double> values);
 
 /// Numbers that every rank has, as an array that rank 0 writes.
 ResultArray common_array(const Communicator &communicator, const char *file, std::span<const double> numbers);

@@ -16,9 +16,9 @@ struct ModelSummary {
   PairFunction pair;
   PointShape shape;                    ///< N, d of the features
   int pairs = 0;                       ///< K, psi_0 counted
-  FeatureMap features;                 ///< what coordinates as given became
   std::vector<double> feature_scales;  // (d), or empty: ones
   int knn = 0;                         ///< as in Results
+  FeatureMap features = FeatureMap();  ///< what coordinates as given became
 };
 
 struct Model {

@@ -34,13 +34,6 @@ double attention_flops(const AttentionShape &shape, bool backward) {
   return 2 * pairs * widths;
 }
 
-double median_of(std::vector<double> values) {
-  if (values.empty()) return 0;
-  std::sort(values.begin(), values.end());
-  const std::size_t middle = values.size() / 2;
-  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
-}
-
 double visited_share(const AttentionReport &report) {
   const double all = report.tiles_visited + report.tiles_skipped;
   return all > 0 ? report.tiles_visited / all : 1;

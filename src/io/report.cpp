@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "flashring/median.hpp"
 #include "flashring/options.hpp"
 
 namespace flashring {

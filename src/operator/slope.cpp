@@ -20,6 +20,7 @@
 
 #include "base/threads.hpp"
 #include "flashring/check.hpp"
+#include "flashring/median.hpp"
 #include "operator/common_tiles.hpp"
 #include "points/distance_sample.hpp"
 #include "tile/calibrate.hpp"

@@ -18,7 +18,4 @@ struct DistanceSample {
 DistanceSample sample_distances(const Communicator &communicator, const PointBlock &points, std::uint64_t seed,
                                 std::int64_t most = median_sample);
 
-/// Of at least one value; of an even number the mean of the two in the middle.
-double median_of(std::vector<double> values);
-
 }  // namespace flashring

@@ -1,4 +1,5 @@
 // Median bandwidth (docs/mathematics.md).
+#include "flashring/median.hpp"
 #include "flashring/check.hpp"
 #include "flashring/points.hpp"
 #include "points/distance_sample.hpp"

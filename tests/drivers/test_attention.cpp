@@ -79,6 +79,24 @@ TEST_F(AttentionDriver, GoldenNumbersOnAnyNumberOfRanks) {
   }
 }
 
+/// diffmax with an alpha for each head: beside the roundings above a threshold to 1e-14 of a power e = 1/(1 - alpha)
+/// below 4.
+TEST_F(AttentionDriver, ThresholdFamiliesOnAnyNumberOfRanks) {
+  const std::string input = "-q " + golden("q") + " -k " + golden("k") + " -v " + golden("v") + " -do " + golden("do") +
+                            " -op diffmax -alpha 0.3,0.5,0.6,0.7 -backward -causal -output ";
+  for (const int ranks : {1, 3}) {
+    const std::string name = "out" + std::to_string(ranks);
+    const Outcome result = attend(ranks, input + path(name));
+    ASSERT_EQ(result.code, 0) << result.output;
+    for (const std::string array : {"o", "dq", "dk", "dv", "dalpha"})
+      expect_near<double>(path(name + "/" + array + ".npy"), "diffmax_" + array, 10 * roundings * 1.2e-16);
+    EXPECT_EQ(report(name)["op"], "diffmax");
+    EXPECT_GT(report(name)["threshold"]["iterations"], 0);
+    EXPECT_LT(report(name)["threshold"]["sum_error"], 1e-12);
+    EXPECT_GT(report(name)["threshold"]["tiles_visited"], 0);
+  }
+}
+
 /// The same in single precision, with keys from HDF5 and the mask from a file.
 TEST_F(AttentionDriver, FloatArraysAndOtherFiles) {
   const std::vector<double> k = numbers<double>(golden("k"));
@@ -112,11 +130,11 @@ TEST_F(AttentionDriver, EveryStorageComesBack) {
       {"<f2", "<f2", "", std::string("\0\x3C", 2), std::string("\0\x42", 2), std::string("\0\x40", 2)},
       {"<V2", "<V2", "", std::string("\x80\x3F", 2), std::string("\x40\x40", 2), std::string("\0\x40", 2)},
       {"<u2", "<V2", "-bf16", std::string("\x80\x3F", 2), std::string("\x40\x40", 2), std::string("\0\x40", 2)}};
+  const std::string x = path("x.npy");
+  const std::string input = "-q " + x + " -k " + x + " -v " + x + " -scale 0 -overwrite -output " + path("out") + " ";
   for (const Case &c : cases) {
     write_npy("x.npy", c.descr, "(2, 1)", c.one + c.three);
-    const std::string x = path("x.npy");
-    const Outcome result = attend(
-        2, "-q " + x + " -k " + x + " -v " + x + " -scale 0 -overwrite -output " + path("out") + " " + c.arguments);
+    const Outcome result = attend(2, input + c.arguments);
     ASSERT_EQ(result.code, 0) << result.output;
     EXPECT_EQ(values(path("out/o.npy")), c.two + c.two) << c.descr;
     EXPECT_NE(bytes_of("out/o.npy").find(c.written), std::string::npos) << c.descr;
@@ -177,6 +195,20 @@ TEST_F(AttentionDriver, RowsOfScoresOnAnyNumberOfRanks) {
   }
 }
 
+/// Two heads of the same scores, each with its alpha: families 0 and 1 of the golden file.
+TEST_F(AttentionDriver, EveryHeadHasItsAlpha) {
+  const std::string folder = FLASHRING_GOLDEN_FOLDER "/threshold_";
+  const std::string x = values(folder + "scores.npy");
+  write_npy("x.npy", "<f8", "(2, 7, 13)", x + x);
+  const std::string input = "-scores " + path("x.npy") + " -op diffmax -alpha 0.2,0.5 -output ";
+  ASSERT_EQ(attend(2, input + path("h")).code, 0);
+  const std::vector<double> wanted = numbers<double>(folder + "rows.npy");
+  const std::vector<double> p = numbers<double>(path("h/o.npy"));
+  ASSERT_EQ(p.size(), 182U);
+  for (std::size_t i = 0; i < p.size(); ++i)
+    ASSERT_NEAR(p[i], wanted[i / 13 * 27 + i % 13], roundings * 1.2e-16) << "value " << i;
+}
+
 /// Rows along the first axis are those of the transposed array.
 TEST_F(AttentionDriver, RowsAlongAnyAxis) {
   const std::vector<double> x = numbers<double>(std::string(FLASHRING_GOLDEN_FOLDER) + "/threshold_scores.npy");
@@ -205,14 +237,16 @@ TEST_F(AttentionDriver, BadInputIsRefused) {
   expect_refusal(1, all + "-repeats 0", {"-repeats: 0 is not positive"});
   expect_refusal(1, all + "-beta 3", {"unused option -beta"});
   const std::string scores = "-scores " FLASHRING_GOLDEN_FOLDER "/threshold_scores.npy -output " + path("out");
-  expect_refusal(1, all + "-op diffmax", {"-op has no effect without -scores"});
+  expect_refusal(1, all + "-dim 1", {"-dim has no effect without -scores"});
+  expect_refusal(2, all + "-op diffmax -alpha 1.5", {"alpha", "1.5"});
   expect_refusal(2, scores + " -op diffmax -alpha 1", {"alpha", "1"});
   expect_refusal(1, scores + " -alpha 0.5", {"-alpha has no effect with -op softmax"});
   expect_refusal(1, scores + " -backward", {"-backward and -do FILE", "go together"});
   std::vector<double> bad = numbers<double>(q);
   bad[(1 * 4 + 2) * 65 + 7 * 5 + 1] = std::nan("");
   write_npy("bad.npy", "<f8", "(2, 4, 13, 5)", {reinterpret_cast<const char *>(bad.data()), 8 * bad.size()});
-  expect_refusal(3, "-q " + path("bad.npy") + " -k " + k + " -v " + v, {"bad.npy: batch 1, head 2, row 7", "NaN"});
+  expect_refusal(3, "-q " + path("bad.npy") + " -k " + k + " -v " + v + " -output " + path("out"),
+                 {"bad.npy: batch 1, head 2, row 7", "NaN"});
   EXPECT_FALSE(fs::exists(folder_ / "out/o.npy"));
 }
 

@@ -158,7 +158,7 @@ TEST(OutputFolder, ReportHasItsKeysInOrder) {
   std::string keys;
   for (const auto &item : json.items()) keys += item.key() + " ";
   EXPECT_EQ(keys,
-            "version git status options ranks threads backend target precision exchange pair N d calls "
+            "version git status options ranks threads backend target precision exchange pair N d bandwidth calls "
             "passes passes_in column_passes start landmark_pairs pairs_per_second evaluated_pairs_per_second "
             "ring_wait_fraction device_copy_bytes seconds peak_bytes_per_rank eigenvalues residuals residual_over_gap "
             "diagnoses ");

@@ -98,12 +98,31 @@ def test_entmax(op, alpha, function, tokens=50):
     assert np.abs(found["dx"] - scores.grad.numpy()).max() < 1e-12, op
 
 
+def test_fused_entmax(op, alpha, function, tokens=50):
+    """O = P V with weights by the package, scores stored there; grouped heads and a causal mask."""
+    random = np.random.default_rng(11)
+    shapes = {"q": (4, 8), "k": (2, 8), "v": (2, 5), "do": (4, 5)}
+    arrays = {name: random.standard_normal((2, h, tokens, w)) for name, (h, w) in shapes.items()}
+    q, k, v, g = (torch.tensor(a, requires_grad=True) for a in arrays.values())
+    scores = q @ k.repeat_interleave(2, 1).transpose(-1, -2) / 8 ** 0.5
+    hidden = ~torch.tensor(np.tri(tokens, dtype=bool))
+    o = function(scores.masked_fill(hidden, -1e9)) @ v.repeat_interleave(2, 1)
+    o.backward(g.detach())
+    found = run(3, arrays, "-op", op, "-causal", *(["-alpha", alpha] if alpha else []))
+    # As above; then sums of up to 2 x 50 terms below 20.
+    for name, values in {"o": o, "dq": q.grad, "dk": k.grad, "dv": v.grad}.items():
+        error = np.abs(found[name] - values.detach().numpy()).max()
+        assert error < 1e-11, f"{op} {name}: {error}"
+
+
 for dtype in (torch.float64, torch.float32, torch.bfloat16, torch.float16):
     test_attention(dtype, 1, 4, 4, (61, 61), False)
     test_attention(dtype, 2, 4, 2, (61, 40), True)
 test_attention(torch.float64, 3, 6, 2, (50, 61), False)
 if entmax is not None:
     test_entmax("sparsemax", "", entmax.sparsemax)
+    test_fused_entmax("sparsemax", "", entmax.sparsemax)
+    test_fused_entmax("entmax", "1.5", entmax.entmax15)
     test_entmax("entmax", "1.5", entmax.entmax15)
     test_entmax("entmax", "1.25", lambda x: entmax.entmax_bisect(x, alpha=1.25))
 print("test_attention.py: all agree" + ("" if entmax else " (without entmax)"))
