@@ -88,8 +88,8 @@ TEST_F(AttentionDriver, ThresholdFamiliesOnAnyNumberOfRanks) {
     const std::string name = "out" + std::to_string(ranks);
     const Outcome result = attend(ranks, input + path(name));
     ASSERT_EQ(result.code, 0) << result.output;
-    for (const std::string array : {"o", "dq", "dk", "dv", "dalpha"})
-      expect_near<double>(path(name + "/" + array + ".npy"), "diffmax_" + array, 10 * roundings * 1.2e-16);
+    for (const char *array : {"o", "dq", "dk", "dv", "dalpha"})
+      expect_near<double>(path(name + "/" + array + ".npy"), std::string("diffmax_") + array, 10 * roundings * 1.2e-16);
     EXPECT_EQ(report(name)["op"], "diffmax");
     EXPECT_GT(report(name)["threshold"]["iterations"], 0);
     EXPECT_LT(report(name)["threshold"]["sum_error"], 1e-12);

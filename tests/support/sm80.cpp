@@ -209,11 +209,13 @@ void emulate_merge(const TileShape &shape, std::int64_t tiles, std::byte *into, 
   for (int tile = 0; tile < tiles; ++tile)
     block.run(tile, 0, [&](CudaThread &t) {
       switch (shape.row) {
-#define FLASHRING_ROW(name) \
-  case RowKind::name:       \
+#define FLASHRING_DEVICE_ROW(name) \
+  case RowKind::name:              \
     return sm80::merge_states<RowKind::name>(t, words, a, b);
-#include "flashring/row_list.inc"
-#undef FLASHRING_ROW
+#include "flashring/device_row_list.inc"
+#undef FLASHRING_DEVICE_ROW
+        default:
+          break;
       }
     });
 }
