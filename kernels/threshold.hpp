@@ -14,7 +14,8 @@
 // Accuracy: p and u have the relative error of a few roundings times 1 + |ln p|, for any e; p is u y: no second
 // exponential, no division. Beside that the roundings of d and y enter, up to e units of the last place.
 // The policy M of formula.hpp has three words more here: log2_1p(d, y) = log2(y) for y = 1 + d in (0, 1] with relative
-// accuracy, anything elsewhere; greatest(a, b); where_positive(a, b, c) = b where a > 0, c elsewhere.
+// accuracy, anything elsewhere; greatest(a, b), which is b where a is NaN (0 times -infinity, in the padding of a
+// tile); where_positive(a, b, c) = b where a > 0, c elsewhere.
 
 /// Both powers of a score.
 template <class M>

@@ -11,9 +11,8 @@ namespace flashring {
 /// From d coordinates, as given, to d' features, in two steps; either may be absent.
 ///   circles     x of period L > 0 becomes the two numbers r cos(2 pi x / L), r sin(2 pi x / L): chords of a circle of
 ///               radius r. With r = L / (2 pi) small distances are kept. x of period 0 stays.
-///   covariance  the d' numbers y become U^-T y, C = U^T U, so that |U^-T (y - z)|^2 = (y - z)^T C^-1 (y - z), the
-///   squared
-///               Mahalanobis distance of y and z
+///   covariance  the d' numbers y become U^-T y, C = U^T U, so that |U^-T (y - z)|^2 = (y - z)^T C^-1 (y - z), which
+///               is the squared Mahalanobis distance of y and z
 class FeatureMap {
  public:
   /// Every coordinate is a feature: d' = d.

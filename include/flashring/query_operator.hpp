@@ -10,8 +10,8 @@
 namespace flashring {
 
 /// For any points z, spread over the ranks in any way,
-///   lse_i = ln sum_j k(z_i, x_j) exp(g_j) - log_shift,   o_ic = sum_j k(z_i, x_j) exp(g_j) v_jc / exp(lse_i +
-///   log_shift)
+///   lse_i = ln sum_j k(z_i, x_j) exp(g_j) - log_shift
+///   o_ic  = sum_j k(z_i, x_j) exp(g_j) v_jc / exp(lse_i + log_shift)
 /// with x_j the rows of the operator and log_shift its own. Logarithms are subtracted before they are exponentiated: a
 /// point so far away that all weights are below the smallest number has the average of the rows nearest to it. The
 /// operator must outlive this; its passes go on as before, and new points there are the sources from then on.

@@ -123,13 +123,13 @@ class PairList {
   bool within_group(std::int64_t at, TilePair &pair) const;
   bool apply_mask(TilePair &pair) const;
 
-  PairPattern pattern_;
-  Sides sides_;
-  Mask mask_;
   /// Tiles of a sequence.
   std::int64_t own_tiles() const { return static_cast<std::int64_t>(own_->size()) / meeting_.own; }
   std::int64_t visiting_tiles() const { return static_cast<std::int64_t>(visiting_->size()) / meeting_.visiting; }
 
+  PairPattern pattern_;
+  Sides sides_;
+  Mask mask_;
   Tiles own_, visiting_;
   Meeting meeting_;
   const std::uint64_t *kept_ = nullptr;

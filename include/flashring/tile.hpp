@@ -5,9 +5,8 @@
 // ragged. Everything that belongs to rows lies tile by tile and is padded to T, so tile t of an array with S bytes a
 // tile starts at t*S:
 //
-//   payload      (tiles, payload_bytes)  features, norms and the scalars of the pair function (sigma, rho), packed by
-//   the
-//                                        backend; padding must not disturb sums
+//   payload      (tiles, payload_bytes)  features, norms and the scalars of the pair function (sigma, rho), packed
+//                                        by the backend; padding must not disturb sums
 //   pass_scalars (tiles, n_p, T)         per-pass numbers of the row rule (log weights, thresholds); n_p is
 //                                        RowRule::scalars, of the own side own_scalars where that is not 0
 //   columns      (tiles, c, T)           column values, zero in the padding
@@ -103,7 +102,9 @@ struct TileShape {
   int pass = 0;
   Precision precision = Precision::fp64;
   int features = 0;  ///< d >= 1
-  int columns = 0;   ///< c, 0 <= c <= max_columns (0: a rule without value columns); k of top_k, B of score_bins
+  /// c, 0 <= c <= max_columns, more where a rule of attention is supported so wide (0: a rule without value columns); k
+  /// of top_k, B of score_bins.
+  int columns = 0;
   Mask mask;
 };
 

@@ -154,7 +154,7 @@ std::size_t scratch_bytes(const TileShape & /*shape*/) { return 0; }
 TileCost cost(const TileShape &shape, Sides sides) {
   const int used = (has_own(sides) ? 1 : 0) + (has_visiting(sides) ? 1 : 0);
   double multiply_adds = row_numbers(shape) + scalars_of(shape.pair.kind) + double{1} * shape.columns * used;
-  if (shape.row == RowKind::softmax_gradient)
+  if (shape.row == RowKind::softmax_gradient || shape.row == RowKind::threshold_gradient)
     multiply_adds =
         row_numbers(shape) + Rule<RowKind::softmax_gradient>::multiply_adds(shape.features, shape.columns, sides);
   return {multiply_adds, static_cast<double>(shape.features), 1, 0};

@@ -18,10 +18,10 @@ struct Piece {
   int receive_rows, give_rows;  // valid rows
   const T *give_columns;        // (c, T)
   const T *give_scalars;        // (T), log weights or weights, or null
-  const T *receive_columns;     // (c, T), two-sided sums and differences
-  const T *receive_scalars;     // (T), two-sided differences; (n, T) of rules of thresholds
+  const T *receive_columns;     // (c, T), two-sided sums, differences, gradients
+  const T *receive_scalars;     // (T), two-sided differences; (n, T) of thresholds and gradients
   double *receive_state;        // (words, T)
-  double *give_state;           // (words, T), two-sided sums only
+  double *give_state;           // (words, T), two-sided sums and gradients
   int columns;
   const double *constants;  // (4)
   std::byte *scratch;

@@ -71,6 +71,7 @@ template <class T>
 HWY_INLINE void count_bins(const BinScratch<T> &s, int count, int bins) {
   constexpr int NA = vectors<T>();
   constexpr int fields = sizeof(T);
+  constexpr int field_bits = fields == 4 ? 2 : 3;
   static_assert(panel_rows < 256);
   const hn::ScalableTag<T> d;
   const hn::RebindToUnsigned<decltype(d)> du;
@@ -78,7 +79,7 @@ HWY_INLINE void count_bins(const BinScratch<T> &s, int count, int bins) {
   const int lanes = static_cast<int>(hn::Lanes(d));
   const int stride = NA * lanes;
   const auto one = hn::Set(du, 1);
-  const auto first_word = hn::ShiftRight < fields == 4 ? 2 : 3 > (hn::BitCast(du, unit));
+  const auto first_word = hn::ShiftRight<field_bits>(hn::BitCast(du, unit));
   for (int a = 0; a < NA; ++a)
     for (int w0 = 0; w0 * fields <= bins; w0 += words_at_once) {
       const Vec<T> k = hn::Load(d, s.top + stride + a * lanes);
@@ -94,7 +95,7 @@ HWY_INLINE void count_bins(const BinScratch<T> &s, int count, int bins) {
         const auto place = hn::BitCast(du, hn::Add(below, unit));
         const auto field = hn::And(place, hn::Set(du, fields - 1));
         const auto add = hn::Shl(one, hn::ShiftLeft<3>(field));
-        const auto at = hn::ShiftRight < fields == 4 ? 2 : 3 > (place);
+        const auto at = hn::ShiftRight<field_bits>(place);
 #pragma GCC unroll 5
         for (int w = 0; w < words_at_once; ++w)
           sum[w] = hn::IfThenElse(hn::Eq(at, word[w]), hn::Add(sum[w], add), sum[w]);

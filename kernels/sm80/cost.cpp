@@ -67,8 +67,7 @@ TileError tensor_error(const TileShape &shape) {
 
 /// Features, then the formula, then one multiply-add for each column and side. Log-sum-exp shifts each logarithm (2
 /// adds), takes an exponential and adds it, for each side. top_k takes differences and a comparison, slope what
-/// slope.hpp says. Sides that are
-/// served by sweeps of their own cost one each.
+/// slope.hpp says. Sides that are served by sweeps of their own cost one each.
 TileCost cost(Variant variant, const TileShape &shape, Sides sides) {
   if (serves_own_sides(variant, shape, sides)) {
     const TileCost one = cost(variant, shape, Sides::own);

@@ -9,8 +9,8 @@
 //   2. One pass of row rule slope with the first candidate's gaussian; the visiting side takes nothing.
 //   3. Sums over rows and ranks; a parabola in ln beta through the largest slope and its neighbours.
 //
-// Cost: N^2/2 pairs of points of 2d operations, an exponential and 3 operations for each of 6 candidates; as many sums
-// as 2 numbers for each row and candidate come home.
+// Cost: N^2/2 pairs of points of 2d operations, an exponential and 3 operations for each of 6 candidates; 2 sums for
+// each row and candidate come home.
 #include "flashring/slope.hpp"
 
 #include <algorithm>
@@ -29,7 +29,7 @@ namespace flashring {
 namespace {
 
 constexpr double ln_of_2 = 0.69314718055994530942;
-/// Largest step of the sampled scales: 2^60 in squared distances is more than fp64 tells apart.
+/// Most sampled scales: 2^60 in squared distances is more than fp64 tells apart.
 constexpr int most_octaves = 60;
 /// Place of the sampled maximum in the grid: from a half of it to three times that.
 constexpr double middle_of_grid = 2;
@@ -152,7 +152,8 @@ SlopeGrid slope_grid(const Communicator &communicator, const OperatorOptions &op
   });
   const double first = 1 / (8 * median_of(sample.squared));
   const double last = 4 / *std::min_element(sample.squared.begin(), sample.squared.end());
-  const int octaves = std::clamp(static_cast<int>(std::ceil(std::log2(last / first))) + 1, 3, most_octaves);
+  // Clamped before it is a whole number: `last` is infinite where two points are nearer than 1e-154.
+  const int octaves = static_cast<int>(std::clamp(std::ceil(std::log2(last / first)) + 1, 3.0, double{most_octaves}));
   const auto n = static_cast<double>(points.partition().rows());
   const auto s = static_cast<double>(sample.points);
   const double times = n * (n - 1) / (s * (s - 1) / 2);

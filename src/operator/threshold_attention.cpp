@@ -2,8 +2,7 @@
 //
 //   1. score_bins: max x and a histogram of z = s x, B bins a unit. The equation sum p = 1 with every score in the
 //      middle of its bin, solved row by row, gives the first t, and half a bin left of it the left end.
-//   2. power_sums: S0 = sum p and S1 = sum u at t; t += (S0/S1)(1 - S0^(-1/e)). From the second time on, and for e >=
-//   2,
+//   2. power_sums: S0 = sum p and S1 = sum u at t; t += (S0/S1)(1 - S0^(-1/e)). From the second time on, if e >= 2,
 //      t is where the cubic through both values and slopes of t(S0^(1/e)) has its end: with errors r and r' of the two
 //      sums it leaves 4 r^2 r'^2 at most (random rows, e from 2 to 100), a Newton step r'^2. The last step is one that
 //      leaves little enough.
@@ -206,9 +205,11 @@ void Search::start_row(Row &row, const double *answers, std::int64_t stride) con
 }
 
 void Search::start() {
-  std::vector<double> factors(rows_.size());  // of score_bins
-  for (std::size_t i = 0; i < rows_.size(); ++i) factors[i] = request_.bins * rounded(rows_[i].s * ln_of_2);
-  own_.set_pass_scalars({factors.data(), own_.local_rows(), 1}, 0);
+  communicator_.agree([&] {
+    std::vector<double> factors(rows_.size());  // of score_bins
+    for (std::size_t i = 0; i < rows_.size(); ++i) factors[i] = request_.bins * rounded(rows_[i].s * ln_of_2);
+    own_.set_pass_scalars(factors, 0);
+  });
   pass(RowKind::score_bins, request_.bins);
   own_.finish(RowKind::score_bins, request_.bins,
               [&](LocalRow first, std::int64_t count, const double *answers, std::int64_t stride) {
@@ -243,9 +244,10 @@ void Search::place_rows() {
 /// Of all ranks; after a step what is to be expected of the next pass.
 Search::Error Search::collect(RowKind kind, int columns, bool step) {
   Error error;
+  // A NaN becomes infinite: a maximum over ranks may lose it, or differ between them, and with it the passes.
   const auto raise = [](double &largest, double value) {
-    largest = value <= largest ? largest : value;
-  };  // keeps a NaN
+    largest = std::max(largest, std::isnan(value) ? infinity : value);
+  };
   own_.finish(kind, columns, [&](LocalRow first, std::int64_t count, const double *answers, std::int64_t stride) {
     for (std::int64_t i = 0; i < count; ++i) {
       const auto at = static_cast<std::size_t>(first.value + i);
@@ -283,7 +285,7 @@ ThresholdResult Search::run(const AnswerReader &take) {
   double last_error = infinity;
   for (bool done = false; !done;) {
     const bool last = expected <= accuracy_.wanted || report_.iterations >= most_steps;
-    place_rows();
+    communicator_.agree([&] { place_rows(); });
     pass(last ? output : RowKind::power_sums, last ? shape_.columns : 0);
     const Error error = collect(last ? output : RowKind::power_sums, last ? shape_.columns : 0, false);
     report_.sum_error = error.sum;
@@ -295,7 +297,7 @@ ThresholdResult Search::run(const AnswerReader &take) {
     if (last || stuck) expected = 0;
     ++report_.iterations;
   }
-  hand_over(take);
+  communicator_.agree([&] { hand_over(take); });
   report_.tiles_visited = communicator_.sum(report_.tiles_visited);
   report_.tiles_skipped = communicator_.sum(report_.tiles_skipped);
   ThresholdResult result{{}, report_};
@@ -342,6 +344,7 @@ PassReport threshold_gradient(const Communicator &communicator, Ring &ring, Tile
   constexpr std::size_t numbers = 7;  // f, m, t, 1 - t, e - 1, s e, delta
   const auto n = static_cast<std::size_t>(own.local_rows());
   shape.row = RowKind::threshold_gradient;
+  FLASHRING_REQUIRE(&own != &sources, "queries and keys have numbers of their own: give two blocks");
   communicator.agree([&] {
     FLASHRING_CHECK(own.backend().supports(shape), "-backend ", own.backend().name,
                     " has no threshold rules; -backend simd has");
@@ -349,21 +352,24 @@ PassReport threshold_gradient(const Communicator &communicator, Ring &ring, Tile
                         request.e_minus_1.size() == n,
                     "the rows of the forward pass are ", rows.t.size(), " on this rank, and of these arrays ", n);
   });
-  std::vector<double> scalars(numbers * n, 0.0);  // (rows, numbers) column-major; zeros: the row gives nothing
-  for (std::size_t i = 0; i < n; ++i) {
-    if (!(rows.row_maximum[i] > -infinity)) continue;
-    const double s = request.s[i];
-    const double of_row[numbers] = {s * ln_of_2,          rows.row_maximum[i] / ln_of_2, rows.t[i], 1 - rows.t[i],
-                                    request.e_minus_1[i], s * request.e_minus_1[i] + s,  delta[i]};
-    for (std::size_t k = 0; k < numbers; ++k) scalars[k * n + i] = of_row[k];
-  }
-  own.set_pass_scalars({scalars.data(), own.local_rows(), static_cast<int>(numbers)}, 0);
+  communicator.agree([&] {
+    std::vector<double> scalars(numbers * n, 0.0);  // (rows, numbers) column-major; zeros: the row gives nothing
+    for (std::size_t i = 0; i < n; ++i) {
+      if (!(rows.row_maximum[i] > -infinity)) continue;
+      const double s = request.s[i];
+      const double of_row[numbers] = {s * ln_of_2,          rows.row_maximum[i] / ln_of_2, rows.t[i], 1 - rows.t[i],
+                                      request.e_minus_1[i], s * request.e_minus_1[i] + s,  delta[i]};
+      for (std::size_t k = 0; k < numbers; ++k) scalars[k * n + i] = of_row[k];
+    }
+    own.set_pass_scalars({scalars.data(), own.local_rows(), static_cast<int>(numbers)}, 0);
+  });
   const bool kept = !rows.tiles.steps.empty();
   return ring.run(shape, Sides::both, own, sources, {kept ? &rows.tiles : nullptr, nullptr});
 }
 
 ThresholdResult threshold_attention(const Communicator &communicator, Ring &ring, TileShape shape, TileBlock &own,
                                     TileBlock &sources, const ThresholdRequest &request, const AnswerReader &take) {
+  FLASHRING_REQUIRE(&own != &sources, "queries and keys have numbers of their own: give two blocks");
   communicator.agree([&] { check_request(own, shape, request); });
   return Search(communicator, ring, shape, own, sources, request).run(take);
 }

@@ -2,8 +2,7 @@
 //
 // Formula   flashring/threshold_rows.hpp.
 // Steps     A whole row, by one thread: its largest score; the scores that may have a weight, kept apart; Newton on
-// their
-//           sums (ThresholdSearch); p. A row stays in a cache meanwhile, so that x is read and p written once.
+//           their sums (ThresholdSearch); p. A row stays in a cache meanwhile, so that x is read and p written once.
 //           A row split over ranks: the same steps over all rows, with an all-reduce of maxima and one of (S0, S1) for
 //           each iteration; scores are selected anew for each.
 //           Backward: sum u and sum u g; dx, and sum r (g - mean) for the parameter.

@@ -29,7 +29,8 @@ PointBlock::PointBlock(RowPartition partition, int rank, int features, std::vect
 }
 
 void PointBlock::map_features(FeatureMap map) {
-  FLASHRING_REQUIRE(feature_map_.identity() && feature_scales_.empty(), "points that are mapped or scaled already");
+  FLASHRING_REQUIRE(feature_map_.identity() && feature_scales_.empty() && point_scales_.empty(),
+                    "points that are mapped or scaled already");
   FLASHRING_CHECK(map.given() == features_, "points have ", features_, " features (d), and the feature map is one of ",
                   map.given(), "; give points with as many, in the same order");
   if (map.identity()) return;

@@ -453,9 +453,8 @@ TEST(ThresholdRows, RowsOfAnyLengthAgreeWithTheReference) {
   }
 }
 
-/// Near equal scores, near one score, near softmax and near sparsemax: few iterations, and a sum of 1. Each p errs by 4
-/// (1
-/// + |ln p|) u in the same direction at worst, |ln p| at most ln 4000 where p counts: 40 u, fp64 with 1 - t a
+/// Near equal scores, near one score, near softmax and near sparsemax: few iterations, and a sum of 1. Each p errs by
+/// 4 (1 + |ln p|) u in the same direction at worst, |ln p| at most ln 4000 where p counts: 40 u, fp64 with 1 - t a
 /// difference of numbers near 1, n^(1/e) more.
 TEST(ThresholdRows, SumsAreOneForAnyFamilyAndSpread) {
   for (int k = 0; k < 400; ++k) {
