@@ -62,8 +62,6 @@ Work compute(const Communicator &communicator, const AttentionSettings &settings
     work.passes += attention.report().passes;
     work.pass += attention.report().pass;
   }
-  facts.threshold.tiles_visited = communicator.sum(facts.threshold.tiles_visited);
-  facts.threshold.tiles_skipped = communicator.sum(facts.threshold.tiles_skipped);
   return work;
 }
 

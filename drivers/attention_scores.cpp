@@ -82,6 +82,7 @@ RowsFacts compute(const Communicator &communicator, const AttentionSettings &set
     lines += metrics_line(call, rows.metrics());
     write_monitor(communicator, settings.monitor, lines);
   };
+  if (!settings.monitor.empty()) write_monitor(communicator, settings.monitor, lines);  // a bad path is said at once
   for (std::int64_t repeat = 0; repeat < settings.repeats; ++repeat) {
     double start = seconds_now();
     const ThresholdSaved saved = rows.forward(scores.x_values.data(), storage, scores.weights.data());

@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "flashring/check.hpp"
+#include "flashring/median.hpp"
 
 namespace flashring {
 namespace {
@@ -112,10 +113,7 @@ double Ceilings::seconds(const TileCost &operations) const {
 
 double BenchTimes::total() const { return std::accumulate(seconds.begin(), seconds.end(), 0.0); }
 
-double BenchTimes::median() const {
-  const std::size_t half = seconds.size() / 2;
-  return seconds.size() % 2 == 1 ? seconds[half] : (seconds[half - 1] + seconds[half]) / 2;
-}
+double BenchTimes::median() const { return median_of(seconds); }
 
 std::vector<BenchTimes> run_in_turn(const Communicator &communicator, const std::vector<BenchPass> &passes, int repeats,
                                     double seconds, Ceilings &ceilings) {

@@ -4,8 +4,10 @@
 //
 //   mpirun -n 2 flashring-attention -q q.npy -k k.npy -v v.npy -causal -output out
 //   flashring-attention -generate normal:h=4,n=4096,d=64 -backward -repeats 5
+//   flashring-attention -scores x.npy -op entmax -alpha 1.5 -output weights       P of scores that are given
 //
-// Expected time: 2 B H N^2 (D + D_v) operations forward, 2.5 times as many backward; no array of N x N.
+// Expected time: 2 B H N^2 (D + D_v) operations forward, 2.5 times as many backward; no array of N x N. A threshold
+// takes some passes more forward: docs/mathematics.md, "Threshold families".
 #include <algorithm>
 #include <array>
 
@@ -25,8 +27,10 @@ constexpr std::array<Option, 16> own_options{{
      "instead of files: standard normal numbers, the same for any number of ranks"},
     {"key_padding", "", "FILE", "1 for a real token, 0 for padding, shape (B, N_k)"},
     {"lengths", "", "FILE|NUMBER,...", "instead: real tokens of each of the B sequences, which come first"},
-    {"backward", "false", "true|false", "dq.npy, dk.npy, dv.npy and dalpha.npy as well, which need -do"},
-    {"do", "", "FILE", "gradient of a loss with respect to the output, shape (B, H_q, N_q, D_v)"},
+    {"backward", "false", "true|false",
+     "dq.npy, dk.npy, dv.npy (with -scores: dx.npy) and dalpha.npy as well; with files it needs -do"},
+    {"do", "", "FILE",
+     "gradient of a loss with respect to the output, shape (B, H_q, N_q, D_v), with -scores that of the scores"},
     {"scores", "", "FILE",
      "instead of -q, -k, -v: rows of scores of any shape, -infinity masks; o.npy holds the weights"},
     {"dim", "-1", "whole number",
@@ -88,6 +92,8 @@ AttentionSettings get_settings(const Communicator &communicator, DriverOptions &
     const bool has_alpha = settings.rows.op == "diffmax" || settings.rows.op == "entmax";
     FLASHRING_CHECK(has_alpha || settings.alpha.empty(), "-alpha has no effect with -op ", settings.rows.op,
                     "; leave it out");
+    FLASHRING_CHECK(settings.rows.op == "diffmax" || !options.given("scale_family"),
+                    "-scale_family has no effect with -op ", settings.rows.op, "; leave it out");
     settings.monitor = options.value("monitor");
     settings.dim = static_cast<int>(std::clamp<std::int64_t>(parse_integer("-dim", options.value("dim")), -99, 99));
     settings.repeats = parse_integer("-repeats", options.value("repeats"));
@@ -99,8 +105,8 @@ AttentionSettings get_settings(const Communicator &communicator, DriverOptions &
 
 /// Options of one of the two runs do nothing in the other.
 void refuse_others(const DriverOptions &options, bool scores) {
-  constexpr std::array<const char *, 9> of_heads{"q",       "k",     "v",      "generate",     "key_padding",
-                                                 "lengths", "scale", "causal", "causal_offset"};
+  constexpr std::array<const char *, 11> of_heads{
+      "q", "k", "v", "generate", "key_padding", "lengths", "scale", "causal", "causal_offset", "transport", "route"};
   constexpr std::array<const char *, 2> of_scores{"dim", "monitor"};
   for (const char *name : scores ? std::span<const char *const>(of_heads) : std::span<const char *const>(of_scores))
     FLASHRING_CHECK(!options.given(name), "-", name, " has no effect ", scores ? "with" : "without",

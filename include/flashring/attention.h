@@ -1,6 +1,5 @@
-/* Attention for C, and for any language that calls C: O = P V, P = softmax(scale Q K^T + mask) row by row, or
- * diffmax, entmax or sparsemax in its place, with tokens
- * spread over ranks, forward and backward. P is never stored.
+/* Attention for C, and for any language that calls C: O = P V, P = softmax(scale Q K^T + mask) row by row, or diffmax,
+ * entmax or sparsemax in its place, with tokens spread over ranks, forward and backward. P is never stored.
  *
  * Every function returns a PetscErrorCode and is collective on the communicator of its object unless it says otherwise.
  * PETSc must have been initialised.
@@ -13,7 +12,7 @@
  *   FlashringAttentionBackward(attention, q, k, v, NULL, o, d_o, d_q, d_k, d_v, NULL);
  *   FlashringAttentionDestroy(&attention);
  *
- * Source: docs/mathematics.md. */
+ * Source: docs/mathematics.md, "Attention" and "Threshold families". */
 #ifndef FLASHRING_ATTENTION_H
 #define FLASHRING_ATTENTION_H
 
@@ -54,9 +53,9 @@ PETSC_EXTERN PetscErrorCode FlashringAttentionGetRows(FlashringAttention attenti
 PETSC_EXTERN PetscErrorCode FlashringAttentionForward(FlashringAttention attention, const void *q, const void *k,
                                                       const void *v, const unsigned char *key_padding, void *o);
 
-/* d_alpha: the derivative by each number of the option alpha, of all ranks, or NULL.
- * Gradients with respect to q, k, v of a loss whose gradient with respect to o is d_o, shaped as these. The other
- * arrays are those of the last FlashringAttentionForward. */
+/* Gradients with respect to q, k, v of a loss whose gradient with respect to o is d_o, shaped as these. The other
+ * arrays are those of the last FlashringAttentionForward. d_alpha, or NULL: the derivative by each number of the option
+ * alpha (one where it was not set), summed over all ranks; softmax and sparsemax leave it as it is. */
 PETSC_EXTERN PetscErrorCode FlashringAttentionBackward(FlashringAttention attention, const void *q, const void *k,
                                                        const void *v, const unsigned char *key_padding, const void *o,
                                                        const void *d_o, void *d_q, void *d_k, void *d_v,

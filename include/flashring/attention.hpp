@@ -1,7 +1,7 @@
 // Attention whose tokens are spread over ranks: O = P V with P = softmax(scale Q K^T), or a threshold family in its
-// place (diffmax, entmax, sparsemax: flashring/threshold.hpp), forward and backward. P is never stored: memory O(B H N
-// (D + D_v) / ranks). Blocks of keys and values come round a ring; every (query tile, key tile) pair is a call of the
-// backend. The mathematics: docs/mathematics.md, "Attention".
+// place (diffmax, entmax, sparsemax: flashring/threshold.hpp), forward and backward. P is never stored: memory
+// O(B H N (D + D_v) / ranks). Blocks of keys and values come round a ring; every (query tile, key tile) pair is a call
+// of the backend. The mathematics: docs/mathematics.md, "Attention" and "Threshold families".
 //
 // Cost of forward: B H_q N_q N_k pairs of D + D_v multiply-adds and an exponential (about half of the pairs with a
 // causal mask), one pass for every 128 columns of values; of backward: D + D_v for the weights and 2 D + D_v for the
@@ -76,11 +76,12 @@ struct AttentionSaved {
   std::vector<std::byte> second_output;  ///< these with `gradient`: O2 (B, H_q, n_q, D_v), fp64 or fp32
 };
 
-/// What the last call did, on this rank.
+/// What the last call did.
 struct AttentionReport {
-  PassReport pass;
+  PassReport pass;  ///< of this rank
   int passes = 0;
-  int iterations = 0;        ///< forward of a family, of all ranks: steps that the threshold took
+  // Forward of a family, over all ranks:
+  int iterations = 0;        ///< steps that the threshold took
   double sum_error = 0;      ///< largest |sum p - 1| of a row, before ensure_sum_one
   double tiles_visited = 0;  ///< pairs of tiles in all passes
   double tiles_skipped = 0;  ///< those without a weight

@@ -59,12 +59,13 @@ struct AttentionSources {
 /// the array and i alone, so any number of ranks makes the same. Collective. Throws Error as open_heads does.
 AttentionSources open_attention(const AttentionFiles &files, const Communicator &communicator);
 
-/// Which keys are real, (B, local keys), 1 or 0, from an array (B, N_k) of zeros and ones or from B lengths (a list or
-/// a file); empty where neither is given. Collective. Throws Error for another shape or value.
+/// Which keys are real, (B, local keys), 1 or 0, from an array (B, N_k) of zeros and ones or from B lengths (a list, of
+/// one for all too, or a file); empty where neither is given. Collective. Throws Error for another shape or value.
 std::vector<std::uint8_t> read_key_padding(const AttentionFiles &files, const AttentionShape &shape,
                                            const RowPartition &keys, const Communicator &communicator);
 
-/// -alpha: numbers such as 0.3,0.5 or a file of points; one, or `count` of them, `each` one ("head"). Collective.
+/// -alpha: numbers such as 0.3,0.5, one or `count` of them, one for each `each` ("head"), or a file with `count`.
+/// Collective.
 std::vector<double> read_alphas(const std::string &text, std::int64_t count, const std::string &each,
                                 const Communicator &communicator);
 

@@ -48,8 +48,8 @@ PETSC_EXTERN PetscErrorCode MatFlashringSetOption(Mat A, const char name[], cons
 /* Before MatSetUp: gives the points of a matrix whose type was set by name. Afterwards: moves them, same local_rows and
  * features; mean, densities and degrees are renewed at the next use, bandwidth and memory stay, and duplicates of A see
  * the new points too (solvers that keep what they derived from a duplicate must be told by MatAssemblyBegin and End).
- * Coordinates are given as they are: the option "features" (angles, periods, covariances) maps these and the first ones alike.
- */
+ * Coordinates are given as they are: the option "features" (angles, periods, covariances) maps these and the first ones
+ * alike. */
 PETSC_EXTERN PetscErrorCode MatFlashringSetPoints(Mat A, PetscInt features, const PetscReal coordinates[]);
 
 /* Lengths of the points, (local_rows), positive and finite: sigma of the pair function self_tuned, rho of

@@ -106,8 +106,7 @@ TileCost cost(Variant variant, const TileShape &shape, Sides sides) {
 /// and d/2 for their d sums; 8 + 8 for differences, 6 for them and their squares, and 2d for d sums below q; 8 for
 /// scalars, u each and two products of q.
 /// weight: the exponential (2^-22 in fp32, as the PTX manual states ex2.approx, and the polynomial of few features
-/// stays below; a rounding in fp64) and 8 roundings of
-/// the formula's functions.
+/// stays below; a rounding in fp64) and 8 roundings of the formula's functions.
 TileError error(Variant variant, const TileShape &shape) {
   if (takes_pieces(variant, shape)) return tensor_error(shape);
   const double d = shape.features;

@@ -74,7 +74,10 @@ class Hdf5Array : public ArrayFile {
     if (kind != H5T_OPAQUE) check_converted(data_);
     if (kind != H5T_OPAQUE) H5Tset_order(stored_.id(), H5Tget_order(H5T_NATIVE_DOUBLE));
     place = data_.place;
-    type = detail::concatenate(kind == H5T_INTEGER ? "integer, " : "floating, ", H5Tget_size(stored_.id()), " bytes");
+    type = detail::concatenate(kind == H5T_INTEGER ? "integer, "
+                               : kind == H5T_FLOAT ? "floating, "
+                                                   : "other, ",
+                               H5Tget_size(stored_.id()), " bytes");
     axes = data_.axes;
   }
   void read_stored(const ArrayRows &rows, std::span<std::byte> out) const override {

@@ -26,6 +26,8 @@ ThresholdRequest Attention::State::request(std::vector<double> &s, std::vector<d
 
 AttentionSaved Attention::State::forward_threshold(const AttentionInput &input, Tensor o) {
   const TileShape tile = tile_shape(RowKind::threshold_sum, input.q.storage, shape.value_width);
+  const Storage wide = tile.precision == Precision::fp64 ? Storage::fp64 : Storage::fp32;
+  AttentionSaved saved;
   TileBlock own;
   TileBlock sources;
   communicator.agree([&] {
@@ -34,12 +36,10 @@ AttentionSaved Attention::State::forward_threshold(const AttentionInput &input, 
     sources = pack_keys(tile, input);
     sources.set_pass_scalars(log_weights(input), -std::numeric_limits<double>::infinity());
     sources.set_columns(tile.columns, read_tensors({key_rows("v", input.v, shape.value_width)}));
+    if (options.gradient)
+      saved.second_output.resize(static_cast<std::size_t>(own.local_rows() * shape.value_width) * storage_bytes(wide));
   });
   start_report(tile);
-  AttentionSaved saved;
-  const Storage wide = tile.precision == Precision::fp64 ? Storage::fp64 : Storage::fp32;
-  if (options.gradient)
-    saved.second_output.resize(static_cast<std::size_t>(own.local_rows() * shape.value_width) * storage_bytes(wide));
   const TensorSlice first{o, shape.value_width, 0, shape.value_width};
   const TensorSlice second{{saved.second_output.data(), wide}, shape.value_width, 0, shape.value_width};
   std::vector<double> s;

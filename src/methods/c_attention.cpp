@@ -94,6 +94,7 @@ PetscErrorCode FlashringAttentionForward(FlashringAttention attention, const voi
   PetscFunctionBegin;
   FLASHRING_GUARD(attention->comm, {
     flashring::Attention &object = flashring::object_of(attention);
+    attention->saved.reset();  // where this fails there is nothing to go back from
     attention->saved = object.forward(flashring::input_of(attention, q, k, v, key_padding), {o, attention->storage});
   });
   PetscFunctionReturn(PETSC_SUCCESS);

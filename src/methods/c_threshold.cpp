@@ -49,7 +49,7 @@ PetscErrorCode FlashringThresholdRowsGradient(MPI_Comm comm, const char op[], Pe
   FLASHRING_GUARD(comm, {
     const auto communicator = flashring::make_mpi_communicator(comm);
     flashring::ThresholdRows rows = flashring::make_rows(*communicator, op, parameter, scale, {outer, n, inner});
-    const auto count = static_cast<std::size_t>(outer * inner);
+    const auto count = static_cast<std::size_t>(outer) * static_cast<std::size_t>(inner);
     const flashring::ThresholdSaved saved{{row_maximum, row_maximum + count}, {t, t + count}};
     const std::vector<double> slope = rows.backward(scores, saved, g, flashring::Storage::fp64, of_scores);
     if (of_parameter != nullptr) *of_parameter = slope.empty() ? 0 : slope.front();
