@@ -11,6 +11,7 @@ install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/flashring DESTINATION ${CMAKE_IN
         FILES_MATCHING PATTERN "*.h" PATTERN "*.hpp")
 set(generated ${PROJECT_BINARY_DIR}/generated/flashring)
 install(FILES ${generated}/version.h ${generated}/pair_list.inc ${generated}/row_list.inc
+              ${generated}/device_row_list.inc
         DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/flashring)
 
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/configs DESTINATION ${data_folder})

@@ -58,7 +58,7 @@ ThresholdRowsOptions rows_options(const Communicator &communicator, const Attent
                                   const Scores &scores) {
   const InputArray &x = scores.x;
   ThresholdRowsOptions options = settings.rows;
-  options.parameters = {options.op == "entmax" ? 1.5 : 0.5};
+  options.parameters = {default_parameter(options.op)};
   if (!settings.alpha.empty())
     options.parameters = read_alphas(settings.alpha, has_heads(x) ? x.from_end(3) : scores.shape.rows(),
                                      has_heads(x) ? "head" : "row", communicator);
@@ -75,7 +75,7 @@ ThresholdRows make_rows(const Communicator &communicator, RowsShape shape, const
 RowsFacts compute(const Communicator &communicator, const AttentionSettings &settings, ThresholdRows &rows,
                   Scores &scores) {
   const Storage storage = scores.x.storage;
-  RowsFacts facts{scores.x.axes, scores.x.axis, storage, {}, {}, {}};
+  RowsFacts facts{scores.x.axes, scores.x.axis, storage, settings.rows.op, {}, {}, {}};
   std::string lines;
   const auto monitor = [&](const char *call) {
     if (settings.monitor.empty()) return;
@@ -104,8 +104,7 @@ std::vector<ResultArray> results_of(const Communicator &communicator, const Scor
   std::vector<ResultArray> results{{"o.npy", x.axes, x.axis, x.storage, scores.weights, scores.entries}};
   if (!backward) return results;
   results.push_back({"dx.npy", x.axes, x.axis, x.storage, scores.d_x, scores.entries});
-  if (options.op == "diffmax" || options.op == "entmax")
-    results.push_back(common_array(communicator, "dalpha.npy", scores.d_alpha));
+  if (has_parameter(options.op)) results.push_back(common_array(communicator, "dalpha.npy", scores.d_alpha));
   return results;
 }
 
@@ -134,6 +133,8 @@ int run_scores(const Communicator &communicator, const DriverOptions &options, c
   const RowsFacts facts = compute(communicator, settings, rows, scores);
 
   OperatorOptions resolved = settings.op;
+  resolved.threads = rows.threads();
+  resolved.backend = rows.backend();
   resolved.precision = scores.x.storage == Storage::fp64 ? Precision::fp64 : Precision::fp32;
   Report report = start_report(communicator, options, resolved);
   report.status = "complete";

@@ -89,7 +89,7 @@ AttentionSettings get_settings(const Communicator &communicator, DriverOptions &
     settings.rows.backend = settings.op.backend;
     settings.scores = options.value("scores");
     settings.alpha = options.value("alpha");
-    const bool has_alpha = settings.rows.op == "diffmax" || settings.rows.op == "entmax";
+    const bool has_alpha = has_parameter(settings.rows.op);
     FLASHRING_CHECK(has_alpha || settings.alpha.empty(), "-alpha has no effect with -op ", settings.rows.op,
                     "; leave it out");
     FLASHRING_CHECK(settings.rows.op == "diffmax" || !options.given("scale_family"),

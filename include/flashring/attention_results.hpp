@@ -54,6 +54,7 @@ struct RowsFacts {
   std::vector<std::int64_t> axes;  ///< of the scores
   std::size_t axis = 0;            ///< along which a row lies
   Storage storage = Storage::fp32;
+  std::string op = {};  ///< what made weights of scores
   std::vector<double> forward_seconds, backward_seconds;
   ThresholdMetrics metrics;  ///< of the last call
 };

@@ -21,7 +21,7 @@ constexpr std::string_view storage_name(Storage storage) {
 }
 
 /// Numbers first, first + stride ... first + (count - 1) stride of an array in `storage` <-> `count` numbers beside
-/// each other. To 16 bits: to the nearest, ties to even; fp16 beyond 65504 becomes infinite.
+/// each other. To 16 bits: the nearest of the fp32 number, ties to even; fp16 beyond 65504 becomes infinite.
 void load_numbers(const void *from, Storage storage, std::int64_t first, std::int64_t stride, std::int64_t count,
                   float *to);
 void load_numbers(const void *from, Storage storage, std::int64_t first, std::int64_t stride, std::int64_t count,

@@ -36,6 +36,10 @@ struct ThresholdFamily {
 /// `scale`: tsallis, none or porous, of diffmax. Throws Error that names the parameter for what is out of range.
 ThresholdFamily threshold_family(std::string_view name, double parameter, std::string_view scale = "tsallis");
 
+/// Whether the operation has alpha (diffmax) or a (entmax), and the value where none is given.
+bool has_parameter(std::string_view name);
+double default_parameter(std::string_view name);
+
 /// The same of diffmax (0 <= w < 1) and entmax (0 <= w <= 1) from w itself, which keeps its relative accuracy however
 /// near the parameter is to 1. Below 2^-80 the family is softmax, from which it differs by less than a rounding of
 /// fp64; with scale none, whose limit is no such family, that is an Error.

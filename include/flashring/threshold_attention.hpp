@@ -9,7 +9,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "flashring/communicator.hpp"
@@ -20,12 +22,13 @@ namespace flashring {
 
 /// Numbers of the local rows of the own side, and how passes are made.
 struct ThresholdRequest {
-  std::span<const double> s;          // (local rows) > 0
-  std::span<const double> e_minus_1;  // (local rows) >= 0
-  bool second = false;                ///< o2 too, for a gradient
-  bool ensure_sum_one = true;         ///< o is divided by sum p, which is 1 up to `sum_error`
-  bool skip = true;                   ///< leave out pairs of tiles without a weight
-  int bins = 16;                      ///< of one unit of z = s x, a power of two, at most 64
+  std::span<const double> s;                      // (local rows) > 0
+  std::span<const double> e_minus_1;              // (local rows) >= 0
+  bool second = false;                            ///< o2 too, for a gradient
+  bool ensure_sum_one = true;                     ///< o is divided by sum p, which is 1 up to `sum_error`
+  bool skip = true;                               ///< leave out pairs of tiles without a weight
+  std::function<std::string(LocalRow)> describe;  ///< a row for messages; empty: by its local number
+  int bins = 16;                                  ///< of one unit of z = s x, a power of two, at most 64
 };
 
 /// What a gradient needs of the forward pass. (local rows) each.

@@ -86,6 +86,8 @@ class ThresholdRows {
   /// (entmax: dL/da), one number for each parameter, 0 for softmax and sparsemax; rows are summed in their order.
   std::vector<double> backward(const void *x, const ThresholdSaved &saved, const void *g, Storage storage, void *dx);
   const ThresholdMetrics &metrics() const;
+  int threads() const;
+  std::string backend() const;
 
  private:
   struct State;

@@ -52,7 +52,7 @@ struct Rule<RowKind::logsumexp> {
   static void finish(int columns, std::size_t rows, const std::byte *state, double *out) {
     const double *s = reinterpret_cast<const double *>(state);  // (2 + c, rows)
     for (std::size_t i = 0; i < rows; ++i) {
-      const bool seen = s[rows + i] > 0;
+      const bool seen = s[rows + i] != 0;  // no number (an infinite l) stays none
       out[i] = seen ? (s[i] + __builtin_log2(s[rows + i])) * ln_of_2 : -__builtin_inf();
       for (std::size_t c = 0; c < static_cast<std::size_t>(columns); ++c)
         out[(1 + c) * rows + i] = seen ? s[(2 + c) * rows + i] / s[rows + i] : 0;

@@ -29,7 +29,7 @@ template <class Thread>
 FLASHRING_DEVICE double answer(Rule<RowKind::logsumexp> /*rule*/, int /*words*/, int output, int i,
                                const double *state) {
   const double sum = state[tile_rows + i];
-  if (!(sum > 0)) return output == 0 ? -__builtin_inf() : 0;
+  if (sum == 0) return output == 0 ? -__builtin_inf() : 0;  // no number stays none
   return output == 0 ? (state[i] + Thread::log2(sum)) * ln_of_2 : state[(1 + output) * tile_rows + i] / sum;
 }
 

@@ -94,7 +94,9 @@ void open_folder(const Communicator &communicator, const std::string &path, bool
 }
 
 void check_no_run(const fs::path &path) {
-  for (const char *name : {"report.json", "results.h5", "neighbours.h5", "sweep.json"}) {
+  // Arrays of attention too: a folder with the inputs of a computation may hold an o.npy of its user.
+  for (const char *name : {"report.json", "results.h5", "neighbours.h5", "sweep.json", "o.npy", "dq.npy", "dk.npy",
+                           "dv.npy", "dx.npy", "dalpha.npy"}) {
     std::error_code error;
     FLASHRING_CHECK(!fs::exists(path / name, error), "output folder ", path.string(), ": holds another run (",
                     (path / name).string(), "); choose another folder, or replace that run with -overwrite");

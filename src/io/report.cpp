@@ -294,6 +294,8 @@ std::string attention_json(const AttentionFacts &facts, const Report &report) {
 std::string rows_json(const RowsFacts &facts, const Report &report) {
   Json json = run_of(report);
   json.erase("pair");
+  json.erase("exchange");  // rows go nowhere
+  json["op"] = facts.op;
   json["storage"] = storage_name(facts.storage);
   json["shape"] = facts.axes;
   json["dim"] = facts.axis;

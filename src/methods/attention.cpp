@@ -31,19 +31,21 @@ void check_options(const AttentionShape &shape, const AttentionOptions &options)
                   " keys: say by causal_offset which keys a query sees (key <= query + offset; keys - queries where "
                   "both end together)");
   FLASHRING_CHECK(options.causal || !options.causal_offset, "causal_offset without a causal mask has no effect");
+  const std::int64_t offset = options.causal_offset.value_or(0);
+  FLASHRING_CHECK(offset >= -shape.queries && offset <= shape.keys, "causal_offset ", offset, " is outside [",
+                  -shape.queries, ", ", shape.keys, "], beyond which no query sees less or more");
   FLASHRING_CHECK(!options.scale || std::isfinite(*options.scale), "scale ", *options.scale, " is not finite");
 }
 
 /// Of every query head; none for softmax.
 std::vector<ThresholdFamily> families_of(const AttentionShape &shape, const AttentionOptions &options) {
-  const bool has_parameter = options.op == "diffmax" || options.op == "entmax";
   std::vector<double> alpha = options.alpha;
-  FLASHRING_CHECK(has_parameter || alpha.empty(), "alpha has no effect on ", options.op,
+  FLASHRING_CHECK(has_parameter(options.op) || alpha.empty(), "alpha has no effect on ", options.op,
                   "; diffmax and entmax have it");
   FLASHRING_CHECK(options.op == "diffmax" || options.family_scale == "tsallis", "the scale ", options.family_scale,
                   " has no effect on ", options.op, "; diffmax has it");
   if (options.op == "softmax") return {};
-  if (alpha.empty()) alpha = {options.op == "entmax" ? 1.5 : 0.5};
+  if (alpha.empty()) alpha = {default_parameter(options.op)};
   const auto heads = static_cast<std::size_t>(shape.heads);
   FLASHRING_CHECK(alpha.size() == 1 || alpha.size() == heads, "alpha: ", alpha.size(), " numbers for ", heads,
                   " query heads; give one for all, or one for each");

@@ -24,6 +24,7 @@ int Attention::State::value_columns(Storage storage) const {
 AttentionSaved Attention::State::forward_softmax(const AttentionInput &input, Tensor o) {
   const int most = value_columns(input.q.storage);
   TileShape tile = tile_shape(RowKind::logsumexp, input.q.storage, most);
+  AttentionSaved saved;
   TileBlock own;
   TileBlock sources;
   communicator.agree([&] {
@@ -31,10 +32,9 @@ AttentionSaved Attention::State::forward_softmax(const AttentionInput &input, Te
     own = pack_queries(tile, input);
     sources = pack_keys(tile, input);
     sources.set_pass_scalars(log_weights(input), -std::numeric_limits<double>::infinity());
+    saved.log_sum_exp.resize(static_cast<std::size_t>(own.local_rows()));
   });
   start_report(tile);
-  AttentionSaved saved;
-  saved.log_sum_exp.resize(static_cast<std::size_t>(own.local_rows()));
   for (int first = 0; first < shape.value_width; first += most) {
     tile.columns = std::min(most, shape.value_width - first);
     TensorPart values = key_rows("v", input.v, shape.value_width);
@@ -49,6 +49,13 @@ AttentionSaved Attention::State::forward_softmax(const AttentionInput &input, Te
                  write_rows(slice, row, count, answers + stride, stride, 1);
                });
   }
+  communicator.agree([&] {
+    const auto bad = std::find_if(saved.log_sum_exp.begin(), saved.log_sum_exp.end(),
+                                  [](double sum) { return !(sum < std::numeric_limits<double>::infinity()); });
+    FLASHRING_CHECK(bad == saved.log_sum_exp.end(), "scores: ",
+                    query_rows("q", input.q, shape.width).rows.describe(LocalRow{bad - saved.log_sum_exp.begin()}),
+                    " has one that is no finite number; scale q and k down, or give fp64 arrays");
+  });
   return saved;
 }
 

@@ -21,6 +21,7 @@ ThresholdRequest Attention::State::request(std::vector<double> &s, std::vector<d
   request.e_minus_1 = e_minus_1;
   request.second = options.gradient;
   request.ensure_sum_one = options.ensure_sum_one;
+  request.describe = [this](LocalRow row) { return query_rows("q", {}, shape.width).rows.describe(row); };
   return request;
 }
 
@@ -44,14 +45,14 @@ AttentionSaved Attention::State::forward_threshold(const AttentionInput &input, 
   const TensorSlice second{{saved.second_output.data(), wide}, shape.value_width, 0, shape.value_width};
   std::vector<double> s;
   std::vector<double> e_minus_1;
-  const ThresholdResult result =
+  ThresholdResult result =
       threshold_attention(communicator, *ring, tile, own, sources, request(s, e_minus_1),
                           [&](LocalRow row, std::int64_t count, const double *answers, std::int64_t stride) {
                             write_rows(first, row, count, answers, stride, 1);
                             if (options.gradient)
                               write_rows(second, row, count, answers + shape.value_width * stride, stride, 1);
                           });
-  saved.thresholds = result.rows;
+  saved.thresholds = std::move(result.rows);
   report.pass = result.report.pass;
   report.passes = result.report.passes;
   report.iterations = result.report.iterations;

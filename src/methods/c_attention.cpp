@@ -47,6 +47,8 @@ PetscErrorCode FlashringAttentionCreate(MPI_Comm comm, const FlashringAttentionS
                                         FlashringAttention *attention) {
   PetscFunctionBegin;
   FLASHRING_GUARD(comm, {
+    FLASHRING_CHECK(storage >= FLASHRING_FP64 && storage <= FLASHRING_FP16, "storage ", static_cast<int>(storage),
+                    " is unknown; give FLASHRING_FP64, FLASHRING_FP32, FLASHRING_BF16 or FLASHRING_FP16");
     auto made = std::make_unique<FlashringAttention_>();
     made->comm = comm;
     made->communicator = flashring::make_mpi_communicator(comm);

@@ -45,6 +45,10 @@ ThresholdFamily family_of(double w, double rest, ThresholdScale scale, double si
 
 }  // namespace
 
+bool has_parameter(std::string_view name) { return name == "diffmax" || name == "entmax"; }
+
+double default_parameter(std::string_view name) { return name == "entmax" ? 1.5 : 0.5; }
+
 ThresholdFamily threshold_family(std::string_view name, double parameter, std::string_view scale) {
   if (name == "softmax") return family_of(0, 1, ThresholdScale::tsallis, 0);
   if (name == "sparsemax") return family_of(1, 0, ThresholdScale::tsallis, 0);

@@ -145,6 +145,11 @@ class Search {
     return shape_.precision == Precision::fp64 ? t : static_cast<double>(static_cast<float>(t));
   }
 
+  std::string name_of(std::size_t row) const {
+    const LocalRow local{static_cast<std::int64_t>(row)};
+    return request_.describe ? request_.describe(local) : detail::concatenate("local row ", row);
+  }
+
   const Communicator &communicator_;
   Ring &ring_;
   TileShape shape_;
@@ -220,8 +225,8 @@ void Search::start() {
               });
   communicator_.agree([&] {
     for (std::size_t i = 0; i < rows_.size(); ++i)
-      FLASHRING_CHECK(rows_[i].maximum < infinity, "local row ", i, " has a score of ", rows_[i].maximum,
-                      "; scale the features down");
+      FLASHRING_CHECK(rows_[i].maximum < infinity, "scores: ", name_of(i), " has one of ", rows_[i].maximum,
+                      "; scale the features down, or take fp64");
   });
 }
 
@@ -325,6 +330,20 @@ void check_request(const TileBlock &own, const TileShape &shape, const Threshold
                   " has no threshold rules; -backend simd has");
 }
 
+/// Whether the bits are of these two blocks, or empty: those of other blocks would be read beyond their end.
+bool fits(const TileBits &bits, const Communicator &communicator, const TileBlock &own, const TileBlock &sources) {
+  if (bits.steps.empty()) return true;
+  const int ranks = communicator.size();
+  bool same = bits.steps.size() == static_cast<std::size_t>(ranks);
+  for (int step = 0; same && step < ranks; ++step) {
+    const std::int64_t visiting =
+        count_tiles(sources.partition(), (communicator.rank() + step) % ranks, sources.tile_rows());
+    same = bits.steps[static_cast<std::size_t>(step)].size() ==
+           own.tiles().size() * static_cast<std::size_t>(kept_words(visiting));
+  }
+  return same;
+}
+
 }  // namespace
 
 bool folds_thresholds(const Backend &backend, TileShape shape) {
@@ -351,6 +370,8 @@ PassReport threshold_gradient(const Communicator &communicator, Ring &ring, Tile
     FLASHRING_CHECK(rows.t.size() == n && rows.row_maximum.size() == n && delta.size() == n && request.s.size() == n &&
                         request.e_minus_1.size() == n,
                     "the rows of the forward pass are ", rows.t.size(), " on this rank, and of these arrays ", n);
+    FLASHRING_CHECK(fits(rows.tiles, communicator, own, sources),
+                    "the pairs of tiles that the forward pass kept are of other blocks, or of another backend");
   });
   communicator.agree([&] {
     std::vector<double> scalars(numbers * n, 0.0);  // (rows, numbers) column-major; zeros: the row gives nothing

@@ -19,10 +19,8 @@ namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
 
-bool has_parameter(const ThresholdRowsOptions &options) { return options.op == "diffmax" || options.op == "entmax"; }
-
 std::vector<ThresholdFamily> families_of(const ThresholdRowsOptions &options) {
-  if (!has_parameter(options)) return {threshold_family(options.op, 0)};
+  if (!has_parameter(options.op)) return {threshold_family(options.op, 0)};
   std::vector<ThresholdFamily> families;
   for (const double value : options.parameters)
     families.push_back(options.complements ? threshold_family_at(options.op, value, options.family_scale)
@@ -31,7 +29,7 @@ std::vector<ThresholdFamily> families_of(const ThresholdRowsOptions &options) {
 }
 
 std::vector<double> alphas_of(const ThresholdRowsOptions &options) {
-  if (!has_parameter(options)) return {};
+  if (!has_parameter(options.op)) return {};
   std::vector<double> alphas = options.parameters;
   if (options.complements)
     for (double &alpha : alphas) alpha = options.op == "entmax" ? 1 + alpha : 1 - alpha;
@@ -41,7 +39,7 @@ std::vector<double> alphas_of(const ThresholdRowsOptions &options) {
 void check_shape(const RowsShape &shape, const ThresholdRowsOptions &options) {
   FLASHRING_CHECK(shape.outer >= 0 && shape.n >= 0 && shape.inner >= 1, "rows of shape (", shape.outer, ", ", shape.n,
                   ", ", shape.inner, "): give outer >= 0, n >= 0 and inner >= 1");
-  if (!has_parameter(options)) return;
+  if (!has_parameter(options.op)) return;
   const auto groups = static_cast<std::int64_t>(options.parameters.size());
   FLASHRING_CHECK(groups >= 1 && options.rows_per_group >= 1, groups, " parameters of ", options.op, " for groups of ",
                   options.rows_per_group, " rows; give at least one of each");
@@ -241,7 +239,7 @@ std::vector<double> ThresholdRows::State::backward(const void *x, const Threshol
   const ThresholdKernels<T> &kernels = kernels_of<T>(*backend);
   std::vector<ThresholdSums> split;
   if (group != nullptr) split = gradient_sums<T>(x, saved, g, storage);
-  const bool parameter = has_parameter(options);
+  const bool parameter = has_parameter(options.op);
   std::vector<double> of_rows(rows());
   for_each_row<T>(shape, storage, x, g, dx, threads, [&](const RowInHand<T> &row) {
     const auto r = static_cast<std::size_t>(row.number);
@@ -303,5 +301,8 @@ std::vector<double> ThresholdRows::backward(const void *x, const ThresholdSaved 
 }
 
 const ThresholdMetrics &ThresholdRows::metrics() const { return state_->metrics; }
+
+int ThresholdRows::threads() const { return state_->threads; }
+std::string ThresholdRows::backend() const { return state_->backend->name; }
 
 }  // namespace flashring

@@ -367,6 +367,8 @@ TEST(AttentionErrors, NameTheShapes) {
   AttentionOptions offset;
   offset.causal_offset = 1;
   EXPECT_NE(error_with({1, 1, 1, 8, 8, 2, 2}, offset).find("without a causal mask"), std::string::npos);
+  causal.causal_offset = 10;
+  EXPECT_NE(error_with({1, 1, 1, 8, 9, 2, 2}, causal).find("[-8, 9]"), std::string::npos);
   AttentionOptions family;
   family.op = "entmax";
   family.alpha = {2.5};
@@ -386,6 +388,18 @@ TEST(AttentionErrors, NameTheNumber) {
   p.k[at] = std::numeric_limits<double>::quiet_NaN();
   const std::string message = error_of([&] { compute<double>(p, options_for(p)); });
   EXPECT_NE(message.find("k: batch 1, head 2, row 31, column 3 is nan"), std::string::npos) << message;
+}
+
+TEST(AttentionErrors, NameScoresThatOverflow) {
+  AttentionProblem p = random_attention({1, 2, 2, 30, 30, 4, 4}, 14);
+  for (std::size_t n = 0; n < 4; ++n) p.q[(30 + 17) * 4 + n] = 3e38;
+  for (double &k : p.k) k = std::abs(k) + 2;
+  AttentionOptions options = options_for(p);
+  for (const char *op : {"softmax", "diffmax"}) {
+    options.op = op;
+    const std::string message = error_of([&] { compute<float>(p, options); });
+    EXPECT_NE(message.find("batch 0, head 1, row 17 has one"), std::string::npos) << message;
+  }
 }
 
 TEST(AttentionErrors, NameWhatDoesNotFit) {
