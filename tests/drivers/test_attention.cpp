@@ -79,6 +79,21 @@ TEST_F(AttentionDriver, GoldenNumbersOnAnyNumberOfRanks) {
   }
 }
 
+/// Bytes of a token more, with D = D_v = 16 in fp32: eight arrays as they lie in files 8 * 64 = 512; in tiles q and k
+/// 2 * 68, the columns of both sides 2 * 128, their sums in fp64 2 * 256, five numbers of rows 40: 1,460. A stored row
+/// of scores would be 32 KiB.
+TEST_F(AttentionDriver, MemoryGrowsWithTokensAlone) {
+  const auto peak_of = [&](const std::string &op, int tokens) {
+    const std::string name = op + std::to_string(tokens);
+    const Outcome result = attend(1, "-generate normal:n=" + std::to_string(tokens) +
+                                         ",d=16 -threads 1 -backward -op " + op + " -output " + path(name));
+    EXPECT_EQ(result.code, 0) << result.output;
+    return report(name)["peak_bytes_per_rank"][0].get<double>();
+  };
+  for (const char *op : {"softmax", "entmax"})
+    EXPECT_LT((peak_of(op, 8192) - peak_of(op, 2048)) / (8192 - 2048), 1.5 * 1460) << op;
+}
+
 /// diffmax with an alpha for each head: beside the roundings above a threshold to 1e-14 of a power e = 1/(1 - alpha)
 /// below 4.
 TEST_F(AttentionDriver, ThresholdFamiliesOnAnyNumberOfRanks) {

@@ -7,12 +7,10 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
-#include <numeric>
 
 #include "flashring/check.hpp"
-#include "flashring/threshold_rows.hpp"
 #include "flashring/tile.hpp"
-#include "support/dense_attention.hpp"
+#include "support/attention_case.hpp"
 #include "support/error_of.hpp"
 #include "support/golden.hpp"
 #include "support/scatter.hpp"
@@ -22,83 +20,6 @@
 
 namespace flashring::test {
 namespace {
-
-/// Rows of this rank of an array (sequences, N, width), stored as T.
-template <class T>
-std::vector<T> local_part(const std::vector<double> &whole, std::int64_t width, const RowPartition &partition) {
-  std::vector<T> part;
-  const std::int64_t rows = partition.rows();
-  const auto sequences = static_cast<std::int64_t>(whole.size()) / (rows * width);
-  for (std::int64_t s = 0; s < sequences; ++s)
-    for (const RowRange &range : partition.ranges(world().rank()))
-      for (std::int64_t n = 0; n < range.count * width; ++n)
-        part.push_back(static_cast<T>(whole[static_cast<std::size_t>((s * rows + range.begin.value) * width + n)]));
-  return part;
-}
-
-Bounded local_part(const Bounded &whole, std::int64_t width, const RowPartition &partition) {
-  Bounded part;
-  const std::int64_t rows = partition.rows();
-  const auto sequences = static_cast<std::int64_t>(whole.value.size()) / (rows * width);
-  for (std::int64_t s = 0; s < sequences; ++s)
-    for (const RowRange &range : partition.ranges(world().rank()))
-      for (std::int64_t n = 0; n < range.count * width; ++n) {
-        const auto at = static_cast<std::size_t>((s * rows + range.begin.value) * width + n);
-        part.value.push_back(whole.value[at]);
-        part.bound.push_back(whole.bound[at]);
-      }
-  return part;
-}
-
-/// What this rank computed.
-template <class T>
-struct Computed {
-  AttentionSaved saved;
-  std::vector<T> o, d_q, d_k, d_v;
-  std::vector<double> d_alpha;
-  AttentionReport forward;
-};
-
-template <class T>
-struct Local {
-  Local(const AttentionProblem &p, const Attention &attention)
-      : q(local_part<T>(p.q, p.shape.width, attention.query_partition())),
-        k(local_part<T>(p.k, p.shape.width, attention.key_partition())),
-        v(local_part<T>(p.v, p.shape.value_width, attention.key_partition())),
-        d_o(local_part<T>(p.d_o, p.shape.value_width, attention.query_partition())) {
-    const std::vector<double> padding(p.key_padding.begin(), p.key_padding.end());
-    key_padding = local_part<std::uint8_t>(padding, 1, attention.key_partition());
-  }
-  static constexpr Storage storage = sizeof(T) == 8 ? Storage::fp64 : Storage::fp32;
-  AttentionInput input() const { return {{q.data(), storage}, {k.data(), storage}, {v.data(), storage}, key_padding}; }
-  std::vector<T> q, k, v, d_o;
-  std::vector<std::uint8_t> key_padding;
-};
-
-AttentionOptions options_for(const AttentionProblem &p) {
-  AttentionOptions options;
-  options.scale = p.scale;
-  options.causal = p.causal;
-  if (p.causal) options.causal_offset = p.causal_offset;
-  return options;
-}
-
-template <class T>
-Computed<T> compute(const AttentionProblem &p, const AttentionOptions &options) {
-  Attention attention(world(), p.shape, options);
-  const Local<T> local(p, attention);
-  constexpr Storage storage = Local<T>::storage;
-  Computed<T> c;
-  c.o.resize(local.d_o.size());
-  c.d_q.resize(local.q.size());
-  c.d_k.resize(local.k.size());
-  c.d_v.resize(local.v.size());
-  c.saved = attention.forward(local.input(), {c.o.data(), storage});
-  c.forward = attention.report();
-  c.d_alpha = attention.backward(local.input(), {c.o.data(), storage}, c.saved, {local.d_o.data(), storage},
-                                 {c.d_q.data(), storage}, {c.d_k.data(), storage}, {c.d_v.data(), storage});
-  return c;
-}
 
 template <class T>
 std::vector<double> widened(const std::vector<T> &values) {
@@ -202,130 +123,11 @@ TEST(Attention, Golden) {
   expect_near(found.d_v, golden("attention_dv").values, 3, rows);
 }
 
-/// sum of dO O with q, k, v moved by h times (x, y, z).
-double loss(AttentionProblem p, const AttentionOptions &options, const AttentionProblem &direction, double h) {
-  for (std::size_t n = 0; n < p.q.size(); ++n) p.q[n] += h * direction.q[n];
-  for (std::size_t n = 0; n < p.k.size(); ++n) p.k[n] += h * direction.k[n];
-  for (std::size_t n = 0; n < p.v.size(); ++n) p.v[n] += h * direction.v[n];
-  const Computed<double> found = compute<double>(p, options);
-  const RowPartition rows = Attention(world(), p.shape, options).query_partition();
-  const std::vector<double> d_o = local_part<double>(p.d_o, p.shape.value_width, rows);
-  return world().sum(std::inner_product(d_o.begin(), d_o.end(), found.o.begin(), 0.0));
-}
-
-/// The gradients along a direction beside central differences of the loss, to `tolerance`.
-void check_differences(const AttentionProblem &p, const AttentionOptions &options, double tolerance) {
-  const AttentionProblem direction = random_attention(p.shape, 30);
-  const Computed<double> found = compute<double>(p, options);
-  const Attention attention(world(), p.shape, options);
-  const Local<double> along(direction, attention);
-  const auto dot = [](const std::vector<double> &a, const std::vector<double> &b) {
-    return std::inner_product(a.begin(), a.end(), b.begin(), 0.0);
-  };
-  const double slope = world().sum(dot(found.d_q, along.q) + dot(found.d_k, along.k) + dot(found.d_v, along.v));
-  const double h = 1e-5;
-  EXPECT_NEAR((loss(p, options, direction, h) - loss(p, options, direction, -h)) / (2 * h), slope,
-              tolerance * std::abs(slope));
-  const AttentionProblem none = [&] {
-    AttentionProblem zero = direction;
-    for (std::vector<double> *array : {&zero.q, &zero.k, &zero.v}) std::fill(array->begin(), array->end(), 0.0);
-    return zero;
-  }();
-  for (std::size_t n = 0; n < found.d_alpha.size(); ++n) {
-    AttentionOptions up = options;
-    AttentionOptions down = options;
-    up.alpha[n] += h;
-    down.alpha[n] -= h;
-    EXPECT_NEAR((loss(p, up, none, 0) - loss(p, down, none, 0)) / (2 * h), found.d_alpha[n],
-                tolerance * std::max(1.0, std::abs(found.d_alpha[n])))
-        << "alpha " << n;
-  }
-}
-
 // Central differences: h^2 of third derivatives of size 1, and 1e-14 / h of rounding.
 TEST(Attention, GradientsAreThoseOfDifferences) {
   AttentionProblem p = random_attention({1, 2, 1, 30, 30, 5, 3}, 20);
   p.causal = true;
   check_differences(p, options_for(p), 1e-8);
-}
-
-/// Attention of a family by the rows of all scores, given to ThresholdRows.
-std::vector<double> dense_threshold(const AttentionProblem &p, const AttentionOptions &options) {
-  const AttentionShape &s = p.shape;
-  const double hidden = -std::numeric_limits<double>::infinity();
-  std::vector<double> scores;  // (B, H_q, N_q, N_k)
-  for (std::int64_t sequence = 0; sequence < s.batch * s.heads; ++sequence)
-    for (std::int64_t i = 0; i < s.queries; ++i)
-      for (std::int64_t j = 0; j < s.keys; ++j) {
-        const std::int64_t keys = sequence / s.heads * s.key_heads + sequence % s.heads * s.key_heads / s.heads;
-        const double *q = p.q.data() + (sequence * s.queries + i) * s.width;
-        const double *k = p.k.data() + (keys * s.keys + j) * s.width;
-        const bool token =
-            p.key_padding.empty() || p.key_padding[static_cast<std::size_t>(sequence / s.heads * s.keys + j)] != 0;
-        const bool seen = token && !(p.causal && j > i + p.causal_offset);
-        scores.push_back(seen ? p.scale * std::inner_product(q, q + s.width, k, 0.0) : hidden);
-      }
-  ThresholdRowsOptions rows;
-  rows.op = options.op;
-  rows.family_scale = options.family_scale;
-  rows.parameters = options.alpha;
-  rows.rows_per_group = s.queries;
-  ThresholdRows family({s.batch * s.heads * s.queries, s.keys, 1}, rows);
-  family.forward(scores.data(), Storage::fp64, scores.data());
-  std::vector<double> o(static_cast<std::size_t>(s.batch * s.heads * s.queries * s.value_width));
-  for (std::int64_t row = 0; row < s.batch * s.heads * s.queries; ++row)
-    for (std::int64_t j = 0; j < s.keys; ++j) {
-      const std::int64_t sequence = row / s.queries;
-      const std::int64_t keys = sequence / s.heads * s.key_heads + sequence % s.heads * s.key_heads / s.heads;
-      for (int c = 0; c < s.value_width; ++c)
-        o[static_cast<std::size_t>(row * s.value_width + c)] +=
-            scores[static_cast<std::size_t>(row * s.keys + j)] *
-            p.v[static_cast<std::size_t>((keys * s.keys + j) * s.value_width + c)];
-    }
-  return o;
-}
-
-TEST(Attention, ThresholdsAreThoseOfTheirRows) {
-  AttentionProblem p = random_attention({2, 4, 2, 70, 70, 6, 5}, 40);
-  p.causal = true;
-  p.scale = 4;  // sparse rows among dense ones
-  p.key_padding.assign(140, 1);
-  for (std::size_t j = 0; j < 140; j += 3) p.key_padding[j] = 0;  // the first query of a sequence sees nothing
-  AttentionOptions options = options_for(p);
-  const auto check_family = [&](const char *op, std::vector<double> alpha, const char *scale) {
-    SCOPED_TRACE(op);
-    options.op = op;
-    options.alpha = std::move(alpha);
-    options.family_scale = scale;
-    const RowPartition rows = Attention(world(), p.shape, options).query_partition();
-    const std::vector<double> wanted = local_part<double>(dense_threshold(p, options), p.shape.value_width, rows);
-    for (const bool gradient : {true, false}) {
-      options.gradient = gradient;
-      Attention attention(world(), p.shape, options);
-      const Local<double> local(p, attention);
-      std::vector<double> o(local.d_o.size());
-      attention.forward(local.input(), {o.data(), Storage::fp64});
-      // Sums of p are 1 to 2^-46 on either side, and thresholds as good.
-      for (std::size_t n = 0; n < o.size(); ++n) ASSERT_NEAR(o[n], wanted[n], 1e-12) << n;
-      EXPECT_LT(attention.report().sum_error, 1e-13);
-    }
-  };
-  check_family("diffmax", {0.2, 0.5, 0.9, 0.999}, "tsallis");
-  check_family("diffmax", {0.4}, "porous");
-  check_family("entmax", {1.1, 1.5, 2, 1.25}, "tsallis");
-  check_family("sparsemax", {}, "tsallis");
-}
-
-TEST(Attention, ThresholdGradientsAreThoseOfDifferences) {
-  AttentionProblem p = random_attention({1, 2, 1, 30, 30, 5, 3}, 50);
-  p.causal = true;
-  AttentionOptions options = options_for(p);
-  options.op = "diffmax";
-  options.alpha = {0.8, 0.9};  // smooth at the edge of the support
-  check_differences(p, options, 1e-7);
-  options.op = "entmax";
-  options.alpha = {1.2};
-  check_differences(p, options, 1e-7);
 }
 
 template <class T>
