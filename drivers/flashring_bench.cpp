@@ -4,7 +4,7 @@
 //   mpirun -n 2 flashring-bench pass -n 200000 -d 3 -precision fp32        a whole product, with its memory
 //   mpirun -n 2 flashring-bench ring -n 100000 -d 16                       every exchange and route, with waiting
 //   flashring-bench scale -n 50000 -threads 2                              against one thread, in turn
-//   flashring-bench rows -n 4096 -op entmax -op_parameter 1.5 -precision fp32   rows of scores, beside a copy
+//   flashring-bench rows -n 4096 -op entmax -alpha 1.5 -precision fp32   rows of scores, beside a copy
 //
 // Limit: operations of the pairs over the rates of one thread and the number of threads, or (scale) the time of one
 // thread over their number. One JSON line on standard output; docs/flashring-bench.md says what its fields mean.
@@ -30,8 +30,8 @@ constexpr std::array<Option, 13> own_options{{
     {"row", "sum", "sum|logsumexp", "mode tile: how weights combine; logsumexp works with sides own"},
     {"rows", "0", ">= 0", "mode rows: rows of n scores, standard normal numbers; 0: as many as make 2^24 scores"},
     {"op", "entmax", "softmax|diffmax|entmax|sparsemax", "mode rows: the family"},
-    {"op_parameter", "1.5", "of the family", "mode rows: alpha of diffmax, a of entmax"},
-    {"op_scale", "tsallis", "tsallis|none|porous", "mode rows: what diffmax multiplies scores with"},
+    {"alpha", "1.5", "of the family", "mode rows: alpha of diffmax, a of entmax"},
+    {"scale_family", "tsallis", "tsallis|none|porous", "mode rows: what diffmax multiplies scores with"},
     {"repeats", "5", ">= 1", "passes that are measured, at least"},
     {"seconds", "1", ">= 0", "time that they take together, at least"},
     {"version", "", "", "print version and build, and stop"},
@@ -85,8 +85,8 @@ void read_scores(const DriverOptions &options, BenchSettings &settings) {
   FLASHRING_CHECK(scores.rows >= 0, "-rows: ", scores.rows, " is below 0");
   if (scores.rows == 0) scores.rows = std::max<std::int64_t>(1, (std::int64_t{1} << 24U) / scores.n);
   scores.options.op = options.value("op");
-  scores.options.parameters = {parse_real("-op_parameter", options.value("op_parameter"))};
-  scores.options.family_scale = options.value("op_scale");
+  scores.options.parameters = {parse_real("-alpha", options.value("alpha"))};
+  scores.options.family_scale = options.value("scale_family");
   scores.options.threads = 1;
   scores.options.backend = settings.op.backend;
   FLASHRING_CHECK(settings.op.precision != Precision::reduced, "-precision: mode rows has fp64 and fp32");
@@ -98,7 +98,7 @@ void check_mode(DriverOptions &options, BenchSettings &settings, int ranks) {
   const bool rows = settings.mode == "rows";
   if (tile || rows) check_one_thread(options, settings, ranks);
   if (rows) return read_scores(options, settings);
-  for (const char *name : {"rows", "op", "op_parameter", "op_scale"})
+  for (const char *name : {"rows", "op", "alpha", "scale_family"})
     FLASHRING_CHECK(!options.given(name), "-", name, " belongs to mode rows");
   for (const char *name : {"sides", "row"})
     FLASHRING_CHECK(tile || !options.given(name), "-", name, " belongs to mode tile; mode ", settings.mode,

@@ -259,7 +259,7 @@ TEST(Bench, ScaleIsMeasuredAgainstOneThread) {
 
 TEST(Bench, RowsOfScoresBesideACopy) {
   for (const char *what :
-       {"-n 100 -rows 7", "-n 1 -rows 1 -precision fp32", "-n 300 -rows 5 -op diffmax -op_parameter 0.5"}) {
+       {"-n 100 -rows 7", "-n 1 -rows 1 -precision fp32", "-n 300 -rows 5 -op diffmax -alpha 0.5"}) {
     const Json line = line_of(0, std::string("rows ") + what);
     const double rows = line["rows"];
     EXPECT_EQ(line["options"]["rows"], std::to_string(line["rows"].get<int>()));
@@ -313,7 +313,7 @@ TEST(Bench, BadOptions) {
   expect_error(0, "rows -d 3", {"-d belongs to the other modes"});
   expect_error(0, "rows -rows -1", {"-rows: -1"});
   expect_error(0, "rows -op max", {"'max'", "sparsemax"});
-  expect_error(0, "rows -op_parameter 1", {"a of entmax is 1"});
+  expect_error(0, "rows -alpha 1", {"a of entmax is 1"});
   expect_error(0, "rows -precision reduced", {"fp64 and fp32"});
   expect_error(2, "rows", {"one rank", "2"});
   expect_error(0, "tile -backend gpu", {"gpu", "ref", "simd"});
