@@ -22,8 +22,8 @@ struct Gradients {
 };
 
 struct Attention::State {
-  State(const Communicator &communicator_, const AttentionShape &shape_, AttentionOptions options_)
-      : communicator(communicator_), shape(shape_), options(std::move(options_)) {}
+  State(const Communicator &group, const AttentionShape &arrays, AttentionOptions asked)
+      : communicator(group), shape(arrays), options(std::move(asked)) {}
 
   const Communicator &communicator;
   AttentionShape shape;

@@ -258,8 +258,7 @@ TEST(Bench, ScaleIsMeasuredAgainstOneThread) {
 }
 
 TEST(Bench, RowsOfScoresBesideACopy) {
-  for (const char *what :
-       {"-n 100 -rows 7", "-n 1 -rows 1 -precision fp32", "-n 300 -rows 5 -op diffmax -alpha 0.5"}) {
+  for (const char *what : {"-n 100 -rows 7", "-n 1 -rows 1 -precision fp32", "-n 300 -rows 5 -op diffmax -alpha 0.5"}) {
     const Json line = line_of(0, std::string("rows ") + what);
     const double rows = line["rows"];
     EXPECT_EQ(line["options"]["rows"], std::to_string(line["rows"].get<int>()));
