@@ -116,7 +116,10 @@ double largest(const T *x, std::int64_t n) {
     most[0] = hn::Max(most[0], v);
   }
   if (!hn::AllTrue(d, number)) return std::numeric_limits<double>::infinity();
-  return static_cast<double>(hn::GetLane(hn::MaxOfLanes(d, hn::Max(most[0], most[1]))));
+  // Not MaxOfLanes: without vectors it begins at the lowest finite number, and -infinity would not be found.
+  HWY_ALIGN T of_lanes[hn::MaxLanes(hn::ScalableTag<T>())];
+  hn::Store(hn::Max(most[0], most[1]), d, of_lanes);
+  return static_cast<double>(*std::max_element(of_lanes, of_lanes + hn::Lanes(d)));
 }
 
 /// The lanes of z above `lowest` to `to`, one beside the other; how many.
