@@ -306,7 +306,7 @@ TEST(Bench, BadOptions) {
   expect_error(0, "tile -route travel", {"-route belongs to the other modes"});
   expect_error(0, "tile -exchange auto", {"-exchange belongs to the other modes"});
   expect_error(0, "tile -transport self", {"-transport belongs to the other modes"});
-  expect_error(0, "tile -alpha 1", {"unused option -alpha"});
+  expect_error(0, "tile -alpha 1", {"-alpha belongs to mode rows"});
   expect_error(2, "tile", {"one rank", "2"});
   expect_error(0, "tile -op entmax", {"-op belongs to mode rows"});
   expect_error(0, "rows -d 3", {"-d belongs to the other modes"});
