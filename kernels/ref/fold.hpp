@@ -10,6 +10,11 @@ constexpr int scalar_counts[] = {
 #include "flashring/row_list.inc"
 #undef FLASHRING_ROW
 };
+constexpr int (*word_counts[])(int pass, int columns) = {
+#define FLASHRING_ROW(name) Rule<RowKind::name>::state_words,
+#include "flashring/row_list.inc"
+#undef FLASHRING_ROW
+};
 constexpr int row_scalars(RowKind row) { return scalar_counts[static_cast<std::size_t>(row)]; }
 
 /// Where one point takes from (the giving side) and folds into (the receiving side).
@@ -85,7 +90,7 @@ struct AttentionPair {
         query(to_own ? i : j),
         key(to_own ? j : i) {}
   /// <b_i, v_j>
-  double slope() const {
+  double product() const {
     double dp = 0;
     for (int c = fold.shape.features; c < fold.shape.columns; ++c)
       dp += fold.column_of(queries, query_tile, c, query) * fold.column_of(keys, key_tile, c, key);
@@ -107,11 +112,12 @@ struct AttentionPair {
 
 void fold_softmax_gradient(const Fold &f, int i, int j, double log2_weight) {
   const AttentionPair at(f, i, j);
-  const double lse = f.scalar_of(at.queries, at.query_tile, 0, at.query);
+  constexpr int numbers = Rule<RowKind::softmax_gradient>::own_scalars;  // lse, delta
+  const double lse = f.number_of(at.queries, at.query_tile, numbers, 0, at.query);
   const double l = log2_weight * ln_of_2 + f.scalar_of(at.keys, at.key_tile, 0, at.key);
   if (lse == -__builtin_inf() || l == -__builtin_inf()) return;
   const double p = std::exp(l - lse);
-  at.add(i, j, p, p * (at.slope() - f.scalar_of(at.queries, at.query_tile, 1, at.query)));
+  at.add(i, j, p, p * (at.product() - f.number_of(at.queries, at.query_tile, numbers, 1, at.query)));
 }
 
 void fold_threshold_gradient(const Fold &f, int i, int j, double log2_weight) {
@@ -126,14 +132,14 @@ void fold_threshold_gradient(const Fold &f, int i, int j, double log2_weight) {
   constexpr ThresholdPower any = ThresholdPower::any;
   const ThresholdWeight<ScalarMath> w = threshold_powers<any, ScalarMath>(d, y, own[4]);
   if (!(w.u > 0) || own[5] == 0) return;
-  const double slope = at.slope() - own[6];
-  at.add(i, j, w.p, own[5] * w.u * slope);
+  const double centred = at.product() - own[6];
+  at.add(i, j, w.p, own[5] * w.u * centred);
   if (!at.to_own) return;
   double *s = reinterpret_cast<double *>(f.state) + f.shape.columns * tile_rows + i;  // (3, T)
   const double e = own[4] + 1;
-  s[0] += slope * threshold_parameter<any, ThresholdScale::tsallis, ScalarMath>(d, y, w, e, own[5]);
-  s[tile_rows] += slope * threshold_parameter<any, ThresholdScale::none, ScalarMath>(d, y, w, e, own[5]);
-  s[2 * tile_rows] += slope * threshold_parameter<any, ThresholdScale::porous, ScalarMath>(d, y, w, e, own[5]);
+  s[0] += centred * threshold_parameter<any, ThresholdScale::tsallis, ScalarMath>(d, y, w, e, own[5]);
+  s[tile_rows] += centred * threshold_parameter<any, ThresholdScale::none, ScalarMath>(d, y, w, e, own[5]);
+  s[2 * tile_rows] += centred * threshold_parameter<any, ThresholdScale::porous, ScalarMath>(d, y, w, e, own[5]);
 }
 
 void fold_top_k(const Fold &f, int i, int j, double q) {
@@ -198,40 +204,22 @@ enum class Takes : std::uint8_t { weight, log2_weight, argument };
 struct RowFold {
   void (*fold)(const Fold &, int, int, double);
   Takes takes;
-  int (*state_words)(int, int);
 };
-constexpr RowFold fold_of(Rule<RowKind::sum> /*rule*/) {
-  return {fold_sum, Takes::weight, Rule<RowKind::sum>::state_words};
-}
-constexpr RowFold fold_of(Rule<RowKind::logsumexp> /*rule*/) {
-  return {fold_logsumexp, Takes::log2_weight, Rule<RowKind::logsumexp>::state_words};
-}
-constexpr RowFold fold_of(Rule<RowKind::top_k> /*rule*/) {
-  return {fold_top_k, Takes::argument, Rule<RowKind::top_k>::state_words};
-}
-
+constexpr RowFold fold_of(Rule<RowKind::sum> /*rule*/) { return {fold_sum, Takes::weight}; }
+constexpr RowFold fold_of(Rule<RowKind::logsumexp> /*rule*/) { return {fold_logsumexp, Takes::log2_weight}; }
+constexpr RowFold fold_of(Rule<RowKind::top_k> /*rule*/) { return {fold_top_k, Takes::argument}; }
 constexpr RowFold fold_of(Rule<RowKind::difference_product> /*rule*/) {
-  return {fold_difference_product, Takes::weight, Rule<RowKind::difference_product>::state_words};
+  return {fold_difference_product, Takes::weight};
 }
-
-constexpr RowFold fold_of(Rule<RowKind::slope> /*rule*/) {
-  return {fold_slope, Takes::log2_weight, Rule<RowKind::slope>::state_words};
-}
+constexpr RowFold fold_of(Rule<RowKind::slope> /*rule*/) { return {fold_slope, Takes::log2_weight}; }
 constexpr RowFold fold_of(Rule<RowKind::softmax_gradient> /*rule*/) {
-  return {fold_softmax_gradient, Takes::log2_weight, Rule<RowKind::softmax_gradient>::state_words};
+  return {fold_softmax_gradient, Takes::log2_weight};
 }
-constexpr RowFold fold_of(Rule<RowKind::score_bins> /*rule*/) {
-  return {fold_score_bins, Takes::log2_weight, Rule<RowKind::score_bins>::state_words};
-}
-constexpr RowFold fold_of(Rule<RowKind::power_sums> /*rule*/) {
-  return {fold_powers<false>, Takes::log2_weight, Rule<RowKind::power_sums>::state_words};
-}
-constexpr RowFold fold_of(Rule<RowKind::threshold_sum> /*rule*/) {
-  return {fold_powers<true>, Takes::log2_weight, Rule<RowKind::threshold_sum>::state_words};
-}
-
+constexpr RowFold fold_of(Rule<RowKind::score_bins> /*rule*/) { return {fold_score_bins, Takes::log2_weight}; }
+constexpr RowFold fold_of(Rule<RowKind::power_sums> /*rule*/) { return {fold_powers<false>, Takes::log2_weight}; }
+constexpr RowFold fold_of(Rule<RowKind::threshold_sum> /*rule*/) { return {fold_powers<true>, Takes::log2_weight}; }
 constexpr RowFold fold_of(Rule<RowKind::threshold_gradient> /*rule*/) {
-  return {fold_threshold_gradient, Takes::log2_weight, Rule<RowKind::threshold_gradient>::state_words};
+  return {fold_threshold_gradient, Takes::log2_weight};
 }
 
 constexpr RowFold row_folds[] = {

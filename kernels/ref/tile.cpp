@@ -116,9 +116,9 @@ void evaluate_pair(const TileCall &call, const Weigh &weigh, std::int64_t number
 
 void evaluate(const TileCall &call) {
   const Weigh weigh = choose_formula(call.shape.pair);
-  const std::size_t state_bytes =
-      static_cast<std::size_t>(row_fold(call.shape.row).state_words(call.shape.pass, call.shape.columns)) * tile_rows *
-      8;
+  const std::size_t state_bytes = static_cast<std::size_t>(word_counts[static_cast<std::size_t>(call.shape.row)](
+                                      call.shape.pass, call.shape.columns)) *
+                                  tile_rows * 8;
   for (std::int64_t p = 0; p < call.pair_count; ++p) evaluate_pair(call, weigh, p, state_bytes);
 }
 

@@ -3,25 +3,13 @@
 // State: the c(c+1)/2 sums in fp64, word l(l+1)/2 + k, which is LAPACK's packed upper triangle. Finish: the sums. Both
 // sides' columns are read, so a side that receives brings its columns too. Listed after sum, whose states these are.
 template <>
-struct Rule<RowKind::difference_product> {
+struct Rule<RowKind::difference_product> : SumsRule<RowKind::difference_product> {
   static constexpr const char *name = "difference_product";
   static constexpr int passes = 1;
   static constexpr int scalars = 1;
   static constexpr int own_scalars = 0;
-  using Sums = Rule<RowKind::sum>;
 
   FLASHRING_EVERYWHERE static constexpr int word(int k, int l) { return l * (l + 1) / 2 + k; }
   static int value_columns(int columns) { return columns; }
   static int state_words(int /*pass*/, int columns) { return word(0, columns); }
-  static int outputs(int columns) { return word(0, columns); }
-
-  static void identity(int pass, int columns, std::size_t rows, std::byte *state) {
-    Sums::identity(pass, word(0, columns), rows, state);
-  }
-  static void merge(int pass, int columns, std::size_t rows, std::byte *into, const std::byte *from) {
-    Sums::merge(pass, word(0, columns), rows, into, from);
-  }
-  static void finish(int columns, std::size_t rows, const std::byte *state, double *out) {
-    Sums::finish(word(0, columns), rows, state, out);
-  }
 };

@@ -5,12 +5,11 @@
 // sums S_l, then c sums L_l, in fp64. Finish: the sums. Only totals over all rows have a meaning: of a pair that serves
 // both sides a backend may give both shares to the row of one. Listed after sum, whose states these are.
 template <>
-struct Rule<RowKind::slope> {
+struct Rule<RowKind::slope> : SumsRule<RowKind::slope> {
   static constexpr const char *name = "slope";
   static constexpr int passes = 1;
   static constexpr int scalars = 0;
   static constexpr int own_scalars = 0;
-  using Sums = Rule<RowKind::sum>;
 
   /// Candidates of one exponential r: their powers are r^2, r^3, r^4, r^6, r^8 and r^12. A relative error e of r
   /// becomes 12 e + 11 u at most, and none grows beyond, however many candidates there are.
@@ -24,15 +23,4 @@ struct Rule<RowKind::slope> {
 
   static int value_columns(int /*columns*/) { return 0; }
   static int state_words(int /*pass*/, int columns) { return 2 * columns; }
-  static int outputs(int columns) { return 2 * columns; }
-
-  static void identity(int pass, int columns, std::size_t rows, std::byte *state) {
-    Sums::identity(pass, 2 * columns, rows, state);
-  }
-  static void merge(int pass, int columns, std::size_t rows, std::byte *into, const std::byte *from) {
-    Sums::merge(pass, 2 * columns, rows, into, from);
-  }
-  static void finish(int columns, std::size_t rows, const std::byte *state, double *out) {
-    Sums::finish(2 * columns, rows, state, out);
-  }
 };

@@ -5,32 +5,20 @@
 //   own side       sum_j ds_ij a_j, then zeros
 //   visiting side  sum_i ds_ij a_i, then sum_i p_ij b_i
 // Per-pass scalars: lse_i and delta_i of own rows (lse = -infinity: the row sees nothing and gives nothing); g_j of
-// visiting rows, and one that nobody reads. State: the sums in fp64. Finish: the sums. Listed after sum, whose states
+// visiting rows. State: the sums in fp64. Finish: the sums. Listed after sum, whose states
 // these are.
 template <>
-struct Rule<RowKind::softmax_gradient> {
+struct Rule<RowKind::softmax_gradient> : SumsRule<RowKind::softmax_gradient> {
   static constexpr const char *name = "softmax_gradient";
   static constexpr int passes = 1;
-  static constexpr int scalars = 2;
-  static constexpr int own_scalars = 0;
-  using Sums = Rule<RowKind::sum>;
+  static constexpr int scalars = 1;
+  static constexpr int own_scalars = 2;
 
   static int value_columns(int columns) { return columns; }
   static int state_words(int /*pass*/, int columns) { return columns; }
-  static int outputs(int columns) { return columns; }
 
   /// Multiply-adds of a pair of rows: <b_i, v_j>, then the sums of the sides that receive.
   static constexpr int multiply_adds(int features, int columns, Sides sides) {
     return columns - features + (has_own(sides) ? features : 0) + (has_visiting(sides) ? columns : 0);
-  }
-
-  static void identity(int pass, int columns, std::size_t rows, std::byte *state) {
-    Sums::identity(pass, columns, rows, state);
-  }
-  static void merge(int pass, int columns, std::size_t rows, std::byte *into, const std::byte *from) {
-    Sums::merge(pass, columns, rows, into, from);
-  }
-  static void finish(int columns, std::size_t rows, const std::byte *state, double *out) {
-    Sums::finish(columns, rows, state, out);
   }
 };

@@ -24,3 +24,21 @@ struct Rule<RowKind::sum> {
     for (std::size_t i = 0; i < static_cast<std::size_t>(columns) * rows; ++i) out[i] = s[i];
   }
 };
+
+/// For rules whose state is some other number of sums, which are their answer too: a rule derives from this and says
+/// how many by state_words, the same in every pass.
+template <RowKind kind>
+struct SumsRule {
+  using Sums = Rule<RowKind::sum>;
+
+  static int outputs(int columns) { return Rule<kind>::state_words(0, columns); }
+  static void identity(int pass, int columns, std::size_t rows, std::byte *state) {
+    Sums::identity(pass, outputs(columns), rows, state);
+  }
+  static void merge(int pass, int columns, std::size_t rows, std::byte *into, const std::byte *from) {
+    Sums::merge(pass, outputs(columns), rows, into, from);
+  }
+  static void finish(int columns, std::size_t rows, const std::byte *state, double *out) {
+    Sums::finish(outputs(columns), rows, state, out);
+  }
+};

@@ -7,25 +7,13 @@
 // Per-pass scalars of own rows: f, m, t, 1 - t, e - 1, s e, delta (s e = 0: the row gives nothing); g_j of visiting
 // rows. State: c + 3 sums in fp64. Finish: the sums. Listed after sum, whose states these are.
 template <>
-struct Rule<RowKind::threshold_gradient> {
+struct Rule<RowKind::threshold_gradient> : SumsRule<RowKind::threshold_gradient> {
   static constexpr const char *name = "threshold_gradient";
   static constexpr int passes = 1;
   static constexpr int scalars = 1;
   static constexpr int own_scalars = 7;
   static constexpr int parameter_sums = 3;  // of tsallis, none, porous
-  using Sums = Rule<RowKind::sum>;
 
   static int value_columns(int columns) { return columns; }
   static int state_words(int /*pass*/, int columns) { return columns + parameter_sums; }
-  static int outputs(int columns) { return columns + parameter_sums; }
-
-  static void identity(int pass, int columns, std::size_t rows, std::byte *state) {
-    Sums::identity(pass, columns + parameter_sums, rows, state);
-  }
-  static void merge(int pass, int columns, std::size_t rows, std::byte *into, const std::byte *from) {
-    Sums::merge(pass, columns + parameter_sums, rows, into, from);
-  }
-  static void finish(int columns, std::size_t rows, const std::byte *state, double *out) {
-    Sums::finish(columns + parameter_sums, rows, state, out);
-  }
 };

@@ -9,7 +9,7 @@
 /// Scratch, cut from the call's.
 template <class T>
 struct GradientScratch {
-  T *slopes;        // (panel_rows, stride) <b_i, v_j>, then ds
+  T *products;      // (panel_rows, stride) <b_i, v_j>, then ds
   T *lse;           // (T) of own rows times log2 e; infinite where a row gives nothing
   T *delta;         // (T) of own rows
   T *shift;         // (T) log weights of visiting rows times log2 e
@@ -32,8 +32,8 @@ HWY_INLINE GradientScratch<T> cut_gradient_scratch(std::byte *scratch, int featu
   const std::size_t lanes = hn::Lanes(hn::ScalableTag<T>());
   const int panel = panel_rows * panel_stride<T>();
   GradientScratch<T> s;
-  s.slopes = reinterpret_cast<T *>(scratch);
-  s.lse = s.slopes + panel;
+  s.products = reinterpret_cast<T *>(scratch);
+  s.lse = s.products + panel;
   s.delta = s.lse + tile_rows;
   s.shift = s.delta + tile_rows;
   T *rest = s.shift + tile_rows;
@@ -93,7 +93,7 @@ HWY_NOINLINE void form_gradients(const GradientScratch<T> &s, int i, int j0, int
 #pragma GCC unroll 8
     for (int a = 0; a < NA; ++a) {
       T *const p_at = s.a.panel + (j * NA + a) * lanes;
-      T *const ds_at = s.slopes + (j * NA + a) * lanes;
+      T *const ds_at = s.products + (j * NA + a) * lanes;
       const Vec<T> l = hn::Add(hn::Load(d, p_at), hn::Sub(shift, lse[a]));
       const Vec<T> p = exp2_vector<Precision::degree, T>(l);
       hn::Store(p, d, p_at);
@@ -121,13 +121,13 @@ HWY_NOINLINE void sum_gradients(const Piece<T> &p, int features, Sides sides, Fi
   const int stride = panel_stride<T>();
   const int values = p.columns - features;
   const GradientScratch<T> s = cut_gradient_scratch<T>(p.scratch, features, p.columns);
-  const SumScratch<T> by_slopes{s.slopes, s.a.receive_sums, s.a.rows, s.a.give_sums, s.a.chunks};
+  const SumScratch<T> by_products{s.products, s.a.receive_sums, s.a.rows, s.a.give_sums, s.a.chunks};
   const SumScratch<T> by_weights{s.a.panel, s.b.receive_sums, s.b.rows, s.b.give_sums, s.b.chunks};
   const T *const own_values = p.receive_columns + features * tile_rows;
   const T *const visiting_values = p.give_columns + features * tile_rows;
   spread_log_weights<T>(p, s.shift);
   if (has_visiting(sides)) {
-    spread_columns<T>(p.receive_columns, features, by_slopes);
+    spread_columns<T>(p.receive_columns, features, by_products);
     spread_columns<T>(own_values, values, by_weights);
   }
   for (int j0 = 0; j0 < p.give_rows; j0 += panel_rows) {
@@ -135,12 +135,12 @@ HWY_NOINLINE void sum_gradients(const Piece<T> &p, int features, Sides sides, Fi
     const int padded = (count + giving_group - 1) / giving_group * giving_group;
     for (int i = 0; i < p.receive_rows; i += stride) {
       fill(p, i, j0, count, s.a.panel);
-      multiply_columns<T>(own_values + i, visiting_values + j0, values, padded, s.slopes);
+      multiply_columns<T>(own_values + i, visiting_values + j0, values, padded, s.products);
       form(s, i, j0, padded);
       if (has_own(sides))
-        panel_to_receiver<T>(s.slopes, count, j0 == 0, p.give_columns + j0, features, by_slopes.receive_sums + i);
+        panel_to_receiver<T>(s.products, count, j0 == 0, p.give_columns + j0, features, by_products.receive_sums + i);
       if (!has_visiting(sides)) continue;
-      give_from_panel<T>(by_slopes, features, i, j0, count);
+      give_from_panel<T>(by_products, features, i, j0, count);
       give_from_panel<T>(by_weights, values, i, j0, count);
     }
   }
@@ -148,7 +148,7 @@ HWY_NOINLINE void sum_gradients(const Piece<T> &p, int features, Sides sides, Fi
     p.turns->in_turn(Sides::own, [&] {
       for (int c = 0; c < features; ++c)
         for (int i = 0; i < p.receive_rows; ++i)
-          p.receive_state[c * tile_rows + i] += by_slopes.receive_sums[c * tile_rows + i];
+          p.receive_state[c * tile_rows + i] += by_products.receive_sums[c * tile_rows + i];
       add_own();
     });
   if (!has_visiting(sides)) return;
@@ -158,7 +158,7 @@ HWY_NOINLINE void sum_gradients(const Piece<T> &p, int features, Sides sides, Fi
   b.columns = values;
   b.give_state = p.give_state + features * tile_rows;
   p.turns->in_turn(Sides::visiting, [&] {
-    collect_given<T>(by_slopes, a);
+    collect_given<T>(by_products, a);
     collect_given<T>(by_weights, b);
   });
 }

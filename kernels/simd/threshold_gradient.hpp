@@ -29,19 +29,19 @@ struct ThresholdPanels {
       Vec<T> sums[3] = {hn::Zero(d), hn::Zero(d), hn::Zero(d)};
       for (int j = 0; j < count; ++j) {
         T *const p_at = s.a.panel + (j * NA + a) * lanes;
-        T *const ds_at = s.slopes + (j * NA + a) * lanes;
+        T *const ds_at = s.products + (j * NA + a) * lanes;
         const Vec<T> l = hn::Add(hn::Load(d, p_at), hn::Set(d, s.shift[j0 + j]));
         const Vec<T> z = hn::Mul(row.f, hn::Sub(l, row.m));
         const Vec<T> below = hn::Sub(z, row.t);
         const Vec<T> y = hn::Add(z, row.room);
         const auto weight = threshold_powers<power, M>(below, y, row.e_minus_1);
-        const Vec<T> slope = hn::Sub(hn::Load(d, ds_at), row.delta);
-        const auto add = [&](int n, Vec<T> r) HWY_ATTR { sums[n] = hn::MulAdd(r, slope, sums[n]); };
+        const Vec<T> centred = hn::Sub(hn::Load(d, ds_at), row.delta);
+        const auto add = [&](int n, Vec<T> r) HWY_ATTR { sums[n] = hn::MulAdd(r, centred, sums[n]); };
         add(0, threshold_parameter<power, ThresholdScale::tsallis, M>(below, y, weight, e, row.se));
         add(1, threshold_parameter<power, ThresholdScale::none, M>(below, y, weight, e, row.se));
         add(2, threshold_parameter<power, ThresholdScale::porous, M>(below, y, weight, e, row.se));
         hn::Store(weight.p, d, p_at);
-        hn::Store(hn::Mul(hn::Mul(row.se, weight.u), slope), d, ds_at);
+        hn::Store(hn::Mul(hn::Mul(row.se, weight.u), centred), d, ds_at);
       }
       for (int n = 0; n < 3; ++n) add_lanes<T>(sums[n], parameter + n * tile_rows + i + a * lanes);
     }

@@ -83,7 +83,7 @@ const Backend &Attention::State::backend_for(const TileShape &tile) const {
   return find_backend("ref");
 }
 
-/// 0, or -infinity for keys that are not to be seen: (key sequences, n_k, scalars of the rule) with zeros behind it.
+/// 0, or -infinity for keys that are not to be seen: (key sequences, n_k).
 std::vector<double> Attention::State::log_weights(const AttentionInput &input) const {
   const std::int64_t rows = keys.local_rows(rank());
   std::vector<double> weights(static_cast<std::size_t>(rows * key_sequences()), 0.0);
@@ -96,14 +96,6 @@ std::vector<double> Attention::State::log_weights(const AttentionInput &input) c
       if (input.key_padding[static_cast<std::size_t>(s / shape.key_heads * rows + i)] == 0)
         weights[static_cast<std::size_t>(s * rows + i)] = -infinity;
   return weights;
-}
-
-TileBlock Attention::State::pack_queries(const TileShape &tile, const AttentionInput &input) const {
-  return {*backend, tile, queries, rank(), sequences(), read_tensors({query_rows("q", input.q, shape.width)})};
-}
-
-TileBlock Attention::State::pack_keys(const TileShape &tile, const AttentionInput &input) const {
-  return {*backend, tile, keys, rank(), {key_sequences()}, read_tensors({key_rows("k", input.k, shape.width)})};
 }
 
 void Attention::State::run(const TileShape &tile, Sides sides, TileBlock &own, TileBlock &sources) {
@@ -120,9 +112,17 @@ void Attention::State::start_report(const TileShape &tile) {
   report.precision = tile.precision;
 }
 
+std::pair<TileBlock, TileBlock> Attention::State::pack(const TileShape &tile, const AttentionInput &input) {
+  open(backend_for(tile));
+  TileBlock own(*backend, tile, queries, rank(), sequences(), read_tensors({query_rows("q", input.q, shape.width)}));
+  TileBlock sources(*backend, tile, keys, rank(), {key_sequences()},
+                    read_tensors({key_rows("k", input.k, shape.width)}));
+  sources.set_pass_scalars(log_weights(input), -infinity);
+  return {std::move(own), std::move(sources)};
+}
+
 std::pair<TileBlock, TileBlock> Attention::State::pack_gradient(const TileShape &tile, const Gradients &g) {
-  TileBlock own = pack_queries(tile, g.input);
-  TileBlock sources = pack_keys(tile, g.input);
+  auto [own, sources] = pack(tile, g.input);
   own.set_columns(tile.columns,
                   read_tensors({query_rows("q", g.input.q, shape.width), query_rows("dO", g.d_o, shape.value_width)}));
   sources.set_columns(

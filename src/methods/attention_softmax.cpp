@@ -28,10 +28,7 @@ AttentionSaved Attention::State::forward_softmax(const AttentionInput &input, Te
   TileBlock own;
   TileBlock sources;
   communicator.agree([&] {
-    open(backend_for(tile));
-    own = pack_queries(tile, input);
-    sources = pack_keys(tile, input);
-    sources.set_pass_scalars(log_weights(input), -std::numeric_limits<double>::infinity());
+    std::tie(own, sources) = pack(tile, input);
     saved.log_sum_exp.resize(static_cast<std::size_t>(own.local_rows()));
   });
   start_report(tile);
@@ -64,7 +61,6 @@ void Attention::State::backward_softmax(const Gradients &g) {
   TileBlock own;
   TileBlock sources;
   communicator.agree([&] {
-    open(backend_for(tile));
     std::tie(own, sources) = pack_gradient(tile, g);
     const auto rows = static_cast<std::size_t>(own.local_rows());
     FLASHRING_CHECK(g.saved.log_sum_exp.size() == rows, "saved rows are ", g.saved.log_sum_exp.size(),
@@ -73,9 +69,6 @@ void Attention::State::backward_softmax(const Gradients &g) {
     const std::vector<double> delta = row_products(g.d_o, g.o, own.local_rows(), shape.value_width);
     of_queries.insert(of_queries.end(), delta.begin(), delta.end());
     own.set_pass_scalars({of_queries.data(), own.local_rows(), 2}, 0);
-    std::vector<double> of_keys = log_weights(g.input);  // (rows), then what nobody reads
-    of_keys.resize(2 * of_keys.size());
-    sources.set_pass_scalars({of_keys.data(), sources.local_rows(), 2}, -std::numeric_limits<double>::infinity());
   });
   start_report(tile);
   run(tile, Sides::both, own, sources);

@@ -57,8 +57,6 @@ struct Attention::State {
   void open(const Backend &chosen);
   /// The backend of the options, or by auto one that has the row rule.
   const Backend &backend_for(const TileShape &tile) const;
-  TileBlock pack_queries(const TileShape &tile, const AttentionInput &input) const;
-  TileBlock pack_keys(const TileShape &tile, const AttentionInput &input) const;
   std::vector<double> log_weights(const AttentionInput &input) const;
   int value_columns(Storage storage) const;
   void run(const TileShape &tile, Sides sides, TileBlock &own, TileBlock &sources);
@@ -69,6 +67,8 @@ struct Attention::State {
   AttentionSaved forward_threshold(const AttentionInput &input, Tensor o);
   void backward_softmax(const Gradients &g);
   std::vector<double> backward_threshold(const Gradients &g);
+  /// Both sides on the backend that has the rule, the keys with their log weights.
+  std::pair<TileBlock, TileBlock> pack(const TileShape &tile, const AttentionInput &input);
   /// Both sides with the columns of a gradient rule: [q | dO] and [k | v].
   std::pair<TileBlock, TileBlock> pack_gradient(const TileShape &tile, const Gradients &g);
   void write_gradients(const TileShape &tile, TileBlock &own, TileBlock &sources, const Gradients &g) const;

@@ -32,10 +32,7 @@ AttentionSaved Attention::State::forward_threshold(const AttentionInput &input, 
   TileBlock own;
   TileBlock sources;
   communicator.agree([&] {
-    open(backend_for(tile));
-    own = pack_queries(tile, input);
-    sources = pack_keys(tile, input);
-    sources.set_pass_scalars(log_weights(input), -std::numeric_limits<double>::infinity());
+    std::tie(own, sources) = pack(tile, input);
     sources.set_columns(tile.columns, read_tensors({key_rows("v", input.v, shape.value_width)}));
     if (options.gradient)
       saved.second_output.resize(static_cast<std::size_t>(own.local_rows() * shape.value_width) * storage_bytes(wide));
@@ -70,9 +67,7 @@ std::vector<double> Attention::State::backward_threshold(const Gradients &g) {
   TileBlock sources;
   std::vector<double> delta;
   communicator.agree([&] {
-    open(backend_for(tile));
     std::tie(own, sources) = pack_gradient(tile, g);
-    sources.set_pass_scalars(log_weights(g.input), -std::numeric_limits<double>::infinity());
     const std::size_t kept = static_cast<std::size_t>(own.local_rows() * shape.value_width) * storage_bytes(wide);
     FLASHRING_CHECK(g.saved.second_output.size() == kept,
                     "the second output of forward is not there, or of other arrays: ", g.saved.second_output.size(),

@@ -2,7 +2,6 @@
 // the same bits for any number of threads and for repeated passes.
 #include <gtest/gtest.h>
 
-#include <cmath>
 #include <limits>
 
 #include "flashring/check.hpp"
@@ -253,56 +252,6 @@ TEST(Ring, ResidentPayloadsGiveTheSameBits) {
     ring.make_resident(p.shape(), block);
     ring.run(p.shape(), p.sides, block, block);
     EXPECT_EQ(finished(p, block), travelling.own);
-  }
-}
-
-/// Own sums of `sequences` sequences, local and local row after local row: all at once, or sequence by sequence.
-std::vector<double> sums_of_sequences(const Problem &p, int own_count, int visiting_count, int from) {
-  const Backend &backend = backend_named(p.backend);
-  const auto cut = [](const PointSet &points) {
-    return RowPartition::contiguous(static_cast<std::int64_t>(points.count()), world().size());
-  };
-  // Numbers that differ from sequence to sequence, `from` being the number of the first one.
-  const auto reader = [&](const PointSet &points, int first_sequence, int width) {
-    return [&points, first_sequence, width, rows = cut(points).local_rows(world().rank()), partition = cut(points)](
-               LocalRow first, std::int64_t count, double *to) {
-      for (std::int64_t i = 0; i < count; ++i)
-        for (int c = 0; c < width; ++c) {
-          const std::int64_t local = first.value + i;
-          const GlobalRow row = partition.global_row(world().rank(), LocalRow{local % rows});
-          *to++ = std::sin(static_cast<double>(1 + row.value) * (c + 1) + 10.0 * (first_sequence + local / rows));
-        }
-    };
-  };
-  const auto transport = transport_of(p);
-  Ring ring(world(), *transport, backend, p.options);
-  const int d = p.own.features;
-  TileBlock own(backend, p.shape(), cut(p.own), world().rank(), {own_count}, reader(p.own, from, d));
-  const int met = from / 2;  // two own sequences meet each of the others
-  TileBlock sources(backend, p.shape(), cut(p.sources), world().rank(), {visiting_count},
-                    reader(p.sources, 100 + met, d));
-  sources.set_columns(p.columns, reader(p.sources, 200 + met, p.columns));
-  ring.run(p.shape(), Sides::own, own, sources);
-  std::vector<double> rows;
-  own.finish(p.row, p.columns, [&](LocalRow, std::int64_t count, const double *answers, std::int64_t stride) {
-    for (std::int64_t i = 0; i < count; ++i)
-      for (int c = 0; c < p.columns; ++c) rows.push_back(answers[c * stride + i]);
-  });
-  return rows;
-}
-
-TEST(Ring, SequencesAreProblemsOfTheirOwn) {
-  for (const char *name : {"ref", "device"}) {
-    SCOPED_TRACE(name);
-    Problem p;
-    set_backend(p, name);
-    const std::vector<double> together = sums_of_sequences(p, 4, 2, 0);
-    std::vector<double> apart;
-    for (int s = 0; s < 4; ++s) {
-      const std::vector<double> one = sums_of_sequences(p, 1, 1, s);
-      apart.insert(apart.end(), one.begin(), one.end());
-    }
-    EXPECT_EQ(together, apart);
   }
 }
 
