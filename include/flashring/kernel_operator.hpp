@@ -163,8 +163,6 @@ class KernelOperator {
   double pass_seconds();
   /// Expected seconds of one pass with that many columns. Collective.
   double cost(int columns, Precision precision);
-  /// The same in options().precision.
-  double cost(int columns) { return cost(columns, options_.precision); }
 
  private:
   friend class LandmarkOperator;

@@ -19,7 +19,7 @@ struct GradientScratch {
 
 /// Values of SumScratch beside its panel.
 constexpr std::size_t sum_values(std::size_t columns, std::size_t lanes) {
-  return (columns + 2 * ((columns + lanes - 1) / lanes * lanes)) * tile_rows;
+  return (columns + 2 * chunk_width(columns, lanes)) * tile_rows;
 }
 
 /// All of it: three panels, three numbers a row, and the sums of both parts of the columns.
@@ -121,8 +121,8 @@ HWY_NOINLINE void sum_gradients(const Piece<T> &p, int features, Sides sides, Fi
   const int stride = panel_stride<T>();
   const int values = p.columns - features;
   const GradientScratch<T> s = cut_gradient_scratch<T>(p.scratch, features, p.columns);
-  const SumScratch<T> by_products{s.products, s.a.receive_sums, s.a.rows, s.a.give_sums, s.a.chunks};
-  const SumScratch<T> by_weights{s.a.panel, s.b.receive_sums, s.b.rows, s.b.give_sums, s.b.chunks};
+  const SumScratch<T> by_products{s.products, s.a.receive_sums, s.a.rows, s.a.give_sums};
+  const SumScratch<T> by_weights{s.a.panel, s.b.receive_sums, s.b.rows, s.b.give_sums};
   const T *const own_values = p.receive_columns + features * tile_rows;
   const T *const visiting_values = p.give_columns + features * tile_rows;
   spread_log_weights<T>(p, s.shift);

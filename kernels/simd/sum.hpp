@@ -55,22 +55,38 @@ HWY_NOINLINE void sum_one_column(const Piece<T> &p) {
 }
 
 /// The giving side has columns in lanes, a chunk of columns in each vector. Where few are left, the lanes hold `phases`
-/// receiving rows of each column, so that none is idle: (phases * columns of a chunk) = lanes.
+/// receiving rows of each column, so that few are idle: (phases * columns of a chunk) = lanes.
 struct Chunk {
+  int index;
   int first;   // column
   int phases;  // 1, 2 or 4
 };
 
-/// Chunk number `index` of `columns`.
+/// The chunk with this index, whose columns begin at `first`. A tail of up to three quarters of the lanes is a chunk of
+/// two phases and one of four: 9 to 12 columns of 16 lanes cost what they are.
 template <class T>
-HWY_INLINE Chunk chunk_of(int index, int columns) {
+HWY_INLINE Chunk chunk_from(int index, int first, int columns) {
   const int lanes = static_cast<int>(hn::Lanes(hn::ScalableTag<T>()));
-  const int left = columns - index * lanes;
+  const int left = columns - first;
   // A group of rows is broadcast as one word of 8 or 16 bytes.
   const int most = lanes < 4 ? 1 : static_cast<int>(16 / sizeof(T));
   int phases = 1;
   while (2 * phases <= most && 2 * phases * left <= lanes) phases *= 2;
-  return {index * lanes, phases};
+  if (phases == 1 && most == 4 && 4 * left <= 3 * lanes) phases = 2;
+  return {index, first, phases};
+}
+
+template <class T>
+HWY_INLINE Chunk chunk_after(Chunk chunk, int columns) {
+  const int lanes = static_cast<int>(hn::Lanes(hn::ScalableTag<T>()));
+  return chunk_from<T>(chunk.index + 1, chunk.first + lanes / chunk.phases, columns);
+}
+
+template <class T>
+HWY_INLINE int count_chunks(int columns) {
+  Chunk chunk = chunk_from<T>(0, 0, columns);
+  while (chunk.first < columns) chunk = chunk_after<T>(chunk, columns);
+  return chunk.index;
 }
 
 template <int phases, class T>
@@ -95,18 +111,16 @@ struct SumScratch {
   T *receive_sums;  // (c, T)
   T *rows;          // (chunks, T/phases, lanes) columns of the receiving rows
   T *give_sums;     // (chunks, T, lanes)
-  int chunks;
 };
 
 template <class T>
 HWY_INLINE SumScratch<T> cut_scratch(std::byte *scratch, int columns) {
   const int lanes = static_cast<int>(hn::Lanes(hn::ScalableTag<T>()));
   SumScratch<T> s;
-  s.chunks = (columns + lanes - 1) / lanes;
   s.panel = reinterpret_cast<T *>(scratch);
   s.receive_sums = s.panel + panel_rows * panel_stride<T>();
   s.rows = s.receive_sums + columns * tile_rows;
-  s.give_sums = s.rows + s.chunks * lanes * tile_rows;
+  s.give_sums = s.rows + count_chunks<T>(columns) * lanes * tile_rows;
   return s;
 }
 
@@ -160,9 +174,8 @@ HWY_NOINLINE void gather_columns(const T *columns, Chunk chunk, int count, T *to
 template <class T>
 HWY_INLINE void spread_columns(const T *columns, int count, const SumScratch<T> &s) {
   const int lanes = static_cast<int>(hn::Lanes(hn::ScalableTag<T>()));
-  for (int q = 0; q < s.chunks; ++q) {
-    const Chunk chunk = chunk_of<T>(q, count);
-    T *to = s.rows + q * lanes * tile_rows;
+  for (Chunk chunk = chunk_from<T>(0, 0, count); chunk.first < count; chunk = chunk_after<T>(chunk, count)) {
+    T *to = s.rows + chunk.index * lanes * tile_rows;
     if (chunk.phases == 1)
       turn_columns<T>(columns, chunk.first, count, to);
     else
@@ -208,20 +221,21 @@ HWY_NOINLINE void panel_to_giver(const T *panel, int count, bool fresh, const T 
 template <class T>
 HWY_INLINE void give_from_panel(const SumScratch<T> &s, int columns, int i, int j0, int count) {
   const int lanes = static_cast<int>(hn::Lanes(hn::ScalableTag<T>()));
-  for (int q = 0; q < s.chunks;) {
-    const int phases = chunk_of<T>(q, columns).phases;
-    const T *rows = s.rows + q * lanes * tile_rows + i / phases * lanes;
-    T *sums = s.give_sums + q * lanes * tile_rows + j0 * lanes;
-    if (phases == 1 && q + 1 < s.chunks && chunk_of<T>(q + 1, columns).phases == 1) {
+  for (Chunk chunk = chunk_from<T>(0, 0, columns); chunk.first < columns;) {
+    const int phases = chunk.phases;
+    const T *rows = s.rows + chunk.index * lanes * tile_rows + i / phases * lanes;
+    T *sums = s.give_sums + chunk.index * lanes * tile_rows + j0 * lanes;
+    const Chunk next = chunk_after<T>(chunk, columns);
+    if (phases == 1 && next.first < columns && next.phases == 1) {
       panel_to_giver<1, 2, T>(s.panel, count, i == 0, rows, sums);
-      q += 2;
+      chunk = chunk_after<T>(next, columns);
       continue;
     }
     if (phases == 1) panel_to_giver<1, 1, T>(s.panel, count, i == 0, rows, sums);
     if (phases == 2) panel_to_giver<2, 1, T>(s.panel, count, i == 0, rows, sums);
     if constexpr (sizeof(T) == 4)
       if (phases == 4) panel_to_giver<4, 1, T>(s.panel, count, i == 0, rows, sums);
-    ++q;
+    chunk = next;
   }
 }
 
@@ -230,11 +244,11 @@ template <class T>
 HWY_NOINLINE void collect_given(const SumScratch<T> &s, const Piece<T> &p) {
   const hn::ScalableTag<T> d;
   constexpr int lanes = static_cast<int>(hn::MaxLanes(d));
-  for (int q = 0; q < s.chunks; ++q) {
-    const Chunk chunk = chunk_of<T>(q, p.columns);
+  for (Chunk chunk = chunk_from<T>(0, 0, p.columns); chunk.first < p.columns;
+       chunk = chunk_after<T>(chunk, p.columns)) {
     T *turned = s.rows;  // (lanes, T), no longer needed for columns
     for (int j = 0; j < p.give_rows; j += lanes) {
-      const T *from = s.give_sums + (q * tile_rows + j) * lanes;
+      const T *from = s.give_sums + (chunk.index * tile_rows + j) * lanes;
       Vec<T> v[lanes];
 #pragma GCC unroll 16
       for (int l = 0; l < lanes; ++l) v[l] = hn::Load(d, from + l * lanes);
@@ -242,7 +256,7 @@ HWY_NOINLINE void collect_given(const SumScratch<T> &s, const Piece<T> &p) {
 #pragma GCC unroll 16
       for (int l = 0; l < lanes; ++l) hn::Store(v[l], d, turned + l * tile_rows + j);
     }
-    for (int c = chunk.first; c < p.columns && c < chunk.first + lanes; ++c) {
+    for (int c = chunk.first; c < p.columns && c < chunk.first + lanes / chunk.phases; ++c) {
       const T *sums = turned + (c - chunk.first) * chunk.phases * tile_rows;
       double *state = p.give_state + c * tile_rows;
       if (chunk.phases == 1)

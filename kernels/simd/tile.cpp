@@ -50,7 +50,7 @@ bool supports(const TileShape &shape) {
 
 std::size_t scratch_bytes(const TileShape &shape) {
   const std::size_t lanes = 64 / column_bytes(shape.precision);  // at most
-  const std::size_t width = (static_cast<std::size_t>(shape.columns) + lanes - 1) / lanes * lanes;
+  const std::size_t width = chunk_width(static_cast<std::size_t>(shape.columns), lanes);
   const std::size_t panel = panel_rows * 4 * lanes;
   if (shape.row == RowKind::slope)  // a panel and the sums
     return (panel + static_cast<std::size_t>(words(shape)) * tile_rows) * column_bytes(shape.precision);
@@ -75,7 +75,7 @@ std::size_t scratch_bytes(const TileShape &shape) {
   const std::size_t sums = (2 + static_cast<std::size_t>(shape.columns)) * tile_rows;
   // sum: panel, sums, then rows and give_sums; one column: (T, lanes) slots. log-sum-exp: panel, state, shifts, and the
   // state in fp64. top_k: bounds of both sides and some distances, less than a panel.
-  const std::size_t values = panel + sums + 2 * tile_rows * (width > 0 ? width : lanes);
+  const std::size_t values = panel + sums + 2 * tile_rows * width;
   return values * column_bytes(shape.precision) + sums * sizeof(double);
 }
 

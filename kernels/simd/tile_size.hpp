@@ -1,6 +1,8 @@
 // Tuning numbers of backend simd, a reason beside each.
 #pragma once
 
+#include <cstddef>
+
 namespace flashring::simd {
 
 /// Rows of a tile. 256: two-sided work on one pair of tiles takes about 10 microseconds, long against its ticket and
@@ -24,6 +26,11 @@ constexpr int visiting_rows = 4;
 /// Panels are padded to the larger group.
 constexpr int giving_group = 16;
 constexpr int giving_rows(bool many_registers, int vectors) { return (many_registers ? 16 : 8) / vectors; }
+
+/// Numbers of a row in chunks of columns: whole vectors, and one more, since a tail may be two chunks.
+constexpr std::size_t chunk_width(std::size_t columns, std::size_t lanes) {
+  return ((columns + lanes - 1) / lanes + 1) * lanes;
+}
 
 /// Functions whose products of differences are summed in registers against as many others: 25 sums, 5 differences and
 /// two more of 32 registers, 9, 3 and two of 16.

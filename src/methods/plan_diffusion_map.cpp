@@ -14,6 +14,7 @@
 #include "flashring/neighbours.hpp"
 #include "flashring/petsc_mat.hpp"
 #include "solve/block_krylov_schur.hpp"
+#include "solve/precision_ramp.hpp"
 
 namespace flashring {
 namespace {
@@ -57,8 +58,10 @@ BlockPlan plan_block(const Communicator &communicator, const OperatorOptions &op
       return measure_pass(communicator, options, plan.shape, precision, columns);
     };
     const double one = measured ? seconds(Precision::fp64, 1) : 0;
-    const ProductCosts costs{one, options.precision, plan.uses_device,
-                             [&](int columns) { return seconds(options.precision, columns); }};
+    const ProductCosts costs{one, options.precision, plan.uses_device, [&](int columns) {
+                               return mixed_seconds(precisions_of(options),
+                                                    [&](Precision precision) { return seconds(precision, columns); });
+                             }};
     block = fit_block(cheapest_block(costs, rows, pairs).columns, pairs, most);
     if (ncv >= 1) block = std::clamp<PetscInt>(ncv - pairs, 1, block);
   }

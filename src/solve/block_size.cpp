@@ -2,6 +2,9 @@
 //
 //   seconds(p) = steps(p) (product of p columns + orthogonalisation + projected problem),  steps(p) ~ p^-0.62
 //
+// Products are of several precisions where the solver may take them, each with its share of the steps. Powers of two
+// are measured from 8 on in the direction that gains; the sizes halfway to the neighbours of the best one follow.
+//
 // The exponent is that of block Lanczos on the spectra of diffusion maps, slow, medium and fast alike: 192, 117, 74,
 // 48, 32, 22, 15 steps for p = 1, 2, 4, ..., 64 where decay is slow (docs/flashring-diffmap.md has others).
 //
@@ -17,6 +20,7 @@
 #include "flashring/petsc_mat.hpp"
 #include "flashring/tile.hpp"
 #include "solve/block_krylov_schur.hpp"
+#include "solve/precision_ramp.hpp"
 
 namespace flashring {
 namespace {
@@ -29,7 +33,8 @@ constexpr double dense_rate = 1.3e10;
 /// the weights. They find repeated eigenvalues.
 constexpr PetscInt usual_block = 8;
 constexpr PetscInt usual_low_block = 4;
-constexpr int least_measured = 4;
+constexpr int first_measured = 8;
+constexpr int least_measured = first_measured / 2;
 
 /// Beside the product: vectors against a basis of 5 to 10 blocks, and all eigenpairs of the projected matrix.
 double dense_seconds(double local_rows, double p, double nev) {
@@ -47,7 +52,10 @@ bool measuring_pays(const ProductCosts &costs) {
 
 ProductCosts costs_of(KernelOperator &op) {
   return {op.pass_seconds(), op.options().precision, find_backend(op.options().backend).device != nullptr,
-          [&op](int columns) { return op.cost(columns); }};
+          [&op](int columns) {
+            return mixed_seconds(precisions_of(op.options()),
+                                 [&](Precision precision) { return op.cost(columns, precision); });
+          }};
 }
 
 BlockSize cheapest_block(const ProductCosts &costs, double rows, PetscInt nev) {
@@ -58,15 +66,22 @@ BlockSize cheapest_block(const ProductCosts &costs, double rows, PetscInt nev) {
   }
   BlockSize best;
   double least = HUGE_VAL;
-  for (int p = least_measured; p <= most_block_size; p *= 2) {
+  const auto gains = [&](int p) {
     const double cost = costs.with(p);
     const double seconds = std::pow(p, -steps_exponent) * (cost + dense_seconds(rows, p, static_cast<double>(nev)));
-    if (seconds >= least) continue;
+    if (seconds >= least) return false;
     least = seconds;
     std::snprintf(text.data(), text.size(), "least expected seconds: a product costs %.3g s, with one vector %.3g s",
                   cost, costs.one);
     best = {p, text.data()};
-  }
+    return true;
+  };
+  int power = first_measured;
+  gains(power);
+  while (2 * power <= most_block_size && gains(2 * power)) power *= 2;
+  if (power == first_measured && gains(least_measured)) power = least_measured;
+  const bool above = 2 * power <= most_block_size && gains(power / 2 * 3);
+  if (!above && power > least_measured) gains(power / 4 * 3);
   return best;
 }
 

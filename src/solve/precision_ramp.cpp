@@ -32,7 +32,25 @@ constexpr double near_eigenvector = 0.9;
 /// Products of about one size.
 constexpr double alike = 2;
 
+/// The mean seconds of a product whose costs in two or three precisions are these.
+double mean_cost(const std::vector<double> &costs) {
+  if (costs.size() == 1) return costs.front();
+  double mean = 0;
+  for (std::size_t k = 0; k < costs.size(); ++k)
+    mean += (costs.size() == 2 ? share_of_two.at(k) : share_of_three.at(k)) * costs[k];
+  return mean;
+}
+
 }  // namespace
+
+double mixed_seconds(const std::vector<Precision> &precisions, const std::function<double(Precision)> &seconds) {
+  std::vector<double> costs;
+  for (const Precision precision : precisions) {
+    const double cost = seconds(precision);
+    if (costs.empty() || cost <= worth_a_change * costs.back()) costs.push_back(cost);
+  }
+  return mean_cost(costs);
+}
 
 PrecisionRamp::PrecisionRamp(std::shared_ptr<KernelOperator> op, int block) : op_(std::move(op)) {
   if (op_ == nullptr) return;
@@ -62,10 +80,9 @@ void PrecisionRamp::add(Precision precision, double cost) {
 bool PrecisionRamp::scouts() const {
   if (!active()) return false;
   if (op_->options().ramp != "auto") return op_->options().ramp == "scout";
-  double mixed = 0;
-  for (std::size_t k = 0; k < levels_.size(); ++k)
-    mixed += (levels_.size() == 2 ? share_of_two.at(k) : share_of_three.at(k)) * levels_[k].cost;
-  return scout_passes * levels_.back().cost + exact_passes * levels_.front().cost < sure_saving * mixed;
+  std::vector<double> costs;
+  for (const Level &level : levels_) costs.push_back(level.cost);
+  return scout_passes * costs.back() + exact_passes * costs.front() < sure_saving * mean_cost(costs);
 }
 
 double PrecisionRamp::Level::noise_at(double size) const {

@@ -12,6 +12,7 @@
 // nothing, a first space is made in it alone, up to its noise, and its best vectors start the real one.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,6 +20,10 @@
 #include "flashring/kernel_operator.hpp"
 
 namespace flashring {
+
+/// Seconds of a product, the mean over a solution whose products begin in the first of these precisions and end in the
+/// last; those that save too little are left out. `seconds`: of a product in one of them.
+double mixed_seconds(const std::vector<Precision> &precisions, const std::function<double(Precision)> &seconds);
 
 /// The precisions of an operator that are worth a change, the working one first, each next one cheaper; none without an
 /// operator. The operator has its working precision again when the object goes.

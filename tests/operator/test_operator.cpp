@@ -132,7 +132,7 @@ TEST(KernelOperator, CountersCountPasses) {
   op.degree();
   EXPECT_EQ(op.counters().passes, 4) << "set-up is made once";
   EXPECT_GE(world().sum(op.counters().ring.pairs), 4 * 0.5 * 83 * 83);
-  EXPECT_GT(op.cost(1), 0);
+  EXPECT_GT(op.cost(1, Precision::fp64), 0);
   EXPECT_EQ(op.counters().passes, 4) << "cost is measured on tiles, not by passes";
 }
 
