@@ -23,7 +23,7 @@ install(FILES ${PROJECT_SOURCE_DIR}/tests/install/time_loop.c ${PROJECT_SOURCE_D
         DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples)
 install(PROGRAMS ${PROJECT_SOURCE_DIR}/cluster/bind.sh ${PROJECT_SOURCE_DIR}/cluster/bench
                  ${PROJECT_SOURCE_DIR}/cluster/bench_plot ${PROJECT_SOURCE_DIR}/cluster/bench_compare.py
-                 ${PROJECT_SOURCE_DIR}/cluster/bench_eigen.py
+                 ${PROJECT_SOURCE_DIR}/cluster/bench_attention.py ${PROJECT_SOURCE_DIR}/cluster/bench_eigen.py
         DESTINATION ${data_folder}/cluster)
 install(FILES ${PROJECT_SOURCE_DIR}/cluster/flashring.sbatch DESTINATION ${data_folder}/cluster)
 

@@ -1,5 +1,9 @@
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
+#include <functional>
+#include <numeric>
+#include <optional>
 
 #include "attention_run.hpp"
 #include "flashring/attention_results.hpp"
@@ -9,14 +13,35 @@
 namespace flashring {
 namespace {
 
-/// The arrays of a run, and this rank's part of every row: (axes before, local entries, axes after).
+/// The arrays of a run, and this rank's part of them. Rows lie along axis `dim`. Axis `x.axis` is spread over ranks:
+/// another one, so that each has whole rows, or `dim` itself, of which each then has a part.
 struct Scores {
   InputArray x, d_o;
-  RowPartition entries;  ///< of a row over the ranks
-  RowsShape shape;       ///< of this rank's part
+  std::size_t dim = 0;
+  RowPartition entries;             ///< of the axis that is spread
+  std::vector<std::int64_t> local;  ///< axes of this rank's part
   std::vector<std::byte> x_values, d_o_values, weights, d_x;
   std::vector<double> d_alpha;
+  bool whole() const { return x.axis != dim; }
+  RowsShape shape() const {
+    RowsShape part{1, local[dim], 1};
+    for (std::size_t a = 0; a < local.size(); ++a)
+      if (a != dim) (a < dim ? part.outer : part.inner) *= local[a];
+    return part;
+  }
 };
+
+/// The longest of the other axes, where every rank gets some of it: whole rows need no messages.
+std::size_t choose_axis(const InputArray &x, int ranks) {
+  std::size_t axis = x.axis;
+  std::int64_t longest = ranks - 1;
+  for (std::size_t a = 0; a < x.axes.size(); ++a)
+    if (a != x.axis && x.axes[a] > longest) {
+      axis = a;
+      longest = x.axes[a];
+    }
+  return axis;
+}
 
 Scores open_arrays(const Communicator &communicator, const AttentionSettings &settings) {
   const AttentionFiles &files = settings.files;
@@ -28,14 +53,14 @@ Scores open_arrays(const Communicator &communicator, const AttentionSettings &se
                     "both or none");
   });
   x = open_scores("-scores", settings.scores, files.words, settings.dim, communicator);
+  scores.dim = x.axis;
+  x.axis = choose_axis(x, communicator.size());
   scores.entries = RowPartition::contiguous(x.axes[x.axis], communicator.size());
-  scores.shape.n = scores.entries.local_rows(communicator.rank());
-  for (std::size_t a = 0; a < x.axes.size(); ++a) {
-    if (a < x.axis) scores.shape.outer *= x.axes[a];
-    if (a > x.axis) scores.shape.inner *= x.axes[a];
-  }
+  scores.local = x.axes;
+  scores.local[x.axis] = scores.entries.local_rows(communicator.rank());
   if (!files.backward) return scores;
   scores.d_o = open_scores("-do", files.d_o, files.words, settings.dim, communicator);
+  scores.d_o.axis = x.axis;
   communicator.agree([&] {
     FLASHRING_CHECK(scores.d_o.axes == x.axes && scores.d_o.storage == x.storage, scores.d_o.place,
                     ": is not of the shape and type of ", x.place, "; give both alike");
@@ -51,50 +76,107 @@ void read_arrays(const Communicator &communicator, Scores &scores, bool backward
   scores.d_x.resize(scores.x_values.size());
 }
 
-/// Heads are the third axis from the end, of rows along one of the last two; then comes one number for each.
-bool has_heads(const InputArray &x) { return x.axes.size() >= 3 && x.axis + 2 >= x.axes.size(); }
+/// The numbers of -alpha of all rows, and which of them this rank's rows have.
+struct Alphas {
+  std::vector<double> all;
+  std::vector<std::int64_t> mine;  ///< places in `all`
+};
 
-ThresholdRowsOptions rows_options(const Communicator &communicator, const AttentionSettings &settings,
-                                  const Scores &scores) {
-  const InputArray &x = scores.x;
-  ThresholdRowsOptions options = settings.rows;
-  options.parameters = {default_parameter(options.op)};
+/// Heads are the third axis from the end, of rows along one of the last two; then comes one number for each.
+bool has_heads(const Scores &scores) { return scores.x.axes.size() >= 3 && scores.dim + 2 >= scores.x.axes.size(); }
+
+/// Places of the numbers, an array over the axes `of`, of which axis `x.axis` may be spread over ranks.
+std::vector<std::int64_t> places_of(const Scores &scores, const std::vector<std::size_t> &of, int rank) {
+  std::vector<std::int64_t> places{0};
+  for (const std::size_t a : of) {
+    std::vector<std::int64_t> next;
+    for (const std::int64_t place : places)
+      for (std::int64_t i = 0; i < scores.local[a]; ++i)
+        next.push_back(place * scores.x.axes[a] +
+                       (a == scores.x.axis ? scores.entries.global_row(rank, LocalRow{i}).value : i));
+    places = std::move(next);
+  }
+  return places;
+}
+
+Alphas read_alphas_of(const Communicator &communicator, const AttentionSettings &settings, const Scores &scores) {
+  const std::size_t axes = scores.x.axes.size();
+  std::vector<std::size_t> of;
+  for (std::size_t a = 0; a < axes; ++a)
+    if (has_heads(scores) ? a + 3 == axes : a != scores.dim) of.push_back(a);
+  std::int64_t count = 1;
+  for (const std::size_t a : of) count *= scores.x.axes[a];
+  Alphas alphas{{default_parameter(settings.rows.op)}, {0}};
   if (!settings.alpha.empty())
-    options.parameters = read_alphas(settings.alpha, has_heads(x) ? x.from_end(3) : scores.shape.rows(),
-                                     has_heads(x) ? "head" : "row", communicator);
-  if (has_heads(x)) options.rows_per_group = x.from_end(2) * x.from_end(1) / x.axes[x.axis];
+    alphas.all = read_alphas(settings.alpha, count, has_heads(scores) ? "head" : "row", communicator);
+  if (alphas.all.size() > 1) communicator.agree([&] { alphas.mine = places_of(scores, of, communicator.rank()); });
+  return alphas;
+}
+
+ThresholdRowsOptions rows_options(const AttentionSettings &settings, const Scores &scores, const Alphas &alphas) {
+  ThresholdRowsOptions options = settings.rows;
+  options.parameters.clear();
+  for (const std::int64_t place : alphas.mine)
+    options.parameters.push_back(alphas.all[static_cast<std::size_t>(place)]);
+  const std::size_t axes = scores.local.size();
+  if (has_heads(scores)) options.rows_per_group = scores.local[scores.dim + 1 == axes ? axes - 2 : axes - 1];
   options.monitor = !settings.monitor.empty();
   return options;
 }
 
-/// One rank has whole rows, several share each.
-ThresholdRows make_rows(const Communicator &communicator, RowsShape shape, const ThresholdRowsOptions &options) {
-  return communicator.size() > 1 ? ThresholdRows(communicator, shape, options) : ThresholdRows(shape, options);
+/// Rows of this rank, or of all that share them.
+ThresholdRows make_rows(const Communicator &communicator, const Scores &scores, const ThresholdRowsOptions &options) {
+  if (!scores.whole()) return {communicator, scores.shape(), options};
+  std::optional<ThresholdRows> rows;
+  communicator.agree([&] { rows.emplace(scores.shape(), options); });
+  return std::move(*rows);
 }
 
-RowsFacts compute(const Communicator &communicator, const AttentionSettings &settings, ThresholdRows &rows,
-                  Scores &scores) {
+/// Sums over the ranks' rows, at their places.
+std::vector<double> gather_gradients(const Communicator &communicator, const Scores &scores, const Alphas &alphas,
+                                     const std::vector<double> &mine) {
+  if (!scores.whole() || mine.empty()) return mine;
+  std::vector<double> all(alphas.all.size());
+  for (std::size_t n = 0; n < mine.size(); ++n) all[static_cast<std::size_t>(alphas.mine[n])] += mine[n];
+  communicator.sum(std::span<double>(all));
+  return all;
+}
+
+/// Of all rows.
+ThresholdMetrics metrics_of(const Communicator &communicator, const Scores &scores, const Alphas &alphas,
+                            const ThresholdRows &rows) {
+  if (!scores.whole()) return rows.metrics();
+  ThresholdMetrics metrics = join_metrics(communicator, rows.metrics());
+  if (!std::isnan(metrics.alpha_min)) metrics.set_alphas(alphas.all);
+  metrics.parameter_gradient_norm =
+      std::sqrt(std::inner_product(scores.d_alpha.begin(), scores.d_alpha.end(), scores.d_alpha.begin(), 0.0));
+  return metrics;
+}
+
+RowsFacts compute(const Communicator &communicator, const AttentionSettings &settings, const Alphas &alphas,
+                  ThresholdRows &rows, Scores &scores) {
   const Storage storage = scores.x.storage;
-  RowsFacts facts{scores.x.axes, scores.x.axis, storage, settings.rows.op, {}, {}, {}};
-  std::string lines;
-  const auto monitor = [&](const char *call) {
-    if (settings.monitor.empty()) return;
-    lines += metrics_line(call, rows.metrics());
-    write_monitor(communicator, settings.monitor, lines);
+  const void *x = scores.x_values.data();
+  RowsFacts facts{scores.x.axes, scores.dim, storage, settings.rows.op, {}, {}, {}};
+  CallMonitor monitor(communicator, settings.monitor);
+  const auto tell = [&](const char *call) {
+    facts.metrics = metrics_of(communicator, scores, alphas, rows);
+    if (monitor.active()) monitor.add(metrics_line(call, facts.metrics));
   };
-  if (!settings.monitor.empty()) write_monitor(communicator, settings.monitor, lines);  // a bad path is said at once
   for (std::int64_t repeat = 0; repeat < settings.repeats; ++repeat) {
     double start = seconds_now();
-    const ThresholdSaved saved = rows.forward(scores.x_values.data(), storage, scores.weights.data());
+    ThresholdSaved saved;
+    communicator.agree([&] { saved = rows.forward(x, storage, scores.weights.data()); });
     facts.forward_seconds.push_back(communicator.max(seconds_now() - start));
-    monitor("forward");
+    tell("forward");
     if (!settings.files.backward) continue;
     start = seconds_now();
-    scores.d_alpha = rows.backward(scores.x_values.data(), saved, scores.d_o_values.data(), storage, scores.d_x.data());
+    std::vector<double> mine;
+    communicator.agree([&] { mine = rows.backward(x, saved, scores.d_o_values.data(), storage, scores.d_x.data()); });
+    scores.d_alpha = gather_gradients(communicator, scores, alphas, mine);
     facts.backward_seconds.push_back(communicator.max(seconds_now() - start));
-    monitor("backward");
+    tell("backward");
   }
-  facts.metrics = rows.metrics();
   return facts;
 }
 
@@ -108,14 +190,41 @@ std::vector<ResultArray> results_of(const Communicator &communicator, const Scor
   return results;
 }
 
-void print_results(const Scores &scores, const ThresholdRowsOptions &options, const RowsFacts &facts) {
-  std::printf("%s of %lld rows of %lld numbers in %s\n", options.op.c_str(),
-              static_cast<long long>(scores.shape.rows()), static_cast<long long>(scores.entries.rows()),
-              std::string(storage_name(facts.storage)).c_str());
+void print_results(const Communicator &communicator, const Scores &scores, const RowsFacts &facts) {
+  const std::vector<std::int64_t> &axes = scores.x.axes;
+  const std::int64_t all = std::accumulate(axes.begin(), axes.end(), std::int64_t{1}, std::multiplies<>());
+  const std::int64_t n = axes[scores.dim];
+  std::printf("%s of %lld rows of %lld numbers in %s\n", facts.op.c_str(), static_cast<long long>(all / n),
+              static_cast<long long>(n), std::string(storage_name(facts.storage)).c_str());
+  if (communicator.size() > 1)
+    std::printf(scores.whole() ? "every rank has whole rows: axis %zu is spread over ranks\n"
+                               : "every rank has a part of each row: axis %zu is spread over ranks\n",
+                scores.x.axis);
   std::printf("forward: %.4g s (median of %zu); %d iterations, largest |sum - 1| %.2g\n",
               median_of(facts.forward_seconds), facts.forward_seconds.size(), facts.metrics.iterations,
               facts.metrics.sum_error);
   if (!facts.backward_seconds.empty()) std::printf("backward: %.4g s\n", median_of(facts.backward_seconds));
+}
+
+/// What the run takes of memory and time, printed.
+int dry_run(const Communicator &communicator, const Scores &scores, const ThresholdRowsOptions &options,
+            const RunPlan &plan, bool backward) {
+  const RowsCost cost = measure_rows(communicator, scores.shape(), options, scores.x.storage, backward);
+  if (communicator.rank() != 0) return exit_converged;
+  std::printf("%sforward: about %.3g s\n", memory_text(plan).c_str(), cost.forward_seconds);
+  if (backward) std::printf("backward: about %.3g s\n", cost.backward_seconds);
+  return exit_converged;
+}
+
+Report report_of(const Communicator &communicator, const DriverOptions &options, const AttentionSettings &settings,
+                 const ThresholdRows &rows, Storage storage) {
+  OperatorOptions resolved = settings.op;
+  resolved.threads = rows.threads();
+  resolved.backend = rows.backend();
+  resolved.precision = storage == Storage::fp64 ? Precision::fp64 : Precision::fp32;
+  Report report = start_report(communicator, options, resolved);
+  report.status = "complete";
+  return report;
 }
 
 }  // namespace
@@ -124,27 +233,27 @@ int run_scores(const Communicator &communicator, const DriverOptions &options, c
   const double start = seconds_now();
   const bool backward = settings.files.backward;
   Scores scores = open_arrays(communicator, settings);
-  const ThresholdRowsOptions of_rows = rows_options(communicator, settings, scores);
-  ThresholdRows rows = make_rows(communicator, scores.shape, of_rows);
+  const Alphas alphas = read_alphas_of(communicator, settings, scores);
+  ThresholdRowsOptions of_rows = rows_options(settings, scores, alphas);
+  const RunPlan plan = plan_rows(communicator, scores.shape(), of_rows, scores.x.storage, backward, !scores.whole());
+  of_rows.threads = plan.threads;
+  ThresholdRows rows = make_rows(communicator, scores, of_rows);
+  if (options.flag("dry_run")) return dry_run(communicator, scores, of_rows, plan, backward);
+  communicator.agree([&] { plan.check_room(); });
   RunFolder folder(communicator, options.value("output"), options.flag("overwrite"));
   const double setup_done = seconds_now();
   read_arrays(communicator, scores, backward);
   const double read_done = seconds_now();
-  const RowsFacts facts = compute(communicator, settings, rows, scores);
+  const RowsFacts facts = compute(communicator, settings, alphas, rows, scores);
 
-  OperatorOptions resolved = settings.op;
-  resolved.threads = rows.threads();
-  resolved.backend = rows.backend();
-  resolved.precision = scores.x.storage == Storage::fp64 ? Precision::fp64 : Precision::fp32;
-  Report report = start_report(communicator, options, resolved);
-  report.status = "complete";
+  Report report = report_of(communicator, options, settings, rows, scores.x.storage);
   report.seconds_setup = setup_done - start;
   report.seconds_read = read_done - setup_done;
   report.seconds_solve = seconds_now() - read_done;
   report.seconds_total = seconds_now() - start;
   write_rows(communicator, folder, results_of(communicator, scores, of_rows, backward), facts, report);
   if (communicator.rank() == 0) {
-    print_results(scores, of_rows, facts);
+    print_results(communicator, scores, facts);
     print_written(folder.path());
   }
   return exit_converged;

@@ -18,7 +18,7 @@
 namespace flashring {
 namespace {
 
-constexpr std::array<Option, 16> own_options{{
+constexpr std::array<Option, 18> own_options{{
     {"q", "", "FILE.npy|FILE.h5[:/dataset]", "queries, shape (B, H_q, N_q, D), (H_q, N_q, D) or (N_q, D)"},
     {"k", "", "FILE", "keys, shape (B, H_kv, N_k, D); H_q is a multiple of H_kv"},
     {"v", "", "FILE", "values, shape (B, H_kv, N_k, D_v)"},
@@ -36,10 +36,13 @@ constexpr std::array<Option, 16> own_options{{
     {"dim", "-1", "whole number",
      "with -scores: axis along which a row of scores lies, counted from the end where it is negative"},
     {"monitor", "", "FILE",
-     "with -scores: a line of JSON for each call: iterations, support, zeros, entropy, gradient norms"},
+     "a line of JSON for each call: iterations, tiles, gradient norms; with -scores support, zeros, entropy"},
+    {"split", "auto", "auto|tokens|sequences",
+     "what is spread over ranks: tokens, or whole sequences of batch or heads, which auto takes where tokens are few"},
     {"repeats", "1", ">= 1", "runs, whose median time is reported"},
     {"output", "output", "FOLDER", "o.npy, report.json, gradients"},
     {"overwrite", "false", "true|false", "replace another run in the output folder"},
+    {"dry_run", "false", "true|false", "say what the run takes of memory and time, compute and write nothing"},
     {"version", "", "", "print version and build, and stop"},
 }};
 
@@ -95,6 +98,7 @@ AttentionSettings get_settings(const Communicator &communicator, DriverOptions &
     FLASHRING_CHECK(settings.rows.op == "diffmax" || !options.given("scale_family"),
                     "-scale_family has no effect with -op ", settings.rows.op, "; leave it out");
     settings.monitor = options.value("monitor");
+    settings.split = options.value("split");
     settings.dim = static_cast<int>(std::clamp<std::int64_t>(parse_integer("-dim", options.value("dim")), -99, 99));
     settings.repeats = parse_integer("-repeats", options.value("repeats"));
     FLASHRING_CHECK(settings.repeats >= 1, "-repeats: ", settings.repeats, " is not positive; give 1 or more");
@@ -105,9 +109,10 @@ AttentionSettings get_settings(const Communicator &communicator, DriverOptions &
 
 /// Options of one of the two runs do nothing in the other.
 void refuse_others(const DriverOptions &options, bool scores) {
-  constexpr std::array<const char *, 11> of_heads{
-      "q", "k", "v", "generate", "key_padding", "lengths", "scale", "causal", "causal_offset", "transport", "route"};
-  constexpr std::array<const char *, 2> of_scores{"dim", "monitor"};
+  constexpr std::array<const char *, 12> of_heads{"split",       "q",       "k",     "v",      "generate",
+                                                  "key_padding", "lengths", "scale", "causal", "causal_offset",
+                                                  "transport",   "route"};
+  constexpr std::array<const char *, 1> of_scores{"dim"};
   for (const char *name : scores ? std::span<const char *const>(of_heads) : std::span<const char *const>(of_scores))
     FLASHRING_CHECK(!options.given(name), "-", name, " has no effect ", scores ? "with" : "without",
                     " -scores; leave it out");

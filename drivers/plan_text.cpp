@@ -62,10 +62,13 @@ PlanSeconds measure_plan(const Communicator &communicator, const OperatorOptions
 
 std::string memory_text(const RunPlan &plan) {
   std::string text;
-  append(text, "dry run: nothing is computed, nothing is written\n%lld points, %d features; %d ranks of %d threads\n",
-         static_cast<long long>(plan.shape.rows), plan.shape.features, plan.ranks, plan.threads);
-  append(text, "exchange %s: %s\n", plan.exchange.value.c_str(), plan.exchange.reason.c_str());
-  if (plan.uses_device)
+  append(text, "dry run: nothing is computed, nothing is written\n%lld %s", static_cast<long long>(plan.shape.rows),
+         plan.unit.c_str());
+  if (plan.shape.features > 0) append(text, ", %d features", plan.shape.features);
+  append(text, "; %d ranks of %d threads\n", plan.ranks, plan.threads);
+  if (!plan.exchange.value.empty())
+    append(text, "exchange %s: %s\n", plan.exchange.value.c_str(), plan.exchange.reason.c_str());
+  if (!plan.points_memory.value.empty() && plan.uses_device)
     append(text, "points in the memory of the %s: %s\n", plan.points_memory.value.c_str(),
            plan.points_memory.reason.c_str());
   for (const PlanPhase &phase : plan.phases) append_phase(text, phase, plan.started_bytes);

@@ -19,6 +19,7 @@
 
 #include "flashring/communicator.hpp"
 #include "flashring/partition.hpp"
+#include "flashring/plan.hpp"
 #include "flashring/ring.hpp"
 #include "flashring/storage.hpp"
 #include "flashring/threshold_attention.hpp"
@@ -80,11 +81,11 @@ struct AttentionSaved {
 struct AttentionReport {
   PassReport pass;  ///< of this rank
   int passes = 0;
-  // Forward of a family, over all ranks:
+  // Over all ranks; the first two of a family's forward:
   int iterations = 0;        ///< steps that the threshold took
   double sum_error = 0;      ///< largest |sum p - 1| of a row, before ensure_sum_one
-  double tiles_visited = 0;  ///< pairs of tiles in all passes
-  double tiles_skipped = 0;  ///< those without a weight
+  double tiles_visited = 0;  ///< pairs of tiles in all passes; 0 on a device
+  double tiles_skipped = 0;  ///< those without a weight, or whose keys are padding alone
   std::string backend;       ///< that ran it
   Precision precision = Precision::fp32;
   int threads = 1;
@@ -116,9 +117,23 @@ class Attention {
                                Tensor d_q, Tensor d_k, Tensor d_v);
   const AttentionReport &report() const;
 
+  /// Memory per rank of a program that holds q, k, v, o in `storage` and calls forward, and with `backward` also dO,
+  /// dQ, dK, dV and backward. What the machine has free is asked now. Collective.
+  RunPlan plan(Storage storage, bool backward) const;
+
  private:
   struct State;
   std::unique_ptr<State> state_;
 };
+
+/// Passes and seconds of one forward and one backward call.
+struct AttentionCost {
+  int forward_passes = 0, backward_passes = 0;
+  double forward_seconds = 0, backward_seconds = 0;
+};
+/// From some milliseconds of a head of the same widths on every rank, with standard normal numbers, which decide how
+/// many passes a threshold takes. Without a backward call its numbers are 0. Collective.
+AttentionCost measure_attention(const Communicator &communicator, const AttentionShape &shape,
+                                const AttentionOptions &options, Storage storage, bool backward);
 
 }  // namespace flashring

@@ -19,8 +19,11 @@ struct InputArray {
   std::vector<std::int64_t> axes;
   std::size_t axis = 0;  ///< that of the rows; those after it belong to a row
   Storage storage = Storage::fp32;
-  /// Rows [begin, begin + count) at place `entry` of the axes before, as stored. Not collective.
-  std::function<void(std::int64_t entry, std::int64_t begin, std::int64_t count, std::span<std::byte> out)> read;
+  bool heads = false;  ///< axes are those of (B, H, N, D), and places are named so
+  /// Rows [begin, begin + count) along `along` at place `entry` of the axes before it, as stored. Not collective.
+  std::function<void(std::size_t along, std::int64_t entry, std::int64_t begin, std::int64_t count,
+                     std::span<std::byte> out)>
+      read;
 
   /// Length of the n-th axis from the end, 1 where there are fewer.
   std::int64_t from_end(std::size_t n) const { return n <= axes.size() ? axes[axes.size() - n] : 1; }
@@ -31,7 +34,8 @@ struct InputArray {
 /// write of it (NumPy's type V2), or with `words` 16-bit integers. `option` names it in messages. Collective. Throws
 /// Error, the same on every rank, that names file, shape or type, and remedy.
 InputArray open_heads(const std::string &option, const std::string &file, bool words, const Communicator &communicator);
-/// An array of any axes, whose rows are those along axis `dim`, counted from the end where it is negative.
+/// An array of any axes, whose rows are those along axis `dim`, counted from the end where it is negative. Another
+/// `axis` may be put in its place before rows are read.
 InputArray open_scores(const std::string &option, const std::string &file, bool words, int dim,
                        const Communicator &communicator);
 
@@ -64,7 +68,7 @@ AttentionSources open_attention(const AttentionFiles &files, const Communicator 
 std::vector<std::uint8_t> read_key_padding(const AttentionFiles &files, const AttentionShape &shape,
                                            const RowPartition &keys, const Communicator &communicator);
 
-/// -alpha: numbers such as 0.3,0.5, one or `count` of them, one for each `each` ("head"), or a file with `count`.
+/// -alpha: numbers such as 0.3,0.5, one or `count` of them, one for each `each` ("head"), or a file with as many.
 /// Collective.
 std::vector<double> read_alphas(const std::string &text, std::int64_t count, const std::string &each,
                                 const Communicator &communicator);

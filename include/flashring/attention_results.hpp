@@ -63,6 +63,8 @@ void write_rows(const Communicator &communicator, RunFolder &folder, const std::
 
 /// A line of JSON with the metrics of a call ("forward", "backward"); what was not measured is null.
 std::string metrics_line(const std::string &call, const ThresholdMetrics &metrics);
+/// The same of a call over tiles, with its passes and tiles.
+std::string metrics_line(const std::string &call, const ThresholdMetrics &metrics, const AttentionReport &report);
 /// Rank 0 writes the lines so far into the file, whole. Collective; an Error is common to all ranks.
 void write_monitor(const Communicator &communicator, const std::string &file, const std::string &lines);
 

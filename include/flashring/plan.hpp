@@ -92,9 +92,10 @@ struct PlanPhase {
 
 struct RunPlan {
   PointShape shape;
+  std::string unit = "points";  ///< what rows of the shape are
   int ranks = 1, threads = 1;
-  Choice points_memory;
-  Choice exchange;
+  Choice points_memory;      ///< no value: there is no choice
+  Choice exchange;           ///< the same
   double started_bytes = 0;  ///< resident memory when the plan was made, of the rank that has most
   MemoryRoom room;           ///< what a rank can have beyond that
   bool uses_device = false;

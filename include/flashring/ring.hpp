@@ -36,10 +36,11 @@ std::int64_t tiles_of_part(std::size_t part_bytes, std::size_t payload_bytes);
 
 /// What one or more passes did, on this rank.
 struct PassReport {
-  double pairs = 0;         ///< pairs of points evaluated
-  double tile_pairs = 0;    ///< pairs of tiles evaluated; 0 on a device
-  double seconds = 0;       ///< wall time of the passes
-  double wait_seconds = 0;  ///< of which the host waited for messages; 0 where the transport queues on a device
+  double pairs = 0;               ///< pairs of points evaluated
+  double tile_pairs = 0;          ///< pairs of tiles evaluated; 0 on a device
+  double tile_pairs_skipped = 0;  ///< left out by a TileChoice
+  double seconds = 0;             ///< wall time of the passes
+  double wait_seconds = 0;        ///< of which the host waited for messages; 0 where the transport queues on a device
   double bytes_sent = 0;
   double bytes_copied = 0;  ///< of vectors and points, between host and device
   PassReport &operator+=(const PassReport &other);
@@ -92,12 +93,15 @@ class PairList {
     }
     bool operator!=(const Iterator &other) const { return at_ != other.at_; }
     bool operator==(const Iterator &other) const { return at_ == other.at_; }
+    /// Pairs passed over so far because their bit is 0.
+    std::int64_t skipped() const { return skipped_; }
 
    private:
     void settle();
     const PairList *list_;
     std::int64_t at_;
     TilePair pair_;
+    std::int64_t skipped_ = 0;
   };
 
   PairPattern pattern() const { return pattern_; }

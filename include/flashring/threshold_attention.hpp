@@ -22,11 +22,12 @@ namespace flashring {
 
 /// Numbers of the local rows of the own side, and how passes are made.
 struct ThresholdRequest {
-  std::span<const double> s;                      // (local rows) > 0
+  std::span<const double> s;                      // (local rows) in [1e-30, 1e30], in fp64 [1e-300, 1e300]
   std::span<const double> e_minus_1;              // (local rows) >= 0
   bool second = false;                            ///< o2 too, for a gradient
   bool ensure_sum_one = true;                     ///< o is divided by sum p, which is 1 up to `sum_error`
   bool skip = true;                               ///< leave out pairs of tiles without a weight
+  const TileBits *kept = nullptr;                 ///< pairs of tiles that hold a source; null: all may
   std::function<std::string(LocalRow)> describe;  ///< a row for messages; empty: by its local number
   int bins = 16;                                  ///< of one unit of z = s x, a power of two, at most 64
 };

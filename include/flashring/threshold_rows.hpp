@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "flashring/communicator.hpp"
+#include "flashring/plan.hpp"
 #include "flashring/storage.hpp"
 #include "flashring/threshold.hpp"
 
@@ -54,16 +55,21 @@ struct ThresholdSaved {
 /// What the last calls did. Of rows with a finite entry, without masked entries; of all rows split over ranks, and of
 /// this rank's whole rows. Those marked * are NaN without `monitor`.
 struct ThresholdMetrics {
-  std::int64_t rows = 0;                                ///< with a finite entry
-  int iterations = 0;                                   ///< of the row that took most
-  double largest_step = 0;                              ///< last change of t, times e, largest of the rows
-  double sum_error = 0;                                 ///< largest |sum p - 1| before the division
-  double mean_support = 0;                              ///< * entries with p > 0 of a row
-  double zeros = 0;                                     ///< * their share of exact zeros
-  double mean_entropy = 0;                              ///< * -sum p ln p, nats
-  double alpha_min = 0, alpha_mean = 0, alpha_max = 0;  ///< of the parameters (a of entmax); NaN where there is none
-  double gradient_norm = 0;                             ///< * 2-norm of all dx
-  double parameter_gradient_norm = 0;                   ///< of what backward returned
+  static constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
+  std::int64_t rows = 0;               ///< with a finite entry
+  int iterations = 0;                  ///< of the row that took most
+  double largest_step = unknown;       ///< last change of t, times e, largest of the rows
+  double sum_error = 0;                ///< largest |sum p - 1| before the division
+  double scores = unknown;             ///< * of these rows, that are not masked
+  double mean_support = unknown;       ///< * entries with p > 0 of a row
+  double zeros = unknown;              ///< * their share of exact zeros
+  double mean_entropy = unknown;       ///< * -sum p ln p, nats
+  double alpha_min = unknown;          ///< of the parameters (a of entmax); NaN where there is none
+  double alpha_mean = unknown;         ///< the same
+  double alpha_max = unknown;          ///< the same
+  double gradient_norm = unknown;      ///< * 2-norm of all dx
+  double parameter_gradient_norm = 0;  ///< of what backward returned
+  void set_alphas(const std::vector<double> &alphas);
 };
 
 class ThresholdRows {
@@ -73,7 +79,7 @@ class ThresholdRows {
   ThresholdRows(RowsShape shape, ThresholdRowsOptions options);
   /// Rows split over the ranks of the communicator, which must outlive this: every rank has its n >= 0 entries of every
   /// row, outer and inner alike. Collective, as are all calls then. Costs two all-reduces and one for each iteration
-  /// (at most 12), each of a few numbers per row.
+  /// (at most 12), each of a few numbers per row. On one rank rows are whole.
   ThresholdRows(const Communicator &communicator, RowsShape shape, ThresholdRowsOptions options);
   ~ThresholdRows();
   ThresholdRows(ThresholdRows &&) noexcept;
@@ -93,5 +99,21 @@ class ThresholdRows {
   struct State;
   std::unique_ptr<State> state_;
 };
+
+/// Of whole rows that every rank has some of: those of all of them. Collective.
+ThresholdMetrics join_metrics(const Communicator &communicator, const ThresholdMetrics &mine);
+
+/// Memory per rank of a program that holds scores and weights of this rank's `shape`, with `backward` two gradients
+/// more; `split`: rows are split over ranks, otherwise each rank has some. Collective.
+RunPlan plan_rows(const Communicator &communicator, const RowsShape &shape, const ThresholdRowsOptions &options,
+                  Storage storage, bool backward, bool split);
+
+/// Seconds of one forward and one backward call, from some milliseconds of such rows of standard normal numbers.
+/// Messages between ranks that share a row are left out. Collective.
+struct RowsCost {
+  double forward_seconds = 0, backward_seconds = 0;
+};
+RowsCost measure_rows(const Communicator &communicator, const RowsShape &shape, const ThresholdRowsOptions &options,
+                      Storage storage, bool backward);
 
 }  // namespace flashring

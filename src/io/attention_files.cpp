@@ -11,6 +11,7 @@
 #include "flashring/check.hpp"
 #include "flashring/options.hpp"
 #include "flashring/random.hpp"
+#include "flashring/readers.hpp"
 #include "io/array_file.hpp"
 #include "io/hdf5_dataset.hpp"
 #include "io/numbers.hpp"
@@ -36,9 +37,10 @@ void check_storage(const ArrayFile &file) {
 
 InputArray describe(const std::shared_ptr<ArrayFile> &file, std::size_t axis) {
   check_storage(*file);
-  InputArray array{file->place, file->axes, axis, *file->storage, {}};
-  array.read = [file, axis](std::int64_t entry, std::int64_t begin, std::int64_t count, std::span<std::byte> out) {
-    file->read_stored({axis, entry, begin, count}, out);
+  InputArray array{file->place, file->axes, axis, *file->storage, false, {}};
+  array.read = [file](std::size_t along, std::int64_t entry, std::int64_t begin, std::int64_t count,
+                      std::span<std::byte> out) {
+    file->read_stored({along, entry, begin, count}, out);
   };
   return array;
 }
@@ -46,6 +48,7 @@ InputArray describe(const std::shared_ptr<ArrayFile> &file, std::size_t axis) {
 InputArray describe_heads(const std::shared_ptr<ArrayFile> &file) {
   check_axes(*file, "(B, H, N, D), (H, N, D) or (N, D)", 2, 4);
   InputArray array = describe(file, file->axes.size() - 2);
+  array.heads = true;
   FLASHRING_CHECK(std::max(array.from_end(1), array.from_end(3)) <= std::numeric_limits<int>::max(), file->place,
                   ": has shape ", shape_text(file->axes),
                   ", too many heads or numbers of a row; is the array transposed?");
@@ -72,10 +75,14 @@ std::int64_t find_refused(Storage storage, std::span<const std::byte> bytes, boo
   return find_refused<std::uint16_t>(bytes, storage == Storage::bf16 ? 0x7F80U : 0x7C00U, masks);
 }
 
-/// "batch 0, head 3, row 17": the place of value `number`, counted over all the array in C order.
+/// "batch 0, head 3, row 17", or (0, 3, 17, 5) of scores: the place of value `number`, counted over all the array in C
+/// order.
 std::string name_place(const InputArray &array, std::int64_t number) {
-  const std::size_t axes = array.axes.size();
-  if (axes > 4 || axes < 2) return detail::concatenate("value ", number);
+  if (!array.heads) {
+    std::vector<std::int64_t> index(array.axes.size());
+    for (std::size_t a = array.axes.size(); a-- > 0; number /= array.axes[a]) index[a] = number % array.axes[a];
+    return shape_text(index);
+  }
   std::int64_t rest = number / array.from_end(1);
   std::string text = detail::concatenate("row ", rest % array.from_end(2));
   rest /= array.from_end(2);
@@ -122,19 +129,25 @@ Generated parse_generate(const std::string &text) {
       numbers["b"],       static_cast<int>(numbers["h"]), static_cast<int>(extent("h_kv", "h")), numbers["n"],
       extent("n_k", "n"), static_cast<int>(numbers["d"]), static_cast<int>(extent("d_v", "d"))};
   result.seed = static_cast<std::uint64_t>(numbers["seed"]);
+  const double rows = static_cast<double>(numbers["b"]) * std::max(result.shape.heads, result.shape.key_heads) *
+                      static_cast<double>(std::max(result.shape.queries, result.shape.keys));
+  FLASHRING_CHECK(rows * std::max(result.shape.width, result.shape.value_width) < 0x1p60,
+                  "-generate normal: an array would have more than 2^60 numbers; give smaller b, h, n or d");
   return result;
 }
 
 /// `role`: 0 q, 1 k, 2 v, 3 d_o.
 InputArray generate_heads(const Generated &from, std::uint64_t role, int heads, std::int64_t rows, int width) {
-  InputArray array{"-generate", {from.shape.batch, heads, rows, width}, 2, from.storage, {}};
-  array.read = [=, storage = from.storage, seed = from.seed](std::int64_t entry, std::int64_t begin, std::int64_t count,
-                                                             std::span<std::byte> out) {
-    std::vector<double> row(static_cast<std::size_t>(width));
+  InputArray array{"-generate", {from.shape.batch, heads, rows, width}, 2, from.storage, true, {}};
+  array.read = [axes = array.axes, role, storage = from.storage, seed = from.seed](
+                   std::size_t along, std::int64_t entry, std::int64_t begin, std::int64_t count,
+                   std::span<std::byte> out) {
+    const std::int64_t of_row = row_width(axes, along);
+    std::vector<double> row(static_cast<std::size_t>(of_row));
     for (std::int64_t i = 0; i < count; ++i) {
-      auto index = static_cast<std::uint64_t>((entry * rows + begin + i) * width);
+      auto index = static_cast<std::uint64_t>((entry * axes[along] + begin + i) * of_row);
       for (double &number : row) number = random_normal(seed, RandomStream::points, index++, role);
-      store_numbers(row.data(), width, out.data(), storage, i * width, 1);
+      store_numbers(row.data(), of_row, out.data(), storage, i * of_row, 1);
     }
   };
   return array;
@@ -214,10 +227,13 @@ std::vector<std::uint8_t> read_mask(const std::string &file, const AttentionShap
   return real;
 }
 
-/// `count` numbers, one for each `each`, or one for all. Collective.
+/// `count` numbers, one for each `each`, or one for all: a list, or a file. Collective.
 std::vector<double> list_or_file(const std::string &option, const std::string &text, std::int64_t count,
                                  const std::string &each, const Communicator &communicator) {
-  if (parse_point_file(text).format != PointFormat::none) return read_numbers(option, text, count, each, communicator);
+  if (parse_point_file(text).format != PointFormat::none) {
+    const PointShape shape = with_purpose(option, [&] { return points_shape(text, communicator); });
+    return read_numbers(option, text, shape.rows * shape.features == 1 ? 1 : count, each, communicator);
+  }
   std::vector<double> numbers;
   communicator.agree([&] {
     numbers = parse_numbers(option, text, "a number");
@@ -288,7 +304,7 @@ std::vector<std::byte> read_rows(const InputArray &array, const RowPartition &pa
         if (range.count == 0) continue;
         const std::span<std::byte> out = rest.first(row_bytes * static_cast<std::size_t>(range.count));
         rest = rest.subspan(out.size());
-        array.read(entry, range.begin.value, range.count, out);
+        array.read(array.axis, entry, range.begin.value, range.count, out);
         const std::int64_t bad = find_refused(array.storage, out, masks);
         if (bad < 0) continue;
         const std::int64_t first = (entry * partition.rows() + range.begin.value) * width;

@@ -314,6 +314,15 @@ std::string metrics_line(const std::string &call, const ThresholdMetrics &metric
   return json.dump() + "\n";
 }
 
+std::string metrics_line(const std::string &call, const ThresholdMetrics &metrics, const AttentionReport &report) {
+  Json json = {{"call", call},
+               {"passes", report.passes},
+               {"tiles_visited", report.tiles_visited},
+               {"tiles_skipped", report.tiles_skipped}};
+  json.update(metrics_of(metrics));
+  return json.dump() + "\n";
+}
+
 std::string option_value(const Report &report, std::string_view name) {
   for (const auto &[key, value] : report.options)
     if (key == name) return value;

@@ -3,6 +3,7 @@
 // them.
 #include "flashring/attention.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/threads.hpp"
@@ -98,8 +99,41 @@ std::vector<double> Attention::State::log_weights(const AttentionInput &input) c
   return weights;
 }
 
-void Attention::State::run(const TileShape &tile, Sides sides, TileBlock &own, TileBlock &sources) {
-  report.pass += ring->run(tile, sides, own, sources);
+TileBits Attention::State::pairs_with_keys(const AttentionInput &input, const TileBlock &own,
+                                           const TileBlock &sources) const {
+  if (backend->device != nullptr) return {};  // there every pair is visited
+  std::string mine;  // (B, tiles of a sequence) of this rank: '1' where one of its keys is no padding
+  const std::size_t tiles = sources.tiles().size() / static_cast<std::size_t>(key_sequences());
+  auto key = input.key_padding.begin();
+  for (std::size_t n = 0; n < static_cast<std::size_t>(shape.batch) * tiles; ++n) {
+    const auto end = key + (input.key_padding.empty() ? 0 : sources.tiles()[n % tiles].rows);
+    mine += input.key_padding.empty() || std::any_of(key, end, [](std::uint8_t real) { return real != 0; }) ? '1' : '0';
+    key = end;
+  }
+  const std::vector<std::string> of_ranks = communicator.gather(mine);
+  const auto has_all = [](const std::string &rank) { return rank.find('0') == std::string::npos; };
+  TileBits bits;
+  if (std::all_of(of_ranks.begin(), of_ranks.end(), has_all)) return bits;
+  communicator.agree([&] {
+    const auto own_tiles = static_cast<std::int64_t>(own.tiles().size());
+    const std::int64_t of_batch = own_tiles / shape.batch;
+    for (std::size_t step = 0; step < of_ranks.size(); ++step) {
+      const std::string &there = of_ranks[(static_cast<std::size_t>(rank()) + step) % of_ranks.size()];
+      const std::int64_t visiting = static_cast<std::int64_t>(there.size()) / shape.batch;
+      const std::int64_t words = kept_words(visiting);
+      std::vector<std::uint64_t> &words_of_step = bits.steps.emplace_back(static_cast<std::size_t>(own_tiles * words));
+      for (std::int64_t i = 0; i < own_tiles; ++i)
+        for (std::int64_t j = 0; j < visiting; ++j)
+          if (there[static_cast<std::size_t>(i / of_batch * visiting + j)] == '1')
+            words_of_step[static_cast<std::size_t>(i * words + j / 64)] |= std::uint64_t{1} << (j % 64);
+    }
+  });
+  return bits;
+}
+
+void Attention::State::run(const TileShape &tile, Sides sides, TileBlock &own, TileBlock &sources,
+                           const TileBits &kept) {
+  report.pass += ring->run(tile, sides, own, sources, {kept.steps.empty() ? nullptr : &kept, nullptr});
   ++report.passes;
 }
 
@@ -110,6 +144,11 @@ void Attention::State::start_report(const TileShape &tile) {
   report.threads = threads;
   report.backend = name;
   report.precision = tile.precision;
+}
+
+void Attention::State::close_report() {
+  report.tiles_visited = communicator.sum(report.pass.tile_pairs);
+  report.tiles_skipped = communicator.sum(report.pass.tile_pairs_skipped);
 }
 
 std::pair<TileBlock, TileBlock> Attention::State::pack(const TileShape &tile, const AttentionInput &input) {

@@ -32,13 +32,14 @@ AttentionSaved Attention::State::forward_softmax(const AttentionInput &input, Te
     saved.log_sum_exp.resize(static_cast<std::size_t>(own.local_rows()));
   });
   start_report(tile);
+  const TileBits kept = pairs_with_keys(input, own, sources);
   for (int first = 0; first < shape.value_width; first += most) {
     tile.columns = std::min(most, shape.value_width - first);
     TensorPart values = key_rows("v", input.v, shape.value_width);
     values.first = first;
     values.count = tile.columns;
     communicator.agree([&] { sources.set_columns(tile.columns, read_tensors({values})); });
-    run(tile, Sides::own, own, sources);
+    run(tile, Sides::own, own, sources, kept);
     const TensorSlice slice{o, shape.value_width, first, tile.columns};
     own.finish(tile.row, tile.columns,
                [&](LocalRow row, std::int64_t count, const double *answers, std::int64_t stride) {
@@ -46,6 +47,7 @@ AttentionSaved Attention::State::forward_softmax(const AttentionInput &input, Te
                  write_rows(slice, row, count, answers + stride, stride, 1);
                });
   }
+  close_report();
   communicator.agree([&] {
     const auto bad = std::find_if(saved.log_sum_exp.begin(), saved.log_sum_exp.end(),
                                   [](double sum) { return !(sum < std::numeric_limits<double>::infinity()); });
@@ -71,7 +73,8 @@ void Attention::State::backward_softmax(const Gradients &g) {
     own.set_pass_scalars({of_queries.data(), own.local_rows(), 2}, 0);
   });
   start_report(tile);
-  run(tile, Sides::both, own, sources);
+  run(tile, Sides::both, own, sources, pairs_with_keys(g.input, own, sources));
+  close_report();
   write_gradients(tile, own, sources, g);
 }
 

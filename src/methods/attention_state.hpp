@@ -58,9 +58,13 @@ struct Attention::State {
   /// The backend of the options, or by auto one that has the row rule.
   const Backend &backend_for(const TileShape &tile) const;
   std::vector<double> log_weights(const AttentionInput &input) const;
+  /// Pairs of tiles whose keys are not padding alone; empty where all tiles hold a key. Collective.
+  TileBits pairs_with_keys(const AttentionInput &input, const TileBlock &own, const TileBlock &sources) const;
   int value_columns(Storage storage) const;
-  void run(const TileShape &tile, Sides sides, TileBlock &own, TileBlock &sources);
+  void run(const TileShape &tile, Sides sides, TileBlock &own, TileBlock &sources, const TileBits &kept);
   void start_report(const TileShape &tile);
+  /// Counts of all ranks, after the last pass. Collective.
+  void close_report();
 
   bool is_softmax() const { return families.empty(); }
   AttentionSaved forward_softmax(const AttentionInput &input, Tensor o);
@@ -74,6 +78,12 @@ struct Attention::State {
   void write_gradients(const TileShape &tile, TileBlock &own, TileBlock &sources, const Gradients &g) const;
   ThresholdRequest request(std::vector<double> &s, std::vector<double> &e_minus_1) const;
   std::vector<double> parameter_gradients(TileBlock &own) const;
+
+  MemoryPart array_memory(Storage storage, bool backward) const;
+  std::vector<MemoryPart> pass_memory(const TileShape &tile, std::size_t state_bytes) const;
+  double bits_memory(const Backend &chosen) const;
+  PlanPhase forward_phase(Storage storage) const;
+  PlanPhase backward_phase(Storage storage) const;
 };
 
 }  // namespace flashring

@@ -42,8 +42,11 @@ AttentionSaved Attention::State::forward_threshold(const AttentionInput &input, 
   const TensorSlice second{{saved.second_output.data(), wide}, shape.value_width, 0, shape.value_width};
   std::vector<double> s;
   std::vector<double> e_minus_1;
+  ThresholdRequest asked = request(s, e_minus_1);
+  const TileBits kept = pairs_with_keys(input, own, sources);
+  if (!kept.steps.empty()) asked.kept = &kept;
   ThresholdResult result =
-      threshold_attention(communicator, *ring, tile, own, sources, request(s, e_minus_1),
+      threshold_attention(communicator, *ring, tile, own, sources, asked,
                           [&](LocalRow row, std::int64_t count, const double *answers, std::int64_t stride) {
                             write_rows(first, row, count, answers, stride, 1);
                             if (options.gradient)
@@ -54,8 +57,7 @@ AttentionSaved Attention::State::forward_threshold(const AttentionInput &input, 
   report.passes = result.report.passes;
   report.iterations = result.report.iterations;
   report.sum_error = result.report.sum_error;
-  report.tiles_visited = result.report.tiles_visited;
-  report.tiles_skipped = result.report.tiles_skipped;
+  close_report();
   return saved;
 }
 
@@ -80,6 +82,7 @@ std::vector<double> Attention::State::backward_threshold(const Gradients &g) {
   report.pass =
       threshold_gradient(communicator, *ring, tile, own, sources, request(s, e_minus_1), g.saved.thresholds, delta);
   report.passes = 1;
+  close_report();
   write_gradients(tile, own, sources, g);
   return parameter_gradients(own);
 }

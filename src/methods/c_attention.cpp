@@ -2,6 +2,7 @@
 #include "flashring/attention.h"
 
 #include <algorithm>
+#include <limits>
 #include <memory>
 #include <optional>
 
@@ -49,6 +50,9 @@ PetscErrorCode FlashringAttentionCreate(MPI_Comm comm, const FlashringAttentionS
   FLASHRING_GUARD(comm, {
     FLASHRING_CHECK(storage >= FLASHRING_FP64 && storage <= FLASHRING_FP16, "storage ", static_cast<int>(storage),
                     " is unknown; give FLASHRING_FP64, FLASHRING_FP32, FLASHRING_BF16 or FLASHRING_FP16");
+    for (const PetscInt extent : {shape->heads, shape->key_heads, shape->width, shape->value_width})
+      FLASHRING_CHECK(extent <= std::numeric_limits<int>::max(), "heads ", shape->heads, " and ", shape->key_heads,
+                      ", widths ", shape->width, " and ", shape->value_width, ": each must be below 2^31");
     auto made = std::make_unique<FlashringAttention_>();
     made->comm = comm;
     made->communicator = flashring::make_mpi_communicator(comm);

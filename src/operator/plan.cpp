@@ -288,8 +288,8 @@ double RunPlan::peak(bool on_device) const {
 namespace {
 
 /// Throws where a rank needs more of its memory, or its GPU's, than there is room for.
-void check_fits(PointShape shape, int ranks, const std::string &remedy, double needed, const MemoryRoom &room,
-                const char *what) {
+void check_fits(PointShape shape, const std::string &unit, int ranks, const std::string &remedy, double needed,
+                const MemoryRoom &room, const char *what) {
   if (needed <= room.bytes) return;
   const auto fitting = static_cast<std::int64_t>(std::floor(static_cast<double>(shape.rows) * room.bytes / needed));
   const auto more = static_cast<std::int64_t>(std::ceil(ranks * std::min(1e9, needed / std::max(1.0, room.bytes))));
@@ -297,7 +297,7 @@ void check_fits(PointShape shape, int ranks, const std::string &remedy, double n
   std::snprintf(text.data(), text.size(), "this run needs %.0f MB per %s and %.0f MB are free (limit: %s)",
                 1e-6 * needed, what, 1e-6 * room.bytes, room.limit.c_str());
   throw Error(detail::concatenate(
-      text.data(), "; about ", fitting, " of the ", shape.rows, " points would fit, or ",
+      text.data(), "; about ", fitting, " of the ", shape.rows, " ", unit, " would fit, or ",
       remedy.empty() ? detail::concatenate("all of them on ", more, " ", what, "s with as much memory each") : remedy));
 }
 
@@ -311,9 +311,9 @@ std::string remedy_of(const std::string &exchange, bool points_on_device) {
 
 void RunPlan::check_room() const {
   const bool there = uses_device && points_memory.value == "device";
-  check_fits(shape, ranks, there ? "" : remedy_of(exchange.value, false), peak(), room, "rank");
+  check_fits(shape, unit, ranks, there ? "" : remedy_of(exchange.value, false), peak(), room, "rank");
   if (uses_device)
-    check_fits(shape, ranks, there ? remedy_of(exchange.value, true) : "", peak(true), device_room, "GPU");
+    check_fits(shape, unit, ranks, there ? remedy_of(exchange.value, true) : "", peak(true), device_room, "GPU");
 }
 
 void check_device_room(const Communicator &communicator, const OperatorOptions &options, PointShape shape) {
@@ -323,7 +323,7 @@ void check_device_room(const Communicator &communicator, const OperatorOptions &
   const int ranks = communicator.size();
   const double needed = sum_of(operator_memory(backend, options, shape, ranks, 1, options.exchange), true);
   const std::string remedy = points_on_device(backend, options) ? remedy_of(options.exchange, true) : std::string();
-  communicator.agree([&] { check_fits(shape, ranks, remedy, needed, room, "GPU"); });
+  communicator.agree([&] { check_fits(shape, RunPlan{}.unit, ranks, remedy, needed, room, "GPU"); });
 }
 
 RunPlan start_plan(const Communicator &communicator, const OperatorOptions &options, PointShape shape) {

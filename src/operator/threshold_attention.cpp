@@ -160,7 +160,6 @@ class Search {
   std::vector<Row> rows_;
   std::vector<double> u_sum_;
   std::optional<TileBits> bits_;
-  double all_pairs_ = 0;  // of tiles, in a pass that skips none
   ThresholdReport report_;
 };
 
@@ -170,12 +169,11 @@ void Search::pass(RowKind kind, int columns) {
   shape.row = kind;
   shape.columns = columns;
   TileBits touched;
-  const PassReport report = ring_.run(shape, Sides::own, own_, sources_,
-                                      {bits_.has_value() ? &*bits_ : nullptr, request_.skip ? &touched : nullptr});
-  if (report_.passes++ == 0) all_pairs_ = report.tile_pairs;
+  const PassReport report =
+      ring_.run(shape, Sides::own, own_, sources_,
+                {bits_.has_value() ? &*bits_ : request_.kept, request_.skip ? &touched : nullptr});
+  ++report_.passes;
   report_.pass += report;
-  report_.tiles_visited += report.tile_pairs;
-  report_.tiles_skipped += all_pairs_ - report.tile_pairs;
   if (request_.skip) bits_ = std::move(touched);
 }
 
@@ -303,8 +301,8 @@ ThresholdResult Search::run(const AnswerReader &take) {
     ++report_.iterations;
   }
   communicator_.agree([&] { hand_over(take); });
-  report_.tiles_visited = communicator_.sum(report_.tiles_visited);
-  report_.tiles_skipped = communicator_.sum(report_.tiles_skipped);
+  report_.tiles_visited = communicator_.sum(report_.pass.tile_pairs);
+  report_.tiles_skipped = communicator_.sum(report_.pass.tile_pairs_skipped);
   ThresholdResult result{{}, report_};
   for (const Row &row : rows_) {
     result.rows.row_maximum.push_back(row.maximum);
@@ -321,11 +319,13 @@ void check_request(const TileBlock &own, const TileShape &shape, const Threshold
                   " and ", request.e_minus_1.size(), " numbers for ", rows, " rows of this rank");
   FLASHRING_CHECK(request.bins >= 1 && request.bins <= max_columns && (request.bins & (request.bins - 1)) == 0,
                   "bins = ", request.bins, "; a power of two up to ", max_columns);
+  // Tiles multiply scores by s ln 2, and by bins, in their precision.
+  const double most = shape.precision == Precision::fp64 ? 1e300 : 1e30;
   for (std::size_t i = 0; i < rows; ++i)
-    FLASHRING_CHECK(
-        request.s[i] > 0 && request.s[i] < infinity && request.e_minus_1[i] >= 0 && request.e_minus_1[i] < infinity,
-        "local row ", i, " has s = ", request.s[i], " and e - 1 = ", request.e_minus_1[i],
-        "; give 0 < s and 0 <= e - 1, both finite");
+    FLASHRING_CHECK(request.s[i] >= 1 / most && request.s[i] <= most && request.e_minus_1[i] >= 0 &&
+                        request.e_minus_1[i] < infinity,
+                    "local row ", i, " has s = ", request.s[i], " and e - 1 = ", request.e_minus_1[i], "; give ",
+                    1 / most, " <= s <= ", most, " and 0 <= e - 1 < infinity");
   FLASHRING_CHECK(folds_thresholds(own.backend(), shape), "-backend ", own.backend().name,
                   " has no threshold rules; -backend simd has");
 }

@@ -5,10 +5,19 @@
 
 namespace flashring {
 
+void ThresholdMetrics::set_alphas(const std::vector<double> &alphas) {
+  if (alphas.empty()) return;
+  const auto [least, most] = std::minmax_element(alphas.begin(), alphas.end());
+  alpha_min = *least;
+  alpha_max = *most;
+  alpha_mean = 0;
+  for (const double alpha : alphas) alpha_mean += alpha / static_cast<double>(alphas.size());
+}
+
 ThresholdMetrics collect_metrics(const std::vector<RowOutcome> &outcomes, const std::vector<double> &row_maximum,
                                  const std::vector<double> &alphas, bool monitor, const Communicator *group) {
-  constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
   ThresholdMetrics metrics;
+  metrics.largest_step = 0;
   std::array<double, 4> parts{};  // entries, support, entropy, squares of the gradient
   for (std::size_t r = 0; r < outcomes.size(); ++r) {
     if (!std::isfinite(row_maximum[r])) continue;
@@ -24,18 +33,36 @@ ThresholdMetrics collect_metrics(const std::vector<RowOutcome> &outcomes, const 
   }
   if (group != nullptr) group->sum(std::span<double>(parts));
   const double rows = static_cast<double>(metrics.rows);
-  metrics.mean_support = monitor ? parts[1] / rows : unknown;
-  metrics.zeros = monitor ? 1 - parts[1] / parts[0] : unknown;
-  metrics.mean_entropy = monitor ? parts[2] / rows : unknown;
-  metrics.gradient_norm = monitor ? std::sqrt(parts[3]) : unknown;
-  metrics.alpha_min = metrics.alpha_mean = metrics.alpha_max = unknown;
-  if (alphas.empty()) return metrics;
-  const auto [least, most] = std::minmax_element(alphas.begin(), alphas.end());
-  metrics.alpha_min = *least;
-  metrics.alpha_max = *most;
-  metrics.alpha_mean = 0;
-  for (const double alpha : alphas) metrics.alpha_mean += alpha / static_cast<double>(alphas.size());
+  if (monitor) {
+    metrics.scores = parts[0];
+    metrics.mean_support = parts[1] / rows;
+    metrics.zeros = 1 - parts[1] / parts[0];
+    metrics.mean_entropy = parts[2] / rows;
+    metrics.gradient_norm = std::sqrt(parts[3]);
+  }
+  metrics.set_alphas(alphas);
   return metrics;
+}
+
+ThresholdMetrics join_metrics(const Communicator &communicator, const ThresholdMetrics &mine) {
+  ThresholdMetrics all = mine;
+  const auto rows = static_cast<double>(mine.rows);
+  all.rows = communicator.sum(mine.rows);
+  std::array<double, 3> most{static_cast<double>(mine.iterations), mine.largest_step, mine.sum_error};
+  communicator.max(std::span<double>(most));
+  all.iterations = static_cast<int>(most[0]);
+  all.largest_step = most[1];
+  all.sum_error = most[2];
+  const auto of_rows = [&](double mean) { return mine.rows > 0 ? mean * rows : 0; };
+  std::array<double, 4> parts{mine.scores, of_rows(mine.mean_support), of_rows(mine.mean_entropy),
+                              mine.gradient_norm * mine.gradient_norm};
+  communicator.sum(std::span<double>(parts));
+  all.scores = parts[0];
+  all.mean_support = parts[1] / static_cast<double>(all.rows);
+  all.zeros = 1 - parts[1] / parts[0];
+  all.mean_entropy = parts[2] / static_cast<double>(all.rows);
+  all.gradient_norm = std::sqrt(parts[3]);
+  return all;
 }
 
 }  // namespace flashring

@@ -80,11 +80,19 @@ struct ThresholdRows::State {
       check_shape(shape, options);
       backend = &find_threshold_backend(options.backend);
     };
-    if (group == nullptr)
-      set_up();
-    else
-      group->agree(set_up);
+    agree(set_up);
     threads = choose_threads(options.threads, group == nullptr ? *make_self_communicator() : *group);
+  }
+
+  /// What fails on one rank fails on all of those over which rows are split.
+  void agree(const std::function<void()> &work) const { group == nullptr ? work() : group->agree(work); }
+  /// Memory of a call, all of it: nothing is allocated after this.
+  template <class T>
+  void reserve() {
+    buffers.resize(static_cast<std::size_t>(threads));
+    for (AlignedBuffer &buffer : buffers) buffer.resize(3 * room_of_row(shape) * sizeof(T));
+    outcomes.resize(rows());
+    if (group != nullptr) sums.resize(2 * rows());
   }
 
   std::size_t parameter_of(std::int64_t row) const {
@@ -99,12 +107,11 @@ struct ThresholdRows::State {
   template <class T>
   ThresholdSaved forward_whole(const void *x, Storage storage, void *p);
   template <class T>
-  std::vector<double> find_maxima(const void *x, Storage storage) const;
+  void find_maxima(const void *x, Storage storage, std::vector<double> &maxima);
   template <class T>
   ThresholdSaved forward_split(const void *x, Storage storage, void *p);
   template <class T>
-  std::vector<ThresholdSums> gradient_sums(const void *x, const ThresholdSaved &saved, const void *g,
-                                           Storage storage) const;
+  void gradient_sums(const void *x, const ThresholdSaved &saved, const void *g, Storage storage);
   template <class T>
   std::vector<double> backward(const void *x, const ThresholdSaved &saved, const void *g, Storage storage, void *dx);
 
@@ -114,7 +121,9 @@ struct ThresholdRows::State {
   std::vector<ThresholdFamily> families;
   const ThresholdBackend *backend = nullptr;
   int threads = 1;
-  std::vector<RowOutcome> outcomes;  // (rows)
+  std::vector<RowOutcome> outcomes;    // (rows)
+  std::vector<AlignedBuffer> buffers;  // (threads)
+  std::vector<double> sums;            // (rows, 2) of rows that are split
   ThresholdMetrics metrics;
 };
 
@@ -126,10 +135,7 @@ void ThresholdRows::State::check_maxima(const std::vector<double> &maxima) const
                     bad / shape.inner, ", inner ", bad % shape.inner,
                     ") holds NaN or +infinity; finite scores and -infinity (masked) are allowed");
   };
-  if (group == nullptr)
-    check();
-  else
-    group->agree(check);
+  agree(check);
 }
 
 /// p of a row, and what metrics want to know of it.
@@ -149,8 +155,9 @@ void ThresholdRows::State::finish_row(const RowInHand<T> &row, double maximum, c
 template <class T>
 ThresholdSaved ThresholdRows::State::forward_whole(const void *x, Storage storage, void *p) {
   const ThresholdKernels<T> &kernels = kernels_of<T>(*backend);
+  reserve<T>();
   ThresholdSaved saved{std::vector<double>(rows()), std::vector<double>(rows())};
-  for_each_row<T>(shape, storage, x, nullptr, p, threads, [&](const RowInHand<T> &row) {
+  for_each_row<T>(shape, storage, x, nullptr, p, buffers, [&](const RowInHand<T> &row) {
     const auto r = static_cast<std::size_t>(row.number);
     const double maximum = saved.row_maximum[r] = kernels.largest(row.x, row.n);
     if (maximum == infinity) return;
@@ -170,26 +177,30 @@ ThresholdSaved ThresholdRows::State::forward_whole(const void *x, Storage storag
 }
 
 template <class T>
-std::vector<double> ThresholdRows::State::find_maxima(const void *x, Storage storage) const {
-  std::vector<double> maxima(rows());
-  for_each_row<T>(shape, storage, x, nullptr, nullptr, threads, [&](const RowInHand<T> &row) {
+void ThresholdRows::State::find_maxima(const void *x, Storage storage, std::vector<double> &maxima) {
+  for_each_row<T>(shape, storage, x, nullptr, nullptr, buffers, [&](const RowInHand<T> &row) {
     maxima[static_cast<std::size_t>(row.number)] = kernels_of<T>(*backend).largest(row.x, row.n);
   });
   group->max(std::span<double>(maxima));
   check_maxima(maxima);
-  return maxima;
 }
 
 template <class T>
 ThresholdSaved ThresholdRows::State::forward_split(const void *x, Storage storage, void *p) {
   const ThresholdKernels<T> &kernels = kernels_of<T>(*backend);
-  ThresholdSaved saved{find_maxima<T>(x, storage), std::vector<double>(rows())};
-  std::vector<ThresholdSearch> searches(rows());
+  ThresholdSaved saved;
+  std::vector<ThresholdSearch> searches;
+  agree([&] {
+    reserve<T>();
+    saved = {std::vector<double>(rows()), std::vector<double>(rows())};
+    searches.resize(rows());
+  });
+  find_maxima<T>(x, storage, saved.row_maximum);
   for (std::size_t r = 0; r < rows(); ++r) searches[r].done = saved.row_maximum[r] == -infinity;
   const auto is_done = [](const ThresholdSearch &search) { return search.done; };
   while (!std::all_of(searches.begin(), searches.end(), is_done)) {
-    std::vector<double> sums(2 * rows());  // (rows, 2)
-    for_each_row<T>(shape, storage, x, nullptr, nullptr, threads, [&](const RowInHand<T> &row) {
+    std::fill(sums.begin(), sums.end(), 0.0);
+    for_each_row<T>(shape, storage, x, nullptr, nullptr, buffers, [&](const RowInHand<T> &row) {
       const auto r = static_cast<std::size_t>(row.number);
       if (searches[r].done) return;
       const ThresholdFamily &family = family_of(row.number);
@@ -203,7 +214,7 @@ ThresholdSaved ThresholdRows::State::forward_split(const void *x, Storage storag
       if (!searches[r].done)
         searches[r].take({sums[2 * r], sums[2 * r + 1]}, family_of(static_cast<std::int64_t>(r)), rounding_of<T>);
   }
-  for_each_row<T>(shape, storage, x, nullptr, p, threads, [&](const RowInHand<T> &row) {
+  for_each_row<T>(shape, storage, x, nullptr, p, buffers, [&](const RowInHand<T> &row) {
     const auto r = static_cast<std::size_t>(row.number);
     saved.t[r] = searches[r].t;
     if (saved.row_maximum[r] == -infinity)
@@ -216,10 +227,9 @@ ThresholdSaved ThresholdRows::State::forward_split(const void *x, Storage storag
 
 /// sum u and sum u g of every row split over the ranks.
 template <class T>
-std::vector<ThresholdSums> ThresholdRows::State::gradient_sums(const void *x, const ThresholdSaved &saved,
-                                                               const void *g, Storage storage) const {
-  std::vector<double> sums(2 * rows());  // (rows, 2)
-  for_each_row<T>(shape, storage, x, g, nullptr, threads, [&](const RowInHand<T> &row) {
+void ThresholdRows::State::gradient_sums(const void *x, const ThresholdSaved &saved, const void *g, Storage storage) {
+  std::fill(sums.begin(), sums.end(), 0.0);
+  for_each_row<T>(shape, storage, x, g, nullptr, buffers, [&](const RowInHand<T> &row) {
     const auto r = static_cast<std::size_t>(row.number);
     if (saved.row_maximum[r] == -infinity) return;
     const ThresholdSums mine = kernels_of<T>(*backend).gradient_sums({row.x, row.n, saved.row_maximum[r], saved.t[r]},
@@ -228,20 +238,22 @@ std::vector<ThresholdSums> ThresholdRows::State::gradient_sums(const void *x, co
     sums[2 * r + 1] = mine.second;
   });
   group->sum(std::span<double>(sums));
-  std::vector<ThresholdSums> all(rows());
-  for (std::size_t r = 0; r < rows(); ++r) all[r] = {sums[2 * r], sums[2 * r + 1]};
-  return all;
 }
 
 template <class T>
 std::vector<double> ThresholdRows::State::backward(const void *x, const ThresholdSaved &saved, const void *g,
                                                    Storage storage, void *dx) {
   const ThresholdKernels<T> &kernels = kernels_of<T>(*backend);
-  std::vector<ThresholdSums> split;
-  if (group != nullptr) split = gradient_sums<T>(x, saved, g, storage);
   const bool parameter = has_parameter(options.op);
-  std::vector<double> of_rows(rows());
-  for_each_row<T>(shape, storage, x, g, dx, threads, [&](const RowInHand<T> &row) {
+  std::vector<double> of_rows;
+  std::vector<double> gradient;
+  agree([&] {
+    reserve<T>();
+    of_rows.resize(rows());
+    gradient.resize(parameter ? families.size() : 0);
+  });
+  if (group != nullptr) gradient_sums<T>(x, saved, g, storage);
+  for_each_row<T>(shape, storage, x, g, dx, buffers, [&](const RowInHand<T> &row) {
     const auto r = static_cast<std::size_t>(row.number);
     if (saved.row_maximum[r] == -infinity) {
       std::fill_n(row.out, row.n, T(0));
@@ -249,12 +261,12 @@ std::vector<double> ThresholdRows::State::backward(const void *x, const Threshol
     }
     const ThresholdRow<T> at{row.x, row.n, saved.row_maximum[r], saved.t[r]};
     const ThresholdFamily &family = family_of(row.number);
-    const ThresholdSums sums = split.empty() ? kernels.gradient_sums(at, family, row.g) : split[r];
-    of_rows[r] = family.sign * kernels.gradient(at, family, row.g, sums.second / sums.first, parameter, row.out);
+    const ThresholdSums of_row =
+        group == nullptr ? kernels.gradient_sums(at, family, row.g) : ThresholdSums{sums[2 * r], sums[2 * r + 1]};
+    of_rows[r] = family.sign * kernels.gradient(at, family, row.g, of_row.second / of_row.first, parameter, row.out);
     double &square = outcomes[r].gradient_square = 0;
     for (std::int64_t i = 0; options.monitor && i < row.n; ++i) square += static_cast<double>(row.out[i]) * row.out[i];
   });
-  std::vector<double> gradient(parameter ? families.size() : 0);
   for (std::size_t r = 0; parameter && r < rows(); ++r)
     gradient[parameter_of(static_cast<std::int64_t>(r))] += of_rows[r];
   if (group != nullptr) group->sum(std::span<double>(gradient));
@@ -264,14 +276,14 @@ std::vector<double> ThresholdRows::State::backward(const void *x, const Threshol
 ThresholdRows::ThresholdRows(RowsShape shape, ThresholdRowsOptions options)
     : state_(std::make_unique<State>(nullptr, shape, std::move(options))) {}
 ThresholdRows::ThresholdRows(const Communicator &communicator, RowsShape shape, ThresholdRowsOptions options)
-    : state_(std::make_unique<State>(&communicator, shape, std::move(options))) {}
+    : state_(std::make_unique<State>(communicator.size() > 1 ? &communicator : nullptr, shape, std::move(options))) {}
 ThresholdRows::~ThresholdRows() = default;
 ThresholdRows::ThresholdRows(ThresholdRows &&) noexcept = default;
 ThresholdRows &ThresholdRows::operator=(ThresholdRows &&) noexcept = default;
 
 ThresholdSaved ThresholdRows::forward(const void *x, Storage storage, void *p) {
   State &state = *state_;
-  state.outcomes.assign(state.rows(), {});
+  state.outcomes.clear();
   ThresholdSaved saved;
   if (storage == Storage::fp64)
     saved = state.group == nullptr ? state.forward_whole<double>(x, storage, p)
@@ -287,9 +299,10 @@ ThresholdSaved ThresholdRows::forward(const void *x, Storage storage, void *p) {
 std::vector<double> ThresholdRows::backward(const void *x, const ThresholdSaved &saved, const void *g, Storage storage,
                                             void *dx) {
   State &state = *state_;
-  FLASHRING_CHECK(saved.row_maximum.size() == state.rows() && saved.t.size() == state.rows(), "saved are ",
-                  saved.row_maximum.size(), " rows of ", state.rows(), "; give what forward returned");
-  state.outcomes.resize(state.rows());
+  state.agree([&] {
+    FLASHRING_CHECK(saved.row_maximum.size() == state.rows() && saved.t.size() == state.rows(), "saved are ",
+                    saved.row_maximum.size(), " rows of ", state.rows(), "; give what forward returned");
+  });
   std::vector<double> gradient = storage == Storage::fp64 ? state.backward<double>(x, saved, g, storage, dx)
                                                           : state.backward<float>(x, saved, g, storage, dx);
   state.metrics =

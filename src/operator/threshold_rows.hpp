@@ -6,8 +6,10 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <span>
 #include <vector>
 
+#include "flashring/buffer.hpp"
 #include "flashring/storage.hpp"
 #include "flashring/threshold_rows.hpp"
 #include "threshold_kernels.hpp"
@@ -74,33 +76,36 @@ struct RowInHand {
   T *z;  // (padded_scores(n))
 };
 
+/// Numbers of working precision for z, x and g of a row, each.
+inline std::size_t room_of_row(const RowsShape &shape) { return static_cast<std::size_t>(padded_scores(shape.n + 1)); }
+
 /// One row's numbers in working precision, where kernels take them: in the caller's arrays, or copied to `buffer`, (3,
 /// room) with z in front.
 template <class T>
 RowInHand<T> take_row(const RowsShape &shape, Storage storage, const void *x, const void *g, void *out, std::int64_t r,
-                      std::vector<T> &buffer) {
+                      T *buffer) {
   const std::int64_t first = r / shape.inner * shape.n * shape.inner + r % shape.inner;
-  const std::size_t room = buffer.size() / 3;
-  RowInHand<T> row{r, shape.n, buffer.data() + room, buffer.data() + 2 * room, buffer.data() + room, buffer.data()};
+  const std::size_t room = room_of_row(shape);
+  RowInHand<T> row{r, shape.n, buffer + room, buffer + 2 * room, buffer + room, buffer};
   if (shape.inner == 1 && storage_bytes(storage) == sizeof(T)) {
     row.x = static_cast<const T *>(x) + first;
     row.g = g == nullptr ? nullptr : static_cast<const T *>(g) + first;
     row.out = out == nullptr ? nullptr : static_cast<T *>(out) + first;
     return row;
   }
-  load_numbers(x, storage, first, shape.inner, shape.n, buffer.data() + room);
-  if (g != nullptr) load_numbers(g, storage, first, shape.inner, shape.n, buffer.data() + 2 * room);
+  load_numbers(x, storage, first, shape.inner, shape.n, buffer + room);
+  if (g != nullptr) load_numbers(g, storage, first, shape.inner, shape.n, buffer + 2 * room);
   return row;
 }
 
 /// body(RowInHand) for every row, in parallel. x and g (or null) in `storage`; `out`, where not null, gets what body
-/// wrote to its row. Nothing here depends on which thread takes a row.
+/// wrote to its row. `buffers`: of a thread each, (3, room_of_row) of T. Nothing here depends on which thread takes a
+/// row.
 template <class T, class Body>
-void for_each_row(const RowsShape &shape, Storage storage, const void *x, const void *g, void *out, int threads,
-                  const Body &body) {
+void for_each_row(const RowsShape &shape, Storage storage, const void *x, const void *g, void *out,
+                  std::span<AlignedBuffer> buffers, const Body &body) {
   const bool copied = shape.inner > 1 || storage_bytes(storage) != sizeof(T);
-  std::vector<std::vector<T>> buffers(static_cast<std::size_t>(threads));
-  for (std::vector<T> &buffer : buffers) buffer.resize(3 * static_cast<std::size_t>(padded_scores(shape.n + 1)));
+  const int threads = static_cast<int>(buffers.size());
   // Neighbours in `inner` share cache lines, so they go to one thread; and a thread asks seldom.
   const std::int64_t together = std::max<std::int64_t>(64 / sizeof(T), 16384 / std::max<std::int64_t>(shape.n, 1));
   std::atomic<std::int64_t> next = 0;
@@ -108,7 +113,8 @@ void for_each_row(const RowsShape &shape, Storage storage, const void *x, const 
   for (int thread = 0; thread < threads; ++thread)
     for (std::int64_t begin = next.fetch_add(together); begin < shape.rows(); begin = next.fetch_add(together))
       for (std::int64_t r = begin; r < std::min(shape.rows(), begin + together); ++r) {
-        const RowInHand<T> row = take_row(shape, storage, x, g, out, r, buffers[static_cast<std::size_t>(thread)]);
+        const RowInHand<T> row = take_row(shape, storage, x, g, out, r,
+                                          reinterpret_cast<T *>(buffers[static_cast<std::size_t>(thread)].data()));
         body(row);
         if (!copied || out == nullptr) continue;
         store_numbers(row.out, shape.n, out, storage, r / shape.inner * shape.n * shape.inner + r % shape.inner,

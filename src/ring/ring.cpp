@@ -39,6 +39,7 @@ struct Slot {
 PassReport &PassReport::operator+=(const PassReport &other) {
   pairs += other.pairs;
   tile_pairs += other.tile_pairs;
+  tile_pairs_skipped += other.tile_pairs_skipped;
   seconds += other.seconds;
   wait_seconds += other.wait_seconds;
   bytes_sent += other.bytes_sent;
@@ -164,6 +165,7 @@ struct Ring::Pass {
     const SweepCount count = sweep.run(work, [this] { poll(); });
     report.pairs += count.pairs;
     report.tile_pairs += count.tile_pairs;
+    report.tile_pairs_skipped += count.skipped;
     report.bytes_copied += static_cast<double>(sweep.bytes_copied() - before);
   }
 

@@ -113,10 +113,12 @@ double PairList::point_pairs() const {
 }
 
 void PairList::Iterator::settle() {
-  for (const std::int64_t end = list_->candidates(); at_ < end; ++at_)
-    if (list_->candidate(at_, pair_) && list_->apply_mask(pair_) &&
-        is_kept(list_->kept_, list_->visiting_tiles(), pair_.own, pair_.visiting % list_->visiting_tiles()))
-      return;
+  for (const std::int64_t end = list_->candidates(); at_ < end; ++at_) {
+    if (!list_->candidate(at_, pair_) || !list_->apply_mask(pair_)) continue;
+    const std::int64_t visiting = list_->visiting_tiles();
+    if (is_kept(list_->kept_, visiting, pair_.own, pair_.visiting % visiting)) return;
+    ++skipped_;
+  }
 }
 
 Visit Schedule::visit(int step) const {

@@ -95,6 +95,9 @@ class Sweep::Tickets {
     return batch.count > 0;
   }
 
+  /// Pairs of the list that were left out; all have been taken.
+  double skipped() const { return static_cast<double>(next_.skipped()); }
+
   /// Returns when all pairs before this one have added to the tile row of that side.
   void wait_for(const Ticket &ticket, Sides side) {
     wait_until(row(ticket.pair, side).accepted, has_own(side) ? ticket.own : ticket.visiting);
@@ -239,7 +242,7 @@ void Sweep::clear() {
 SweepCount Sweep::run(const SweepWork &work, const std::function<void()> &poll) {
   const std::size_t tiles = work.host_points ? std::max(work.pairs.own().size(), work.pairs.visiting().size()) : 0;
   if (lacks(work.shape, tiles)) reserve(work.shape, tiles);
-  if (backend_.device != nullptr) return {queue(work), 0};
+  if (backend_.device != nullptr) return {queue(work), 0, 0};
   Tickets tickets(work, threads_);
   // What `poll` throws waits for the end: pairs that were handed out must be done, and nothing may leave a parallel
   // region.
@@ -265,6 +268,7 @@ SweepCount Sweep::run(const SweepWork &work, const std::function<void()> &poll) 
     count.pairs += worker->count.pairs;
     count.tile_pairs += worker->count.tile_pairs;
   }
+  count.skipped = tickets.skipped();
   return count;
 }
 

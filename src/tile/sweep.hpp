@@ -22,10 +22,11 @@ struct SweepWork {
   std::uint64_t *touched = nullptr;  ///< the step's TileBits, to be set; or null
 };
 
-/// What was evaluated: pairs of points and, not on devices, pairs of tiles.
+/// What was evaluated: pairs of points and, not on devices, pairs of tiles; and of these what was left out.
 struct SweepCount {
   double pairs = 0;
   double tile_pairs = 0;
+  double skipped = 0;
 };
 
 /// Evaluates pairs on `threads` threads. States of a tile row accept what pairs give in the order of the list (a ticket

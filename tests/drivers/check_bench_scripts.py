@@ -31,8 +31,8 @@ def expect_refused(result, code, *words):
 
 def check_compare():
     # -I -S: a Python without packages.
-    expect_refused(run(sys.executable, "-I", "-S", source / "cluster/bench_compare.py"), 1, "nothing to compare with")
-    expect_refused(run(sys.executable, "-I", "-S", source / "cluster/bench_eigen.py"), 1, "nothing to compare with")
+    for script in ("bench_compare.py", "bench_attention.py", "bench_eigen.py"):
+        expect_refused(run(sys.executable, "-I", "-S", source / "cluster" / script), 1, "nothing to compare with")
 
 
 def check_sweep(folder):

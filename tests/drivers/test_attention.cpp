@@ -80,18 +80,67 @@ TEST_F(AttentionDriver, GoldenNumbersOnAnyNumberOfRanks) {
 }
 
 /// Bytes of a token more, with D = D_v = 16 in fp32: eight arrays as they lie in files 8 * 64 = 512; in tiles q and k
-/// 2 * 68, the columns of both sides 2 * 128, their sums in fp64 2 * 256, five numbers of rows 40: 1,460. A stored row
-/// of scores would be 32 KiB.
-TEST_F(AttentionDriver, MemoryGrowsWithTokensAlone) {
+/// 2 * 68, the columns of both sides 2 * 128, their sums in fp64 2 * 256, five numbers of rows 40: 1,456, and a tenth
+/// of it for what tiles carry. A stored row of scores would be 32 KiB. What -dry_run says is that, and what a run
+/// takes.
+TEST_F(AttentionDriver, MemoryGrowsWithTokensAsPlanned) {
+  struct Peak {
+    double planned, taken;
+  };
   const auto peak_of = [&](const std::string &op, int tokens) {
     const std::string name = op + std::to_string(tokens);
-    const Outcome result = attend(1, "-generate normal:n=" + std::to_string(tokens) +
-                                         ",d=16 -threads 1 -backward -op " + op + " -output " + path(name));
-    EXPECT_EQ(result.code, 0) << result.output;
-    return report(name)["peak_bytes_per_rank"][0].get<double>();
+    const std::string run = "-generate normal:n=" + std::to_string(tokens) + ",d=16 -threads 1 -backward -op " + op +
+                            " -output " + path(name);
+    const Outcome dry = attend(1, run + " -dry_run");
+    EXPECT_NE(dry.output.find("forward: "), std::string::npos) << dry.output;
+    EXPECT_FALSE(fs::exists(path(name)));
+    EXPECT_EQ(attend(1, run).code, 0);
+    const double planned = 1e6 * std::stod(dry.output.substr(dry.output.find("peak ") + 5));
+    return Peak{planned, report(name)["peak_bytes_per_rank"][0].get<double>()};
   };
-  for (const char *op : {"softmax", "entmax"})
-    EXPECT_LT((peak_of(op, 8192) - peak_of(op, 2048)) / (8192 - 2048), 1.5 * 1460) << op;
+  for (const char *op : {"softmax", "entmax"}) {
+    const Peak few = peak_of(op, 1024);
+    const Peak many = peak_of(op, 4096);
+    EXPECT_LT(many.taken, many.planned) << op;
+    EXPECT_LT(many.taken - few.taken, 1.2 * (many.planned - few.planned)) << op;
+    if (op == std::string("softmax")) {
+      EXPECT_NEAR((many.planned - few.planned) / (4096 - 1024), 1456, 150);
+    }
+  }
+  expect_refusal(2, "-generate normal:n=2000000000,d=64 -output " + path("large"),
+                 {"MB per rank", "of the 2000000000 tokens would fit"});
+}
+
+/// With the identity for V the output is P, whose numbers above 0 can be counted.
+TEST_F(AttentionDriver, MonitorTellsWhatTilesKnow) {
+  std::vector<double> identity(2 * 2 * 13 * 13, 0.0);
+  for (std::size_t n = 0; n < identity.size(); n += 14) {
+    identity[n] = 1;
+    if (n % 169 == 168) n -= 13;  // the next matrix
+  }
+  write_npy("i.npy", "<f8", "(2, 2, 13, 13)", {reinterpret_cast<const char *>(identity.data()), 8 * identity.size()});
+  const std::string input = "-q " + golden("q") + " -k " + golden("k") + " -overwrite -monitor " + path("m") +
+                            " -output " + path("m_out") + " -v ";
+  ASSERT_EQ(attend(3, input + path("i.npy") + " -op sparsemax").code, 0);
+  const std::vector<double> p = numbers<double>(path("m_out/o.npy"));
+  const nlohmann::json forward = nlohmann::json::parse(bytes_of("m"));
+  EXPECT_EQ(forward["call"], "forward");
+  EXPECT_EQ(forward["rows"], 2 * 4 * 13);
+  EXPECT_EQ(forward["mean_support"],
+            static_cast<double>(std::count_if(p.begin(), p.end(), [](double x) { return x > 0; })) / (2 * 4 * 13));
+  EXPECT_GT(forward["tiles_visited"], 0);
+  EXPECT_TRUE(forward["mean_entropy"].is_null());
+  ASSERT_EQ(attend(2, input + golden("v") + " -do " + golden("do") + " -backward -op entmax -alpha 1.5,2,1.5,2").code,
+            0);
+  const std::string lines = bytes_of("m");
+  const nlohmann::json backward = nlohmann::json::parse(lines.substr(lines.find('\n')));
+  double square = 0;
+  for (const char *array : {"dq", "dk", "dv"})
+    for (const double x : numbers<double>(path("m_out/" + std::string(array) + ".npy"))) square += x * x;
+  EXPECT_NEAR(backward["gradient_norm"], std::sqrt(square), 1e-12 * std::sqrt(square));
+  EXPECT_EQ(backward["alpha"]["mean"], 1.75);
+  EXPECT_EQ(backward["passes"], 1);
+  EXPECT_TRUE(backward["mean_support"].is_null());
 }
 
 /// diffmax with an alpha for each head: beside the roundings above a threshold to 1e-14 of a power e = 1/(1 - alpha)
@@ -171,6 +220,28 @@ TEST_F(AttentionDriver, GeneratedTokensDoNotDependOnRanks) {
   }
 }
 
+/// Whole heads on each rank, with the alphas and keys that belong to them, and tokens of all heads on each: as one
+/// rank.
+TEST_F(AttentionDriver, FewTokensStayTogether) {
+  const std::string input =
+      "-generate normal:h=4,h_kv=2,n=40,d=4,storage=fp64 -op diffmax -alpha 0.3,0.5,0.6,0.7 -lengths 30 -backward ";
+  ASSERT_EQ(attend(1, input + "-output " + path("one")).code, 0);
+  for (const auto &[split, words] :
+       {std::pair{"auto", "heads are spread over ranks"}, std::pair{"tokens", "tokens of every sequence are spread"}}) {
+    const Outcome result = attend(2, input + "-split " + split + " -output " + path(split));
+    EXPECT_NE(result.output.find(words), std::string::npos) << result.output;
+    for (const std::string array : {"o", "dq", "dk", "dv", "dalpha"}) {
+      const std::vector<double> one = numbers<double>(path("one/" + array + ".npy"));
+      const std::vector<double> two = numbers<double>(path(std::string(split) + "/" + array + ".npy"));
+      ASSERT_EQ(one.size(), two.size());
+      // Thresholds as above; sums of 80 terms below 20, of 40 rows more in dalpha.
+      for (std::size_t n = 0; n < one.size(); ++n)
+        ASSERT_NEAR(one[n], two[n], 40 * 80 * 20 * 1.2e-16) << split << ' ' << array;
+    }
+  }
+  expect_refusal(3, input + "-split sequences", {"2 key heads", "no part for each of 3 ranks"});
+}
+
 /// diffmax with alpha = 0.5 and entmax with a = 1.5 are one: rows 7 and 56 on of the golden file
 /// (tests/golden/README.md). Numbers are below 20; 13 entries, a threshold and two powers are less than 100 roundings.
 TEST_F(AttentionDriver, RowsOfScoresOnAnyNumberOfRanks) {
@@ -222,6 +293,46 @@ TEST_F(AttentionDriver, EveryHeadHasItsAlpha) {
   ASSERT_EQ(p.size(), 182U);
   for (std::size_t i = 0; i < p.size(); ++i)
     ASSERT_NEAR(p[i], wanted[i / 13 * 27 + i % 13], roundings * 1.2e-16) << "value " << i;
+  // A head for each row: heads are what is spread over ranks, alphas with them.
+  write_npy("y.npy", "<f8", "(7, 1, 13)", x);
+  write_npy("g.npy", "<f8", "(7, 1, 13)", values(folder + "gradient.npy"));
+  const std::string of_heads = "-scores " + path("y.npy") + " -do " + path("g.npy") +
+                               " -backward -overwrite -op diffmax -alpha 0.2,0.5,0.2,0.5,0.2,0.5,0.2 -monitor " +
+                               path("m") + " -output " + path("y");
+  ASSERT_EQ(attend(1, of_heads).code, 0);
+  const auto results = [&] {
+    return values(path("y/o.npy")) + values(path("y/dx.npy")) + values(path("y/dalpha.npy"));
+  };
+  const std::string alone = results();
+  const std::string lines = bytes_of("m");
+  const Outcome spread = attend(3, of_heads);
+  EXPECT_NE(spread.output.find("every rank has whole rows: axis 0"), std::string::npos) << spread.output;
+  EXPECT_TRUE(results() == alone);
+  // Sums over ranks: seven terms.
+  const nlohmann::json wanted_line = nlohmann::json::parse(lines.substr(lines.find('\n')));
+  const std::string found = bytes_of("m");
+  const nlohmann::json line = nlohmann::json::parse(found.substr(found.find('\n')));
+  for (const auto &[key, value] : line.items()) {
+    if (value.is_number()) {
+      EXPECT_NEAR(value.get<double>(), wanted_line[key].get<double>(), 1e-14) << key;
+    }
+  }
+}
+
+/// Fewer rows than ranks: each rank has a part of them.
+TEST_F(AttentionDriver, AFewRowsAreSplitOverRanks) {
+  const std::string row = values(std::string(FLASHRING_GOLDEN_FOLDER) + "/threshold_scores.npy").substr(0, 13 * 8);
+  write_npy("r.npy", "<f8", "(1, 13)", row);
+  const std::string input = "-scores " + path("r.npy") + " -op diffmax -alpha 0.2 -overwrite -output " + path("r");
+  const Outcome dry = attend(3, input + " -dry_run");
+  for (const char *word : {"1 rows of scores", "forward: about"})
+    EXPECT_NE(dry.output.find(word), std::string::npos) << dry.output;
+  EXPECT_FALSE(fs::exists(path("r")));
+  const Outcome result = attend(3, input);
+  EXPECT_NE(result.output.find("every rank has a part of each row: axis 1"), std::string::npos) << result.output;
+  const std::vector<double> wanted = numbers<double>(std::string(FLASHRING_GOLDEN_FOLDER) + "/threshold_rows.npy");
+  const std::vector<double> p = numbers<double>(path("r/o.npy"));
+  for (std::size_t j = 0; j < 13; ++j) ASSERT_NEAR(p[j], wanted[j], roundings * 1.2e-16);
 }
 
 /// Rows along the first axis are those of the transposed array.
@@ -246,15 +357,15 @@ TEST_F(AttentionDriver, BadInputIsRefused) {
   const std::string all = "-q " + q + " -k " + k + " -v " + v + " -output " + path("out") + " ";
   expect_refusal(3, "-q " + k + " -k " + q + " -v " + q, {"has 2 heads", "has 4", "must be a multiple"});
   expect_refusal(1, all + "-backward", {"-backward needs the gradient of the output", "-do FILE"});
-  expect_refusal(2, all + "-key_padding " + q, {"-key_padding", "has shape (2, 4, 13, 5), 4 axes", "(B, N_k)"});
+  expect_refusal(1, all + "-key_padding " + q, {"-key_padding", "has shape (2, 4, 13, 5), 4 axes", "(B, N_k)"});
   expect_refusal(1, all + "-causal_offset 1", {"causal_offset without a causal mask"});
-  expect_refusal(2, "-generate normal:n=8,n_k=9,d=2 -causal", {"8 queries and 9 keys", "causal_offset"});
+  expect_refusal(1, "-generate normal:n=8,n_k=9,d=2 -causal", {"8 queries and 9 keys", "causal_offset"});
   expect_refusal(1, all + "-repeats 0", {"-repeats: 0 is not positive"});
   expect_refusal(1, all + "-beta 3", {"unused option -beta"});
   const std::string scores = "-scores " FLASHRING_GOLDEN_FOLDER "/threshold_scores.npy -output " + path("out");
   expect_refusal(1, all + "-dim 1", {"-dim has no effect without -scores"});
-  expect_refusal(2, all + "-op diffmax -alpha 1.5", {"alpha", "1.5"});
-  expect_refusal(2, scores + " -op diffmax -alpha 1", {"alpha", "1"});
+  expect_refusal(1, all + "-op diffmax -alpha 1.5", {"alpha", "1.5"});
+  expect_refusal(1, scores + " -op diffmax -alpha 1", {"alpha", "1"});
   expect_refusal(1, scores + " -alpha 0.5", {"-alpha has no effect with -op softmax"});
   expect_refusal(1, scores + " -backward", {"-backward and -do FILE", "go together"});
   std::vector<double> bad = numbers<double>(q);

@@ -34,6 +34,19 @@ inline Dataset read_dataset(const std::filesystem::path &file, const std::string
   return result;
 }
 
+/// Sorted.
+inline std::vector<std::string> dataset_names(const std::filesystem::path &file) {
+  std::vector<std::string> names;
+  const hid_t handle = H5Fopen(file.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
+  const auto add = [](hid_t, const char *name, const H5L_info_t *, void *list) -> herr_t {
+    static_cast<std::vector<std::string> *>(list)->emplace_back(name);
+    return 0;
+  };
+  H5Literate(handle, H5_INDEX_NAME, H5_ITER_INC, nullptr, add, &names);
+  H5Fclose(handle);
+  return names;
+}
+
 inline std::string read_text_attribute(const std::filesystem::path &file, const std::string &object,
                                        const std::string &name) {
   const hid_t handle = H5Fopen(file.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);

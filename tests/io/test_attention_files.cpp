@@ -170,7 +170,7 @@ TEST(AttentionFiles, GeneratedNumbersDoNotDependOnRanks) {
   const RowPartition partition = RowPartition::zigzag(7, world().size());
   std::string all(2 * 2 * 7 * 3 * 8, '\0');
   for (std::int64_t entry = 0; entry < 4; ++entry)
-    input.k.read(entry, 0, 7,
+    input.k.read(input.k.axis, entry, 0, 7,
                  std::as_writable_bytes(std::span(all)).subspan(static_cast<std::size_t>(entry) * 168, 168));
   EXPECT_EQ(text_of(read_rows(input.k, partition, false, world())), rows_of(all, 4, partition, 24));
   // Number 5 of k, by hand; q, k, v are not the same numbers.
@@ -246,6 +246,8 @@ TEST(AttentionFiles, WhatDoesNotFitIsNamed) {
   no_gradient.backward = true;
   AttentionFiles generated;
   generated.generate = "normal:n=8,m=3";
+  AttentionFiles immense;
+  immense.generate = "normal:b=2000000000,n=2000000000,d=2000000000";
   AttentionFiles both = with(q, k, v);
   both.generate = "normal:n=8";
   AttentionFiles masks = with(q, k, v);
@@ -256,6 +258,7 @@ TEST(AttentionFiles, WhatDoesNotFitIsNamed) {
       {no_gradient, {"-backward needs the gradient", "-do FILE"}},
       {masks, {"-key_padding or -lengths, not both"}},
       {generated, {"unknown argument 'm'", "h_kv"}},
+      {immense, {"more than 2^60 numbers"}},
       {with(q, file("w.npy", "<f4", {2, 2, 6, 4}), v),
        {"-k", "w.npy: has shape (2, 2, 6, 4)", "it needs (2, 2, 6, 3)"}},
       {with(q, k, file("r.npy", "<f4", {2, 2, 5, 7})),
@@ -300,6 +303,13 @@ TEST(AttentionFiles, PlacesThatAreNotFiniteAreNamed) {
               rows_of(data, dim == 0 ? 1 : 3, some, dim == 0 ? 16 : 4));
     EXPECT_NE(error_of([&] { read_rows(scores, some, false, world()); }), "no error");
   }
+  // Named by the file's index, whatever axis rows lie along.
+  write_file(folder + "/y.npy", with_header(dictionary("<f4", false, "(3, 4)"), numbered_bytes(Storage::fp32, 9) +
+                                                                                    number_bytes(HUGE_VALF, false) +
+                                                                                    numbered_bytes(Storage::fp32, 2)));
+  const InputArray columns = open_scores("-scores", folder + "/y.npy", false, 0, world());
+  expect_error(error_of([&] { read_rows(columns, RowPartition::contiguous(3, world().size()), true, world()); }),
+               {"-scores ", "y.npy: (2, 1) (all counted"});
   expect_error(error_of([&] { open_scores("-scores", folder + "/x.npy", false, 2, world()); }),
                {"x.npy: has shape (3, 4), no axis -dim 2", "[-2, 1]"});
 }
@@ -310,6 +320,8 @@ TEST(AttentionFiles, Alphas) {
   EXPECT_EQ(read_alphas("0.3", 4, "head", world()), std::vector<double>{0.3});
   EXPECT_EQ(read_alphas("0.3,0.4", 2, "head", world()), (std::vector<double>{0.3, 0.4}));
   EXPECT_EQ(read_alphas(folder + "/a.csv", 3, "head", world()), (std::vector<double>{0.25, 0.5, 0.75}));
+  write_file(folder + "/one.csv", "0.25\n");
+  EXPECT_EQ(read_alphas(folder + "/one.csv", 3, "head", world()), std::vector<double>{0.25});
   expect_error(error_of([] { read_alphas("0.3,0.4", 3, "head", world()); }), {"-alpha: 2 numbers for 3 heads"});
   expect_error(error_of([] { read_alphas("half", 3, "head", world()); }), {"-alpha: 'half' is neither"});
   expect_error(error_of([&] { read_alphas(folder + "/a.csv", 4, "head", world()); }), {"(3, 1) for 4 heads"});

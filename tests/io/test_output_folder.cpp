@@ -25,19 +25,6 @@ namespace {
 namespace fs = std::filesystem;
 using namespace test;
 
-/// Sorted.
-std::vector<std::string> dataset_names(const std::string &path) {
-  std::vector<std::string> names;
-  const hid_t file = H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
-  const auto add = [](hid_t, const char *name, const H5L_info_t *, void *list) -> herr_t {
-    static_cast<std::vector<std::string> *>(list)->emplace_back(name);
-    return 0;
-  };
-  H5Literate(file, H5_INDEX_NAME, H5_ITER_INC, nullptr, add, &names);
-  H5Fclose(file);
-  return names;
-}
-
 bool has_gnuplot() { return std::system("command -v gnuplot >/dev/null 2>&1") == 0; }
 
 TEST(OutputFolder, WritesEveryArrayInTheUsersOrder) {

@@ -87,6 +87,27 @@ TEST(Attention, PaddingOfKeys) {
   check_all(p);
 }
 
+/// Tiles of padding alone are left out, and counted as if they were skipped for their weights.
+TEST(Attention, TilesOfPaddingAreSkipped) {
+  const int ranks = world().size();
+  const std::int64_t tile = find_backend("simd").tile_rows;
+  AttentionProblem p = random_attention({2, 2, 1, 10, 3 * tile * ranks, 4, 6}, 15);
+  p.key_padding.assign(static_cast<std::size_t>(2 * p.shape.keys), 1);
+  std::fill(p.key_padding.begin() + tile, p.key_padding.begin() + p.shape.keys, 0);  // of the first batch entry
+  AttentionOptions options = options_for(p);
+  options.backend = "simd";
+  for (const char *op : {"softmax", "entmax"}) {
+    options.op = op;
+    const Computed<double> found = compute<double>(p, options);
+    const double own = 2.0 * ranks;  // tiles of queries of a batch entry
+    EXPECT_EQ(found.forward.tiles_visited + found.forward.tiles_skipped, found.forward.passes * 2 * own * 3 * ranks);
+    EXPECT_GE(found.forward.tiles_skipped, found.forward.passes * own * (3 * ranks - 1)) << op;
+    EXPECT_GE(found.backward.tiles_skipped, own * (3 * ranks - 1)) << op;
+  }
+  options.op = "softmax";
+  check<double>(p, options, expected<double>(p));
+}
+
 TEST(Attention, LargeScoresStayFinite) {
   AttentionProblem p = random_attention({1, 1, 1, 64, 64, 4, 4}, 9);
   p.scale = 500;

@@ -282,6 +282,14 @@ TEST(ThresholdAttention, SkippedTilesChangeNoBit) {
     EXPECT_EQ(all.report.tiles_skipped, 0);
     EXPECT_GT(skipping.report.tiles_skipped, 0);
     EXPECT_EQ(skipping.report.tiles_visited + skipping.report.tiles_skipped, all.report.tiles_visited);
+    const auto tiles = [](std::size_t rows) {
+      const RowPartition partition = RowPartition::contiguous(static_cast<std::int64_t>(rows), world().size());
+      std::int64_t sum = 0;
+      for (int rank = 0; rank < world().size(); ++rank)
+        sum += count_tiles(partition, rank, find_backend("simd").tile_rows);
+      return static_cast<double>(sum);
+    };
+    EXPECT_EQ(all.report.tiles_visited, all.report.passes * tiles(p.queries.count()) * tiles(p.keys.count()));
   }
 }
 
@@ -325,6 +333,11 @@ TEST(ThresholdAttention, BadNumbersAreNamed) {
   EXPECT_THROW(run(p), Error);
   p = Problem();
   p.s[5] = 0;
+  EXPECT_THROW(run(p), Error);
+  p = Problem();
+  p.s[5] = 1e-31;
+  EXPECT_NO_THROW(run(p));
+  p.precision = Precision::fp32;
   EXPECT_THROW(run(p), Error);
   p = Problem();
   p.precision = Precision::fp32;

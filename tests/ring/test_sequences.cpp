@@ -61,5 +61,32 @@ TEST(Sequences, AreProblemsOfTheirOwn) {
   }
 }
 
+/// A tile whose sources all have the log weight -infinity adds nothing to a state, not even a rounding.
+TEST(Sequences, TilesThatWeighNothingMayBeLeftOut) {
+  const Backend &backend = find_backend("simd");
+  const TileShape shape{{PairKind::inner_exp, {1, 0}}, RowKind::logsumexp, 0, Precision::fp32, features, columns, {}};
+  const auto ranks = static_cast<std::size_t>(world().size());
+  const RowPartition rows = RowPartition::contiguous(2 * backend.tile_rows * world().size(), world().size());
+  const auto transport = make_transport("auto", world());
+  Ring ring(world(), *transport, backend, {});
+  TileBlock own(backend, shape, rows, world().rank(), {}, numbers(rows, 0, features));
+  TileBlock sources(backend, shape, rows, world().rank(), {}, numbers(rows, 1, features));
+  sources.set_columns(columns, numbers(rows, 2, columns));
+  std::vector<double> weights(static_cast<std::size_t>(sources.local_rows()), 0.0);
+  std::fill(weights.begin(), weights.begin() + backend.tile_rows, -HUGE_VAL);
+  sources.set_pass_scalars(weights, -HUGE_VAL);
+  const auto states = [&] {
+    return std::vector<std::byte>(own.state().data(), own.state().data() + own.state().size());
+  };
+  ring.run(shape, Sides::own, own, sources);
+  const std::vector<std::byte> all = states();
+  TileBits second_alone;
+  second_alone.steps.assign(ranks, std::vector<std::uint64_t>(2, 2));  // of both own tiles
+  const PassReport report = ring.run(shape, Sides::own, own, sources, {&second_alone, nullptr});
+  EXPECT_EQ(states(), all);
+  EXPECT_EQ(report.tile_pairs, 2.0 * static_cast<double>(ranks));
+  EXPECT_EQ(report.tile_pairs_skipped, 2.0 * static_cast<double>(ranks));
+}
+
 }  // namespace
 }  // namespace flashring::test

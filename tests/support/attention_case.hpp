@@ -49,7 +49,7 @@ struct Computed {
   AttentionSaved saved;
   std::vector<T> o, d_q, d_k, d_v;
   std::vector<double> d_alpha;
-  AttentionReport forward;
+  AttentionReport forward, backward;
 };
 
 template <class T>
@@ -90,6 +90,7 @@ Computed<T> compute(const AttentionProblem &p, const AttentionOptions &options) 
   c.forward = attention.report();
   c.d_alpha = attention.backward(local.input(), {c.o.data(), storage}, c.saved, {local.d_o.data(), storage},
                                  {c.d_q.data(), storage}, {c.d_k.data(), storage}, {c.d_v.data(), storage});
+  c.backward = attention.report();
   return c;
 }
 
