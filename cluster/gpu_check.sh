@@ -179,7 +179,7 @@ sanitizers() {
     elif ! answer=$(timeout -k 5 15 "$sanitizer" --tool "$tool" "$programs/drivers/gpu_bench" -list 2>&1); then
       record "$tool" 'not run' 0 "compute-sanitizer does not work here: $(grep -v '^$' <<<"$answer" | tail -n 1 | cut -c1-120)"
     else
-      part "$tool" 30 "$sanitizer" --tool "$tool" --error-exitcode 9 "$programs/tests/gpu/test_gpu" --gtest_filter='Gpu.*:Small.*'
+      part "$tool" 30 "$sanitizer" --tool "$tool" --error-exitcode 9 "$programs/tests/gpu/test_gpu" --gtest_filter='Gpu.*:Small.*:GpuScores.Small*'
     fi
   done
 }

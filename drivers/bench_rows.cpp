@@ -71,7 +71,9 @@ BenchLine bench_rows(const Communicator &communicator, const DriverOptions &opti
   BenchLine line;
   line["program"] = "flashring-bench";
   line["mode"] = options.value("mode");
-  describe_run(line, communicator, options, settings.op, find_backend(settings.op.backend));
+  OperatorOptions op = settings.op;  // whose auto may be another backend for tiles
+  if (op.backend == "auto") op.backend = ThresholdRows({}, settings.scores.options).backend();
+  describe_run(line, communicator, options, op, find_backend(op.backend));
   line["rows"] = settings.scores.rows;
   line["n"] = settings.scores.n;
   line["family"] = settings.scores.options.op;

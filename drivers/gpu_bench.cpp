@@ -77,6 +77,8 @@ ceilings::GpuRates measure_ceilings(const Backend &backend, std::FILE *json) {
 void run(const std::vector<std::string> &names, const Options &options, std::FILE *json) {
   const auto begin = std::chrono::steady_clock::now();
   const ceilings::GpuRates rates = measure_ceilings(find_backend(names.front()), json);
+  const bool device = find_backend(names.front()).device != nullptr;
+  run_scores(device ? "cuda" : "auto", rates.copied_bytes, options.tiny, json);
   print_header();
   const std::vector<Case> cases = all_cases(options.tiny);
   for (std::size_t at = 0; at < cases.size();) {

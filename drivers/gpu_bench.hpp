@@ -71,4 +71,7 @@ void print_ceilings(const ceilings::GpuRates &rates, std::FILE *json);
 void print_header();
 void print_row(const Row &row, std::FILE *json);
 
+/// The same of rows of scores in the backend's memory, forward and backward, beside copied bytes per second.
+void run_scores(const std::string &backend, double copied_bytes, bool tiny, std::FILE *json);
+
 }  // namespace flashring::gpu_bench

@@ -60,6 +60,11 @@ struct AttentionOptions {
   std::string transport = "auto";
   Route route = Route::direct;
   int threads = 0;  ///< 0: cores in the affinity mask divided by the ranks on this machine
+  /// Where the arrays of all calls lie, but for key_padding, which is the host's. Those of a device (the current one of
+  /// CUDA, whatever `backend` is) are copied once each to the host, which packs tiles, and results back; PassReport's
+  /// bytes_copied counts them. What the caller queued for them must be done before a call, and a call returns when its
+  /// results are there. Error where no GPU can be used.
+  MemorySpace memory = MemorySpace::host;
 };
 
 /// One call's arrays of this rank: the rows of its part of the partitions.

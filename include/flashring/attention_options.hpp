@@ -12,8 +12,9 @@ namespace flashring {
 /// Declarations: op, alpha, scale_family, scale, causal, causal_offset.
 std::span<const Option> attention_options();
 
-/// Reads one value of these (alpha: numbers), of backend, transport, route or threads (which every operator has);
-/// empty: the default. Throws Error that names the option, the value and what is allowed.
+/// Reads one value of these (alpha: numbers), of memory (host, device: of programs that call the library), of backend,
+/// transport, route or threads (which every operator has); empty: the default. Throws Error that names the option, the
+/// value and what is allowed.
 void set_option(AttentionOptions &options, std::string_view name, std::string_view value);
 
 }  // namespace flashring

@@ -7,6 +7,10 @@
 
 namespace flashring {
 
+/// Where a caller's arrays lie: in ordinary memory, or in that of the current CUDA device. Nobody looks: who says so
+/// wrongly reads what is not there.
+enum class MemorySpace : std::uint8_t { host, device };
+
 /// bf16 and fp16 are worked with in fp32, fp64 in fp64.
 enum class Storage : std::uint8_t { fp64, fp32, bf16, fp16 };
 

@@ -21,6 +21,8 @@
 
 namespace flashring {
 
+struct ThresholdBackend;
+
 /// Arrays are (outer, n, inner), C order, and a row is the n numbers with the same outer and inner index: for dimension
 /// k of an array, outer is the product of those before, inner of those behind it. Row number o inner + i.
 struct RowsShape {
@@ -40,10 +42,18 @@ struct ThresholdRowsOptions {
   /// That many rows after each other are of one group; behind the last group comes the first again. With parameters per
   /// head of scores (B, H, N, N): N. With one for each row: 1.
   std::int64_t rows_per_group = 1;
-  bool ensure_sum_one = true;    ///< p is divided by its sum, which is 1 but for rounding
-  bool monitor = false;          ///< fill the metrics that cost time: support, zeros, entropy, gradient norms
-  int threads = 0;               ///< 0: as many as KernelOperator takes
-  std::string backend = "auto";  ///< auto, ref, simd, or simd with an instruction set (simd:avx2)
+  bool ensure_sum_one = true;  ///< p is divided by its sum, which is 1 but for rounding
+  bool monitor = false;        ///< fill the metrics that cost time: support, zeros, entropy, gradient norms
+  int threads = 0;             ///< 0: as many as KernelOperator takes
+  /// auto, ref, simd, or simd with an instruction set (simd:avx2); cuda or sm80 for a GPU. auto is a processor for
+  /// arrays of the host and a GPU for those of a device.
+  std::string backend = "auto";
+  /// Where x, p, g and dx of all calls lie. `device` takes a backend of GPUs and copies none of them: what the caller
+  /// queued for them must be done before a call, and a call returns when its result is there. With a backend of GPUs
+  /// and arrays of the host, each array is copied once to the device or from it, whole, so all fit there together.
+  MemorySpace memory = MemorySpace::host;
+  /// Kernels of the caller's own instead of those that `backend` names (kernels/threshold_kernels.hpp), or null.
+  const ThresholdBackend *kernels = nullptr;
 };
 
 /// What backward needs beside x: (rows) each.
@@ -94,6 +104,8 @@ class ThresholdRows {
   const ThresholdMetrics &metrics() const;
   int threads() const;
   std::string backend() const;
+  /// Of arrays, by the last call of this rank, from the host to a device and back.
+  double bytes_copied() const;
 
  private:
   struct State;

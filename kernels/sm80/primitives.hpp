@@ -78,6 +78,8 @@ class DeviceThread {
   // The library's: the special unit's logarithm has 2^-22 of error, which rational_quadratic multiplies with ln k.
   static __device__ __forceinline__ float log2(float a) { return ::log2f(a); }
   static __device__ __forceinline__ double log2(double a) { return ::log2(a); }
+  static __device__ __forceinline__ float log1p(float a) { return ::log1pf(a); }
+  static __device__ __forceinline__ double log1p(double a) { return ::log1p(a); }
   static __device__ __forceinline__ float ceil(float a) { return ::ceilf(a); }
   static __device__ __forceinline__ double ceil(double a) { return ::ceil(a); }
   /// The special unit: 2 units in the last place; numbers below the smallest normal one are taken and given as 0.

@@ -236,6 +236,8 @@ void evaluate_with(Variant variant, const BlockCall &call, FoldWave fold) {
                  [&](const WaveArguments &a, const Waves &waves) { for_each_wave(a, waves, fold_tiles, add_slots); });
 }
 
+void note_error(cudaError_t error, const char *doing) { queue().note(error, doing); }
+
 int capability() {
   int count = 0;
   int device_number = 0;

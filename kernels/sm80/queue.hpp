@@ -20,6 +20,9 @@ using FoldWave = cudaError_t (*)(const TileShape &shape, const WaveArguments &ar
 /// sm80's variant.
 void evaluate_with(Variant variant, const BlockCall &call, FoldWave fold);
 
+/// Keeps what went wrong on the queue, the first of it, for Device::finish to tell. `doing`: "copying to the device".
+void note_error(cudaError_t error, const char *doing);
+
 /// Compute capability of the current device as 10 major + minor; 0 without a device, a driver that serves it, or code
 /// in this build that it runs.
 int capability();

@@ -13,6 +13,7 @@
 
 #include "flashring/pair.hpp"
 #include "flashring/row.hpp"
+#include "flashring/threshold.hpp"
 #include "flashring/tile.hpp"
 #include "sm80/tile_size.hpp"
 
@@ -21,6 +22,7 @@ namespace flashring::sm80 {
 #include "flashring/pair_formulas.inc"
 #include "flashring/row_rules.inc"
 #include "formula_facts.hpp"
+#include "threshold.hpp"
 
 FLASHRING_DEVICE constexpr double exp2_coefficient(int k) {
   constexpr double c[] = {
@@ -77,6 +79,12 @@ struct Math {
   FLASHRING_DEVICE static T sqrt(T a) { return Thread::sqrt(a > 0 ? a : T(0)); }
   FLASHRING_DEVICE static T exp2(T a) { return exp2_word<Thread>(a); }
   FLASHRING_DEVICE static T log2(T a) { return Thread::log2(a); }
+  // What threshold.hpp asks for.
+  FLASHRING_DEVICE static T log2_1p(T d, T y) {
+    return y > T(0.5) ? Thread::log1p(d) * static_cast<T>(log2_of_e) : Thread::log2(y);
+  }
+  FLASHRING_DEVICE static T greatest(T a, T b) { return a > b ? a : b; }
+  FLASHRING_DEVICE static T where_positive(T a, T b, T c) { return a > 0 ? b : c; }
 };
 
 /// One more feature. Distances are summed from differences, whatever the number of features.

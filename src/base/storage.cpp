@@ -1,42 +1,12 @@
-// Conversion of stored numbers. The 16-bit formats by their bits, in loops that compilers turn into vectors.
+// Conversion of stored numbers. In loops that compilers turn into vectors.
 #include "flashring/storage.hpp"
 
-#include <bit>
-#include <cmath>
-#include <cstring>
+#include <cstdint>
 
 namespace flashring {
 namespace {
 
-float from_bf16(std::uint16_t bits) { return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16U); }
-
-std::uint16_t to_bf16(float value) {
-  const auto bits = std::bit_cast<std::uint32_t>(value);
-  if (std::isnan(value)) return static_cast<std::uint16_t>((bits >> 16U) | 0x40U);  // stays one when cut off
-  return static_cast<std::uint16_t>((bits + 0x7FFFU + ((bits >> 16U) & 1U)) >> 16U);
-}
-
-/// Exponent and mantissa moved into those of fp32 are the number times 2^-112; numbers below the normal ones come out
-/// right by that product.
-float from_fp16(std::uint16_t bits) {
-  const std::uint32_t sign = static_cast<std::uint32_t>(bits & 0x8000U) << 16U;
-  const std::uint32_t rest = static_cast<std::uint32_t>(bits & 0x7FFFU) << 13U;
-  const std::uint32_t number = (bits & 0x7C00U) == 0x7C00U
-                                   ? rest | 0x7F800000U
-                                   : std::bit_cast<std::uint32_t>(std::bit_cast<float>(rest) * 0x1p112F);
-  return std::bit_cast<float>(number | sign);
-}
-
-std::uint16_t to_fp16(float value) {
-  const std::uint32_t sign = (std::bit_cast<std::uint32_t>(value) >> 16U) & 0x8000U;
-  const float size = std::abs(value);
-  if (std::isnan(value)) return static_cast<std::uint16_t>(sign | 0x7E00U);
-  if (size >= 65520) return static_cast<std::uint16_t>(sign | 0x7C00U);
-  if (size < 0x1p-14F)  // multiples of 2^-24: the addition rounds to them
-    return static_cast<std::uint16_t>(sign | (std::bit_cast<std::uint32_t>(size + 0.5F) - 0x3F000000U));
-  const std::uint32_t bits = std::bit_cast<std::uint32_t>(size) - (112U << 23U);
-  return static_cast<std::uint16_t>(sign | ((bits + 0xFFFU + ((bits >> 13U) & 1U)) >> 13U));
-}
+#include "half_words.hpp"
 
 template <class Stored, class T, class Convert>
 void load(const void *from, std::int64_t first, std::int64_t stride, std::int64_t count, T *to, Convert convert) {

@@ -8,6 +8,7 @@
 
 #include "base/threads.hpp"
 #include "flashring/check.hpp"
+#include "flashring/devices.hpp"
 #include "methods/attention_state.hpp"
 
 namespace flashring {
@@ -54,6 +55,13 @@ std::vector<ThresholdFamily> families_of(const AttentionShape &shape, const Atte
   std::vector<ThresholdFamily> families;
   for (const double a : alpha) families.push_back(threshold_family(options.op, a, options.family_scale));
   return families;
+}
+
+/// That arrays of a caller lie on.
+const Device *device_of_arrays() {
+  const std::string reason = why_no_device();
+  FLASHRING_CHECK(reason.empty(), "memory device: ", reason, "; give arrays of the host");
+  return find_backend("cuda").device;
 }
 
 void check_input(const AttentionInput &input) {
@@ -184,6 +192,13 @@ void Attention::State::write_gradients(const TileShape &tile, TileBlock &own, Ti
                  });
 }
 
+/// Results are where the caller wants them, and what was copied is told.
+void Attention::State::give(HostArrays &arrays) {
+  if (device == nullptr) return;
+  communicator.agree([&] { arrays.give(); });
+  report.pass.bytes_copied += arrays.bytes_copied();
+}
+
 Attention::Attention(const Communicator &communicator, const AttentionShape &shape, AttentionOptions options)
     : state_(std::make_unique<State>(communicator, shape, std::move(options))) {
   State &s = *state_;
@@ -192,6 +207,7 @@ Attention::Attention(const Communicator &communicator, const AttentionShape &sha
     check_options(shape, s.options);
     s.families = families_of(shape, s.options);
     find_backend(s.options.backend);
+    if (s.options.memory == MemorySpace::device) s.device = device_of_arrays();
   });
   const auto cut = [&](std::int64_t rows) {
     return s.options.causal ? RowPartition::zigzag(rows, communicator.size())
@@ -212,17 +228,43 @@ const RowPartition &Attention::key_partition() const { return state_->keys; }
 const AttentionReport &Attention::report() const { return state_->report; }
 
 AttentionSaved Attention::forward(const AttentionInput &input, Tensor o) {
-  state_->communicator.agree([&] { check_input(input); });
-  return state_->is_softmax() ? state_->forward_softmax(input, o) : state_->forward_threshold(input, o);
+  State &s = *state_;
+  HostArrays arrays(s.device);
+  AttentionInput here;
+  Tensor to;
+  s.communicator.agree([&] {
+    check_input(input);
+    here = s.on_host(arrays, input);
+    to = s.to_host(arrays, o, s.shape.heads, s.queries, s.shape.value_width);
+  });
+  AttentionSaved saved = s.is_softmax() ? s.forward_softmax(here, to) : s.forward_threshold(here, to);
+  s.give(arrays);
+  return saved;
 }
 
 std::vector<double> Attention::backward(const AttentionInput &input, ConstTensor o, const AttentionSaved &saved,
                                         ConstTensor d_o, Tensor d_q, Tensor d_k, Tensor d_v) {
-  state_->communicator.agree([&] { check_input(input); });
-  const Gradients gradients{input, saved, o, d_o, d_q, d_k, d_v};
-  if (!state_->is_softmax()) return state_->backward_threshold(gradients);
-  state_->backward_softmax(gradients);
-  return {};
+  State &s = *state_;
+  const AttentionShape &shape = s.shape;
+  HostArrays arrays(s.device);
+  AttentionInput here;
+  std::optional<Gradients> gradients;
+  s.communicator.agree([&] {
+    check_input(input);
+    here = s.on_host(arrays, input);
+    gradients.emplace(Gradients{here, saved, s.on_host(arrays, o, shape.heads, s.queries, shape.value_width),
+                                s.on_host(arrays, d_o, shape.heads, s.queries, shape.value_width),
+                                s.to_host(arrays, d_q, shape.heads, s.queries, shape.width),
+                                s.to_host(arrays, d_k, shape.key_heads, s.keys, shape.width),
+                                s.to_host(arrays, d_v, shape.key_heads, s.keys, shape.value_width)});
+  });
+  std::vector<double> of_parameters;
+  if (s.is_softmax())
+    s.backward_softmax(*gradients);
+  else
+    of_parameters = s.backward_threshold(*gradients);
+  s.give(arrays);
+  return of_parameters;
 }
 
 }  // namespace flashring

@@ -35,11 +35,14 @@ void set_option(AttentionOptions &options, std::string_view name, std::string_vi
   } else if (name == "causal") {
     FLASHRING_CHECK(value == "true" || value == "false", "-causal: '", value, "' is neither true nor false");
     options.causal = value == "true";
+  } else if (name == "memory") {
+    FLASHRING_CHECK(value == "host" || value == "device", "-memory: '", value, "' is neither host nor device");
+    options.memory = value == "device" ? MemorySpace::device : MemorySpace::host;
   } else {
     constexpr std::array<std::string_view, 4> common{"backend", "transport", "route", "threads"};
     FLASHRING_CHECK(std::find(common.begin(), common.end(), name) != common.end(), "option '", name,
                     "' is unknown to attention; known are op, alpha, scale_family, scale, causal, causal_offset, "
-                    "backend, transport, route, threads");
+                    "memory, backend, transport, route, threads");
     OperatorOptions checked;
     checked.set(name, value);
     if (name == "backend") options.backend = checked.backend;

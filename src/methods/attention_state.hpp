@@ -10,6 +10,7 @@
 #include "flashring/tile_block.hpp"
 #include "flashring/transport.hpp"
 #include "methods/attention_tensors.hpp"
+#include "tile/host_arrays.hpp"
 
 namespace flashring {
 
@@ -30,6 +31,7 @@ struct Attention::State {
   AttentionOptions options;
   RowPartition queries, keys;
   std::vector<ThresholdFamily> families;  // (H_q); empty: softmax
+  const Device *device = nullptr;         // that has the caller's arrays; null: the host
   const Backend *backend = nullptr;
   std::unique_ptr<Transport> transport;
   std::unique_ptr<Ring> ring;
@@ -65,6 +67,25 @@ struct Attention::State {
   void start_report(const TileShape &tile);
   /// Counts of all ranks, after the last pass. Collective.
   void close_report();
+
+  /// An array (B, heads, rows of this rank, width) of the caller, where the host reads it.
+  ConstTensor on_host(HostArrays &arrays, ConstTensor tensor, int heads, const RowPartition &rows, int width) const {
+    return {arrays.in(tensor.data, tensor_bytes(tensor.storage, heads, rows, width)), tensor.storage};
+  }
+  /// The same, where the host writes it.
+  Tensor to_host(HostArrays &arrays, Tensor tensor, int heads, const RowPartition &rows, int width) const {
+    return {arrays.out(tensor.data, tensor_bytes(tensor.storage, heads, rows, width)), tensor.storage};
+  }
+  AttentionInput on_host(HostArrays &arrays, const AttentionInput &input) const {
+    return {on_host(arrays, input.q, shape.heads, queries, shape.width),
+            on_host(arrays, input.k, shape.key_heads, keys, shape.width),
+            on_host(arrays, input.v, shape.key_heads, keys, shape.value_width), input.key_padding};
+  }
+  std::size_t tensor_bytes(Storage storage, int heads, const RowPartition &rows, int width) const {
+    return static_cast<std::size_t>(shape.batch * heads * rows.local_rows(rank()) * width) * storage_bytes(storage);
+  }
+
+  void give(HostArrays &arrays);
 
   bool is_softmax() const { return families.empty(); }
   AttentionSaved forward_softmax(const AttentionInput &input, Tensor o);

@@ -4,14 +4,17 @@
 // Steps     A whole row, by one thread: its largest score; the scores that may have a weight, kept apart; Newton on
 //           their sums (ThresholdSearch); p. A row stays in a cache meanwhile, so that x is read and p written once.
 //           A row split over ranks: the same steps over all rows, with an all-reduce of maxima and one of (S0, S1) for
-//           each iteration; scores are selected anew for each.
+//           each iteration; scores are selected anew for each. On a device: device_rows.hpp.
 //           Backward: sum u and sum u g; dx, and sum r (g - mean) for the parameter.
 // Cost      per entry and thread: see kernels/simd/threshold.cpp.
 // Reference Peters, Niculae, Martins, Sparse sequence-to-sequence models, ACL 2019, for the gradient.
 #include "flashring/threshold_rows.hpp"
 
+#include <optional>
+
 #include "base/threads.hpp"
 #include "flashring/check.hpp"
+#include "operator/device_rows.hpp"
 #include "operator/threshold_rows.hpp"
 
 namespace flashring {
@@ -78,7 +81,8 @@ struct ThresholdRows::State {
     const auto set_up = [&] {
       families = families_of(options);
       check_shape(shape, options);
-      backend = &find_threshold_backend(options.backend);
+      backend = options.kernels != nullptr ? options.kernels : &find_threshold_backend(options.backend, options.memory);
+      if (backend->device != nullptr) on_device.emplace(*backend->device, group, shape, families, options);
     };
     agree(set_up);
     threads = choose_threads(options.threads, group == nullptr ? *make_self_communicator() : *group);
@@ -120,6 +124,7 @@ struct ThresholdRows::State {
   ThresholdRowsOptions options;
   std::vector<ThresholdFamily> families;
   const ThresholdBackend *backend = nullptr;
+  std::optional<DeviceRows> on_device;  // where the backend's is one
   int threads = 1;
   std::vector<RowOutcome> outcomes;    // (rows)
   std::vector<AlignedBuffer> buffers;  // (threads)
@@ -243,6 +248,7 @@ void ThresholdRows::State::gradient_sums(const void *x, const ThresholdSaved &sa
 template <class T>
 std::vector<double> ThresholdRows::State::backward(const void *x, const ThresholdSaved &saved, const void *g,
                                                    Storage storage, void *dx) {
+  if (on_device) return on_device->backward(x, saved, g, storage, dx, outcomes);
   const ThresholdKernels<T> &kernels = kernels_of<T>(*backend);
   const bool parameter = has_parameter(options.op);
   std::vector<double> of_rows;
@@ -285,7 +291,10 @@ ThresholdSaved ThresholdRows::forward(const void *x, Storage storage, void *p) {
   State &state = *state_;
   state.outcomes.clear();
   ThresholdSaved saved;
-  if (storage == Storage::fp64)
+  const auto check = [&](const std::vector<double> &maxima) { state.check_maxima(maxima); };
+  if (state.on_device)
+    saved = state.on_device->forward(x, storage, p, state.outcomes, check);
+  else if (storage == Storage::fp64)
     saved = state.group == nullptr ? state.forward_whole<double>(x, storage, p)
                                    : state.forward_split<double>(x, storage, p);
   else
@@ -317,5 +326,6 @@ const ThresholdMetrics &ThresholdRows::metrics() const { return state_->metrics;
 
 int ThresholdRows::threads() const { return state_->threads; }
 std::string ThresholdRows::backend() const { return state_->backend->name; }
+double ThresholdRows::bytes_copied() const { return state_->on_device ? state_->on_device->bytes_copied() : 0; }
 
 }  // namespace flashring

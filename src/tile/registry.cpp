@@ -85,18 +85,25 @@ const Backend &find_backend(std::string_view name) {
   return *found;
 }
 
-const ThresholdBackend &find_threshold_backend(std::string_view name) {
+const ThresholdBackend &find_threshold_backend(std::string_view name, MemorySpace memory) {
   const std::size_t colon = name.find(':');
+  const std::string_view word = name.substr(0, colon);
   const std::string ceiling(colon == std::string_view::npos ? std::string_view() : name.substr(colon + 1));
+  const std::vector<std::string> of_devices = device_backend_names();
+  const bool device = memory == MemorySpace::device;
   const ThresholdBackend *found = nullptr;
   std::vector<std::string_view> known;
   for (const ThresholdEntry &entry : threshold_entries) {
     known.push_back(entry.name);
-    if (name.substr(0, colon) == "auto" || name.substr(0, colon) == entry.name) found = entry.open(ceiling.c_str());
+    const bool on_device = std::find(of_devices.begin(), of_devices.end(), entry.name) != of_devices.end();
+    if (word == entry.name || (word == "auto" && on_device == device) || (word == "cuda" && on_device))
+      found = entry.open(ceiling.c_str());
   }
   FLASHRING_CHECK(found != nullptr, "-backend: '", name,
-                  "' has no kernels for rows of scores or cannot run on this machine; auto, ", join(known),
-                  " have them");
+                  "' has no kernels for rows of scores or cannot run on this machine",
+                  device || word == "cuda" ? " (" + device_text() + ")" : "", "; auto, ", join(known), " have them");
+  FLASHRING_CHECK(!device || found->device != nullptr, "-backend: '", name,
+                  "' reads rows of scores in ordinary memory; take cuda for those in the memory of a device");
   return *found;
 }
 

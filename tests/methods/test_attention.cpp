@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "flashring/check.hpp"
+#include "flashring/devices.hpp"
 #include "flashring/tile.hpp"
 #include "support/attention_case.hpp"
 #include "support/error_of.hpp"
@@ -238,6 +239,10 @@ TEST(AttentionErrors, NameWhatDoesNotFit) {
   input = local.input();
   input.v.storage = Storage::fp64;
   EXPECT_NE(error_of([&] { attention.forward(input, {o.data()}); }).find("v fp64"), std::string::npos);
+  AttentionOptions options;
+  options.memory = MemorySpace::device;
+  if (!list_devices().empty()) return;
+  EXPECT_NE(error_of([&] { Attention(world(), p.shape, options); }).find("give arrays of the host"), std::string::npos);
 }
 
 }  // namespace

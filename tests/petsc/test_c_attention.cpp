@@ -37,6 +37,7 @@ TEST(CAttention, GivesTheBitsOfTheClass) {
   check_petsc(FlashringAttentionCreate(PETSC_COMM_WORLD, &shape, FLASHRING_FP32, &c), "create");
   check_petsc(FlashringAttentionSetOption(c, "causal", "true"), "option");
   expect_failure(FlashringAttentionSetOption(c, "windows", "3"), "'windows' is unknown to attention");
+  expect_failure(FlashringAttentionSetOption(c, "memory", "disk"), "neither host nor device");
   PetscInt64 local = -1;
   check_petsc(FlashringAttentionGetRows(c, PETSC_FALSE, &local, nullptr), "count");
   ASSERT_EQ(local, rows.local_rows(world().rank()));

@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "flashring/devices.hpp"
 #include "petsc/simulation.hpp"
 #include "support/petsc.hpp"
 
@@ -58,8 +59,8 @@ TEST(CMethods, RowsOfScores) {
   std::vector<double> p(4);
   std::vector<double> maximum(2);
   std::vector<double> t(2);
-  check_petsc(FlashringThresholdRows(PETSC_COMM_WORLD, "sparsemax", 0, nullptr, 2, 2, 1, x.data(), p.data(),
-                                     maximum.data(), t.data()),
+  check_petsc(FlashringThresholdRows(PETSC_COMM_WORLD, "sparsemax", 0, nullptr, 2, 2, 1, PETSC_MEMTYPE_HOST, x.data(),
+                                     p.data(), maximum.data(), t.data()),
               "FlashringThresholdRows");
   const double equal = 1.0 / (2 * size);
   const std::vector<double> expected =
@@ -68,15 +69,19 @@ TEST(CMethods, RowsOfScores) {
   EXPECT_NEAR(t[0], .25, 1e-14);
   std::vector<double> g = rank == 0 ? std::vector<double>{1, 0, 0, 0} : std::vector<double>(4, 0.0);
   double slope = 1;
-  check_petsc(FlashringThresholdRowsGradient(PETSC_COMM_WORLD, "sparsemax", 0, nullptr, 2, 2, 1, x.data(),
-                                             maximum.data(), t.data(), g.data(), g.data(), &slope),
+  check_petsc(FlashringThresholdRowsGradient(PETSC_COMM_WORLD, "sparsemax", 0, nullptr, 2, 2, 1, PETSC_MEMTYPE_HOST,
+                                             x.data(), maximum.data(), t.data(), g.data(), g.data(), &slope),
               "FlashringThresholdRowsGradient");
   EXPECT_NEAR(g[0], rank == 0 ? .5 : 0, 1e-14);
   EXPECT_NEAR(g[1], rank == 0 ? -.5 : 0, 1e-14);
   EXPECT_EQ(slope, 0);
-  expect_failure(
-      FlashringThresholdRows(PETSC_COMM_WORLD, "diffmax", 1, nullptr, 2, 2, 1, x.data(), p.data(), nullptr, nullptr),
-      "must be in (0, 1)");
+  expect_failure(FlashringThresholdRows(PETSC_COMM_WORLD, "diffmax", 1, nullptr, 2, 2, 1, PETSC_MEMTYPE_HOST, x.data(),
+                                        p.data(), nullptr, nullptr),
+                 "must be in (0, 1)");
+  if (list_devices().empty())
+    expect_failure(FlashringThresholdRows(PETSC_COMM_WORLD, "softmax", 0, nullptr, 2, 2, 1, PETSC_MEMTYPE_DEVICE,
+                                          x.data(), p.data(), nullptr, nullptr),
+                   "cannot run on this machine");
 }
 
 /// Twice the coordinates, a quarter of beta and the same dimension; a matrix of -mat_flashring_beta slope has that

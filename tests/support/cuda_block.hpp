@@ -69,6 +69,8 @@ class CudaThread {
   static float log2(float a) { return std::log2(a); }
   static double log2(double a) { return std::log2(a); }
   static std::uint32_t pack_bf16(float low, float high) { return two_bf16(low, high); }
+  static float log1p(float a) { return std::log1p(a); }
+  static double log1p(double a) { return std::log1p(a); }
   static float ceil(float a) { return std::ceil(a); }
   static double ceil(double a) { return std::ceil(a); }
   /// ex2.approx.ftz: numbers below the smallest normal one are taken and given as 0.

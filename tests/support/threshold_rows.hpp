@@ -81,6 +81,17 @@ inline std::string name_of(const ThresholdRowsOptions &options) {
          options.backend;
 }
 
+/// fp32 against fp64, u = 2^-24. The score z errs by 3 |z| u (difference, s, product), y by 3 u more (t, 1 - t, sum),
+/// and |z| is at most 1 on the support, or near |ln p| / e; p takes e times the weight u of that, and by its
+/// normalisation not more than the same again; the powers themselves 4 (1 + |ln p|) u, the division 2 u.
+inline double fp32_bound(const ThresholdFamily &family, double exact) {
+  constexpr double unit = 0x1p-24;
+  const double power = exact > 0 ? std::pow(exact, family.e_minus_1 / family.e) : 1;
+  const double log_p = exact > 0 ? std::abs(std::log(exact)) : 0;
+  const double y_error = 6 * unit * std::min(1.0, (1 + log_p) / family.e);
+  return 2 * family.e * power * y_error + (6 + 4 * log_p) * unit * exact + (exact > 0 ? 0 : 12 * unit);
+}
+
 /// Every backend with kernels of rows that this machine has.
 inline std::vector<std::string> backends() {
   std::vector<std::string> names;

@@ -7,9 +7,11 @@
 #include "base/pages.hpp"
 #include "flashring/check.hpp"
 #include "flashring/tile_block.hpp"
+#include "support/error_of.hpp"
 #include "support/fake_device.hpp"
 #include "support/scatter.hpp"
 #include "support/tiles.hpp"
+#include "tile/host_arrays.hpp"
 
 namespace flashring::test {
 namespace {
@@ -137,6 +139,35 @@ TEST(Buffers, ArriveWhateverTheirSize) {
       }
       EXPECT_EQ(wrong, 0U) << pieces;
     }
+}
+
+/// Of the host they are the caller's own, of a device copies, and results go there when they are given.
+TEST(HostArrays, AreReadAndWrittenWhereTheyLie) {
+  std::vector<std::byte> numbers(1000, std::byte{7});
+  HostArrays of_host(nullptr);
+  EXPECT_EQ(of_host.in(numbers.data(), 1000), numbers.data());
+  EXPECT_EQ(of_host.out(numbers.data(), 1000), numbers.data());
+  of_host.give();
+  EXPECT_EQ(of_host.bytes_copied(), 0);
+
+  const Device *device = fake_device().device;
+  AlignedBuffer there(device);
+  there.resize(1000);
+  device->upload(there.data(), numbers.data(), 1000);
+  HostArrays of_device(device);
+  EXPECT_EQ(std::memcmp(of_device.in(there.data(), 1000), numbers.data(), 1000), 0);
+  std::memset(of_device.out(there.data(), 500), 9, 500);
+  of_device.give();
+  EXPECT_EQ(of_device.bytes_copied(), 1500);
+  device->download(numbers.data(), there.data(), 1000);
+  wait_for(device);
+  EXPECT_EQ(numbers[499], std::byte{9});
+  EXPECT_EQ(numbers[500], std::byte{7});
+  EXPECT_NE(error_of([&] {
+              fail_next_wait("it burns");
+              of_device.in(there.data(), 1);
+            }).find("it burns"),
+            std::string::npos);
 }
 
 TEST(TileBlock, AScaleIsSentOnceAndVectorsOfTheDeviceNever) {
