@@ -86,9 +86,7 @@ struct Bench {
 PointBlock make_points(const Communicator &communicator, const OperatorOptions &op, PointShape shape) {
   PointBlock points = generate_points(
       detail::concatenate("normal:n=", shape.rows, ",d=", shape.features, ",seed=", op.seed), communicator);
-  if (traits(op.pair.kind).scalars > 0)
-    points.set_point_scales(
-        std::vector<double>(static_cast<std::size_t>(points.local_rows()), std::sqrt(2.0 * shape.features)));
+  points.set_point_length(std::sqrt(2.0 * shape.features), point_scale(op.pair.kind));
   return points;
 }
 

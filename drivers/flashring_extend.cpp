@@ -24,12 +24,14 @@
 namespace flashring {
 namespace {
 
-constexpr std::array<Option, 9> own_options{{
+constexpr std::array<Option, 10> own_options{{
     {"model", "", "FILE.h5", "results.h5 of flashring-diffmap: the map that is extended"},
     {"points", "", "FILE.npy|.h5[:/dataset]|.csv|.tsv|.txt",
      "new points, shape (M, d), in the units of the map's points as they were given"},
     {"point_scales", "", "FILE",
      "one positive length per new point, as the map's were made: for maps by self_tuned and variable_bandwidth"},
+    {"point_covariances", "", "FILE",
+     "a covariance per new point, d^2 numbers or its lower triangle: for maps by local_mahalanobis"},
     {"labels", "", "FILE", "one label per new point, or numbers in a .npy or .h5 file: colours of map.png"},
     {"nev", "", "2 <= nev <= pairs of the model", "pairs that are extended, the constant one counted; without: all"},
     {"output", "output", "FOLDER", "results.h5, report.json, map.png"},
@@ -53,6 +55,7 @@ struct Settings {
   OperatorOptions op;
   ModelSummary model;
   int pairs = 0;
+  std::string scales_file;  ///< of new points; empty: none are read, or they come from neighbours
 };
 
 int get_pairs(const DriverOptions &options, int most) {
@@ -93,29 +96,46 @@ PointStream open_new_points(const Communicator &communicator, const DriverOption
   return stream;
 }
 
-/// Lengths of this rank's new points from their file; none where the pair function reads none, or where they are
-/// distances to neighbours among the map's points.
-std::vector<double> read_lengths(const Communicator &communicator, const DriverOptions &options,
-                                 const ModelSummary &model, const PointStream &stream) {
-  const std::string &file = options.value("point_scales");
-  const bool needed = traits(model.pair.kind).scalars > 0 && !(model.knn > 0 && file.empty());
-  communicator.agree([&] {
-    FLASHRING_CHECK(
-        !needed || !file.empty(), "-point_scales is missing: the model ", options.value("model"), " is of -pair ",
-        to_string(model.pair),
-        ", which reads a length of every new point, too; give them by -point_scales FILE, made as those of the "
-        "model were");
-    FLASHRING_CHECK(traits(model.pair.kind).scalars > 0 || file.empty(), "-point_scales ", file, ": the model ",
-                    options.value("model"), " is of -pair ", to_string(model.pair),
-                    ", which reads no lengths; leave -point_scales out");
-  });
-  return needed ? read_point_scales(file, stream.partition(), communicator) : std::vector<double>();
+/// The options for what pair functions read of every point.
+struct ScalesOption {
+  const char *name;
+  PointScale scale;
+  const char *what;
+};
+constexpr std::array<ScalesOption, 2> scales_options{
+    {{"point_scales", PointScale::length, "length"}, {"point_covariances", PointScale::covariance, "covariance"}}};
+
+/// The file of what the model's pair function reads of new points; empty: none, or it comes from neighbours among the
+/// map's points.
+std::string scales_file(const DriverOptions &options, const ModelSummary &model) {
+  std::string found;
+  for (const auto &[name, scale, what] : scales_options) {
+    const std::string &file = options.value(name);
+    const bool read = point_scale(model.pair.kind) == scale;
+    FLASHRING_CHECK(!read || model.knn > 0 || !file.empty(), "-", name, " is missing: the model ",
+                    options.value("model"), " is of -pair ", to_string(model.pair), ", which reads a ", what,
+                    " of every new point, too; give them by -", name, " FILE, made as those of the model were");
+    FLASHRING_CHECK(read || file.empty(), "-", name, " ", file, ": the model ", options.value("model"), " is of -pair ",
+                    to_string(model.pair), ", which reads no ", what, "s; leave -", name, " out");
+    if (read) found = file;
+  }
+  return found;
+}
+
+/// What that file says of this rank's new points.
+std::vector<double> read_scales(const Communicator &communicator, const std::string &file, const ModelSummary &model,
+                                const PointStream &stream) {
+  if (file.empty()) return {};
+  return point_scale(model.pair.kind) == PointScale::covariance
+             ? read_point_covariances(file, model.shape.features, stream.partition(), communicator)
+             : read_point_scales(file, stream.partition(), communicator);
 }
 
 /// Every block of new points through the extension into the files.
 void extend_all(const Communicator &communicator, Extension &extension, PointStream &stream, const Settings &settings,
-                std::span<const double> lengths, const PointBlock &neighbours, ExtensionFolder &folder) {
+                std::span<const double> scales, const PointBlock &neighbours, ExtensionFolder &folder) {
   StatusLine line(communicator);
+  const PointScale kind = point_scale(settings.op.pair.kind);
   const std::int64_t mine = stream.partition().local_rows(communicator.rank());
   while (!stream.ended()) {
     const std::int64_t before = stream.given();
@@ -124,13 +144,14 @@ void extend_all(const Communicator &communicator, Extension &extension, PointStr
       block.points.map_features(settings.model.features);
       if (!settings.model.feature_scales.empty()) block.points.set_feature_scales(settings.model.feature_scales);
       const std::int64_t rows = block.points.local_rows();
-      if (lengths.empty() || rows == 0) return;
-      const double *first = lengths.data() + before;
-      block.points.set_point_scales({first, first + rows});
+      if (scales.empty() || rows == 0) return;
+      const std::int64_t numbers = scale_numbers(kind, block.points.features());
+      const double *first = scales.data() + before * numbers;
+      block.points.set_point_scales({first, first + rows * numbers}, kind);
     });
     if (neighbours.features() > 0) {
       std::vector<double> tuned = tuned_scales(communicator, settings.op, block.points, neighbours);
-      communicator.agree([&] { block.points.set_point_scales(std::move(tuned)); });
+      communicator.agree([&] { block.points.set_point_scales(std::move(tuned), kind); });
     }
     folder.write(block.first, extension.apply(block.points, block.first));
     const double done = static_cast<double>(stream.given()) / static_cast<double>(std::max<std::int64_t>(1, mine));
@@ -169,7 +190,7 @@ void print_results(const Communicator &communicator, const Report &report, const
 
 /// The run itself, from points to files.
 int compute(const Communicator &communicator, const DriverOptions &options, const Settings &settings,
-            PointStream &stream, std::span<const double> lengths, double start) {
+            PointStream &stream, std::span<const double> scales, double start) {
   const StopSignals signals;
   ExtensionFolder folder(communicator, options.value("output"), options.flag("overwrite"), options.value("model"));
   std::vector<std::string> labels;  // (M), or empty
@@ -181,14 +202,14 @@ int compute(const Communicator &communicator, const DriverOptions &options, cons
   const double begun = seconds_now();
 
   // New points have their neighbours among the points as they are; the operator packs its own.
-  const bool tuned = settings.model.knn > 0 && lengths.empty() && options.value("point_scales").empty();
+  const bool tuned = settings.model.knn > 0 && settings.scales_file.empty();
   const PointBlock neighbours = tuned ? model.points : PointBlock();
   const std::shared_ptr<KernelOperator> op =
       make_operator(mpi_comm(communicator), settings.op, std::move(model.points));
   op->set_stop(StopSignals::asked);
   Extension extension(*op, std::move(model.results));
   const double setup_done = seconds_now();
-  extend_all(communicator, extension, stream, settings, lengths, neighbours, folder);
+  extend_all(communicator, extension, stream, settings, scales, neighbours, folder);
 
   Report report = report_of(communicator, options, *op, extension, static_cast<double>(stream.shape().rows));
   report.seconds_read = read_done - start;
@@ -204,7 +225,8 @@ int run(const Communicator &communicator, DriverOptions &options) {
   const double start = seconds_now();
   Settings settings = get_settings(communicator, options);
   PointStream stream = open_new_points(communicator, options, settings.model);
-  const std::vector<double> lengths = read_lengths(communicator, options, settings.model, stream);
+  communicator.agree([&] { settings.scales_file = scales_file(options, settings.model); });
+  const std::vector<double> scales = read_scales(communicator, settings.scales_file, settings.model, stream);
   const RunPlan plan = plan_extension(communicator, settings.op, settings.model, settings.pairs, stream.shape().rows);
   if (options.flag("dry_run")) {
     const double seconds = measure_queries(communicator, settings.op, settings.model.shape, stream.shape().rows,
@@ -216,7 +238,7 @@ int run(const Communicator &communicator, DriverOptions &options) {
   }
   communicator.agree([&] { plan.check_room(); });
   settings.op.points_memory = plan.points_memory.value;
-  return compute(communicator, options, settings, stream, lengths, start);
+  return compute(communicator, options, settings, stream, scales, start);
 }
 
 }  // namespace

@@ -54,14 +54,17 @@ DiffusionMap solve(const Communicator &communicator, const DriverOptions &option
   return diffusion_map(A, op, request);
 }
 
-/// How points came to their lengths.
+/// How points came to their lengths or covariances.
 void note_lengths(const MapSettings &settings, std::int64_t copies, Results &results) {
-  if (traits(settings.op.pair.kind).scalars == 0 || !settings.input.point_scales.empty()) return;
+  const PointScale scale = point_scale(settings.op.pair.kind);
+  const bool given = !settings.input.point_scales.empty() || !settings.input.point_covariances.empty();
+  if (scale == PointScale::none || given) return;
   results.knn = settings.op.knn;
+  const bool lengths = scale == PointScale::length;
   if (copies > 0)
-    results.diagnoses.push_back(
-        detail::concatenate("lengths of points: ", copies, " points have ", settings.op.knn,
-                            " neighbours in the same place; they have the smallest length of the others"));
+    results.diagnoses.push_back(detail::concatenate(
+        lengths ? "lengths" : "covariances", " of points: ", copies, " points have ", settings.op.knn,
+        " neighbours in the same place; they have the smallest ", lengths ? "length" : "variance", " of the others"));
 }
 
 }  // namespace

@@ -12,8 +12,10 @@
 // a backend that sums -q hands that over, and neg(q) costs nothing. exp2 that would be below the smallest normal number
 // is 0 or another number below it. q may be negative by its rounding; sqrt(q) is 0 then. Where the declaration has
 // scalars = 1, every point has a number and q comes multiplied by those of both points, so formulas do not know of it;
-// backends sum such q by differences. FLASHRING_DEVICE stands before what devices run too: log2_weight, weight and what
-// these call. These are constexpr, so that a policy can count their operations while the compiler runs them.
+// backends sum such q by differences. Where it accumulates a covariance, q is the quadratic form of the differences and
+// of both points' triangles, and formulas know neither of these. FLASHRING_DEVICE stands before what devices run too:
+// log2_weight, weight and what these call. These are constexpr, so that a policy can count their operations while the
+// compiler runs them.
 #include <device_word.hpp>
 
 struct FormulaDeclaration {

@@ -23,6 +23,12 @@ inline constexpr int scalars_of(PairKind kind) {
   return 0;
 }
 
+/// Numbers of a point in a payload of features as they are.
+inline constexpr int row_numbers(PairKind kind, int features) {
+  const bool covariances = accumulate_of(kind) == Accumulate::covariance;
+  return features + (covariances ? covariance_numbers(features) : scalars_of(kind));
+}
+
 /// constants: (4) of the scaled formula.
 inline void set_constants(const PairFunction &pair, double *constants) {
   switch (pair.kind) {

@@ -57,6 +57,11 @@ PETSC_EXTERN PetscErrorCode MatFlashringSetPoints(Mat A, PetscInt features, cons
  * MatFlashringSetPoints, which keeps the former ones where none came. On every rank or on none. */
 PETSC_EXTERN PetscErrorCode MatFlashringSetPointScales(Mat A, const PetscReal scales[]);
 
+/* Covariances of the points, (local_rows, features, features), symmetric and positive definite, for the pair function
+ * local_mahalanobis: row-major, of the features as it sees them, features at most 32. When, and on which ranks: as
+ * MatFlashringSetPointScales. Source: docs/mathematics.md, "Covariances of points". */
+PETSC_EXTERN PetscErrorCode MatFlashringSetPointCovariances(Mat A, PetscInt features, const PetscReal covariances[]);
+
 /* Weights of the points (a measure), (local_rows), positive and finite; ones where never given. Any time. */
 PETSC_EXTERN PetscErrorCode MatFlashringSetWeights(Mat A, const PetscReal weights[]);
 
@@ -126,6 +131,10 @@ PETSC_EXTERN PetscErrorCode FlashringMapGetStationaryLaw(FlashringMap map, Petsc
 /* Lengths of new points, (new_rows), positive and finite, for the next FlashringMapExtend of a map by self_tuned or
  * variable_bandwidth: made as those of A's points were. */
 PETSC_EXTERN PetscErrorCode FlashringMapSetNewPointScales(FlashringMap map, PetscInt new_rows, const PetscReal scales[]);
+
+/* The same for a map by local_mahalanobis: covariances of new points, (new_rows, features, features). */
+PETSC_EXTERN PetscErrorCode FlashringMapSetNewPointCovariances(FlashringMap map, PetscInt new_rows, PetscInt features,
+                                                               const PetscReal covariances[]);
 
 /* The metric of the map's coordinates y_k = value_k psi_k, k = 1 ... c = pairs - 1, at every point, for the gaussian:
  * eigenvalues (local_rows, c) of the dual metric h_kl = 4 beta Gamma(y_k, y_l), largest first; metric (local_rows, c, c),

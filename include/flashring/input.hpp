@@ -18,14 +18,15 @@ struct RunPlan;
 /// -NAME, the matrix type as -[prefix]mat_flashring_NAME.
 struct InputOptions {
   std::string points, generate, weights, feature_scales;
-  std::string target = {}, point_scales = {}, features = {};
+  std::string target = {}, point_scales = {}, features = {}, point_covariances = {};
 
   /// Throws Error for a name that is not declared.
   void set(std::string_view name, std::string_view value);
   const std::string &get(std::string_view name) const;
 };
 
-/// Declarations of the input options: points, generate, weights, features, feature_scales, target, point_scales.
+/// Declarations of the input options: points, generate, weights, features, feature_scales, target, point_scales,
+/// point_covariances.
 std::span<const Option> input_options();
 
 /// Size of the points, N and d' of their features, found without reading more of them than that needs (headers; a CSV
@@ -45,13 +46,21 @@ struct Input {
 /// file, place, value and remedy; so do the following.
 PointBlock read_input_points(const InputOptions &options, const Communicator &communicator);
 
-/// Feature map and scales, lengths, weights and target of the options onto points that are here already, as they were
-/// given, on any partition. Collective.
+/// Feature map and scales, lengths or covariances, weights and target of the options onto points that are here already,
+/// as they were given, on any partition. Collective.
 void read_scales_and_weights(const InputOptions &options, const Communicator &communicator, Input &input);
 
 /// Lengths of points from a file, one positive number each: those of this rank's rows of any partition. Collective.
 std::vector<double> read_point_scales(const std::string &file, const RowPartition &partition,
                                       const Communicator &communicator);
+
+/// Covariances of points from a file: matrices, (N, features^2), or lower triangles; these, of this rank's rows of any
+/// partition. Collective.
+std::vector<double> read_point_covariances(const std::string &file, int features, const RowPartition &partition,
+                                           const Communicator &communicator);
+
+/// The lengths or covariances that the options name, if any, onto points whose features are made. Collective.
+void read_scales_of_points(const InputOptions &options, const Communicator &communicator, PointBlock &points);
 
 /// All of it. Collective.
 Input read_input(const InputOptions &options, const Communicator &communicator);

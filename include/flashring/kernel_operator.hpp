@@ -58,7 +58,7 @@ class KernelOperator {
   const Communicator &communicator() const { return communicator_; }
   /// Options as used: bandwidth, exchange, memory of points and ramp resolved, threads chosen.
   const OperatorOptions &options() const { return options_; }
-  /// How the length scale was found. -beta slope and auto take one pass for it, which `counters` leave out.
+  /// How the length scale was found. -beta slope and auto take one pass for it.
   const Bandwidth &bandwidth() const { return bandwidth_; }
   /// Why the exchange is the one it is, in words.
   const std::string &exchange_reason() const { return exchange_reason_; }
@@ -112,8 +112,9 @@ class KernelOperator {
   std::vector<double> gather_points(std::span<const GlobalRow> rows);
 
   /// New coordinates (local_rows, feature_map().given()), as the first ones were given: same shape, mean and set-up
-  /// renewed; the bandwidth stays, and so do the points' lengths unless new ones (local_rows) come along. Takes a
-  /// second copy of the points while it packs them. After an Error the old points are still there. Collective.
+  /// renewed; the bandwidth stays, and so do the points' lengths or covariances (PointBlock::point_scales) unless
+  /// new ones come along. Takes a second copy of the points while it packs them. After an Error the old points are
+  /// still there. Collective.
   void update_points(std::span<const double> rows, std::span<const double> point_scales = {});
   /// New measure (local_rows), positive: set-up renewed. Collective.
   void update_measure(std::span<const double> measure);
@@ -198,7 +199,7 @@ class KernelOperator {
   std::uint64_t fingerprint_ = 0;
   FeatureMap feature_map_;
   std::vector<double> feature_scales_;             // (features), or empty
-  std::vector<double> point_scales_;               // (local_rows), or empty where the pair reads none
+  std::vector<double> point_scales_;               // (local_rows, scale_numbers), empty where the pair reads none
   std::vector<double> mean_;                       // (features), empty where the pair is not translation invariant
   std::vector<double> squared_norms_;              // (local_rows) of inner_exp, else empty
   std::vector<double> measure_;                    // (local_rows), or empty: ones

@@ -23,7 +23,8 @@ struct ModelSummary {
 
 struct Model {
   ModelSummary summary;
-  PointBlock points;  ///< feature map and scales applied, with the lengths that the pair reads; contiguous row ranges
+  PointBlock points;  ///< feature map and scales applied, with the lengths or covariances that the pair reads;
+                      ///< contiguous row ranges
   Results results;    ///< without pi and mean
 };
 

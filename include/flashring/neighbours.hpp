@@ -41,12 +41,15 @@ Neighbours nearest_points(const Communicator &communicator, const OperatorOption
 std::vector<double> knn_distance(const Neighbours &neighbours);
 
 /// Where the pair function of the options reads a length of every point and `points` have none: the distance to the
-/// neighbour options.knn, exact; 0 becomes the smallest positive length. One pass, and a second copy of the points for
-/// its time. Returns how many were 0; nothing is done to points that have lengths, or where none are read. Collective.
+/// neighbour options.knn, exact; 0 becomes the smallest positive length. Where it reads a covariance: that of the point
+/// and its options.knn nearest neighbours, at least d, with a hundredth of the mean variance added to every variance
+/// (src/operator/local_covariance.cpp); 0 becomes the smallest positive trace, the same in all directions. One pass,
+/// and a second copy of the points for its time. Returns how many were 0; nothing is done to points that have lengths
+/// or covariances, or where none are read. Collective.
 std::int64_t tune_point_scales(const Communicator &communicator, const OperatorOptions &options, PointBlock &points);
 
-/// The same at new points, of points with such lengths: (query rows). A query at the place of a point counts as that
-/// point, so that it has its length. One pass of M N pairs. Collective.
+/// The same at new points, of points with such lengths: (query rows, scale_numbers). A query at the place of a point
+/// counts as that point, so that it has its length. One pass of M N pairs. Collective.
 std::vector<double> tuned_scales(const Communicator &communicator, const OperatorOptions &options,
                                  const PointBlock &queries, const PointBlock &points);
 

@@ -33,7 +33,13 @@ enum class Accumulate : std::uint8_t {
   difference,        ///< q = |x-y|^2 by differences only: the formula is not smooth in q at 0, where the norm
                      ///< expansion leaves sqrt(eps)*|x| in the distance, or q is divided by lengths of single points,
                      ///< which may be far below |x|
+  covariance,        ///< q = (x-y)' (B_x + B_y) (x-y) by differences, B half the inverse of a point's covariance
 };
+
+/// Whether q is summed from differences alone.
+constexpr bool needs_differences(Accumulate accumulate) {
+  return accumulate == Accumulate::difference || accumulate == Accumulate::covariance;
+}
 
 /// Formula parameters, in the order of PairTraits::parameters; unused ones are 0. inner_exp keeps a shift of ln k in
 /// [1], which weight and log_weight include.
@@ -52,20 +58,33 @@ struct PairTraits {
   const char *formula;                   ///< for help texts
 };
 
+/// Most features of points with covariances. The triangles of 32 features are 528 numbers of a point, and those of a
+/// tile about what a 1 MB L2 holds; a pass costs d^2 operations a pair. Project points of more onto fewer.
+constexpr int most_covariance_features = 32;
+
 /// A pair function with its parameters: "gaussian:beta=0.5".
 struct PairFunction {
   PairKind kind = PairKind::gaussian;
   PairParameters parameters{};
   /// Where every point has a length l (PairTraits::scalars), q is |x-y|^2 / (l_x l_y). In tiles distances are in this
   /// unit and the scalar of a point is length_unit / l: KernelOperator takes the smallest l, so that scalars are at
-  /// most 1 and bounds on q hold whatever they are.
+  /// most 1 and bounds on q hold whatever they are. Where it has a covariance C the unit is 1 / tr(C^-1)^(1/2), the
+  /// smallest of all, and the numbers of a point in a tile are the lower triangle of length_unit^2 C^-1 with half of
+  /// the diagonal: q = sum_k (x-y)_k sum_{l <= k} of both points' numbers times (x-y)_l.
   double length_unit = 1;
 };
 
 const PairTraits &traits(PairKind kind);
 std::vector<std::string_view> pair_names();
-/// Numbers of a point in a tile: its features, and the scalars of the pair function.
+/// What the pair function reads of every point beside its features.
+PointScale point_scale(PairKind kind);
+/// Numbers of a point in a tile: its features, and those of the pair function behind them.
 int point_numbers(const PairFunction &pair, int features);
+/// Writes these for a scale in user units, a length or a covariance; (scale_numbers). Throws Error for a covariance
+/// that is not positive definite.
+void scale_in_tile(const PairFunction &pair, int features, const double *scale, double *numbers);
+/// q of two points as tiles have them, (point_numbers) each, for formulas of distances.
+double argument_of(const PairFunction &pair, int features, const double *x, const double *y);
 /// Whether no matrix of weights has an eigenvalue below 0.
 bool is_positive_semidefinite(const PairFunction &pair);
 

@@ -48,10 +48,14 @@ class PointBlock {
   void set_feature_scales(std::vector<double> scales);
   std::span<const double> feature_scales() const { return feature_scales_; }  // (features), or empty
 
-  /// A length for each row, in the units of rows(): what pair functions with scalars divide by. Throws Error unless
-  /// there is one positive finite number for each (the message names the global row).
-  void set_point_scales(std::vector<double> scales);
-  std::span<const double> point_scales() const { return point_scales_; }  // (local_rows), or empty
+  /// A length or a covariance for each row, in the units of rows(), as its pair function reads it: `scales` is
+  /// (local_rows, scale_numbers). Throws Error unless there is one for each, lengths are positive and finite, and
+  /// covariances positive definite (the message names the global row).
+  void set_point_scales(std::vector<double> scales, PointScale kind = PointScale::length);
+  /// The same length for all rows, or the covariance length^2 I; nothing for a pair function that reads neither.
+  void set_point_length(double length, PointScale kind);
+  PointScale point_scale() const { return point_scale_; }                 ///< none on a rank without rows
+  std::span<const double> point_scales() const { return point_scales_; }  // (local_rows, scale_numbers), or empty
 
   /// Gives the memory of rows [begin, end) back to the system: nobody reads them any more.
   void release(LocalRow begin, LocalRow end);
@@ -59,6 +63,7 @@ class PointBlock {
  private:
   friend PointBlock redistribute(const Communicator &communicator, PointBlock points, RowPartition partition);
   void check_finite(std::span<const double> rows, std::span<const double> scales) const;
+  void check_scale(std::span<const double> scale, std::int64_t row, PointScale kind) const;
 
   RowPartition partition_;
   int rank_ = 0;
@@ -66,8 +71,15 @@ class PointBlock {
   FeatureMap feature_map_;
   std::vector<double> rows_;
   std::vector<double> feature_scales_;
+  PointScale point_scale_ = PointScale::none;
   std::vector<double> point_scales_;
 };
+
+/// Covariances given whole, (rows, d, d), or by their lower triangles, (rows, d (d + 1) / 2), as lower triangles;
+/// `numbers`: of a row. Throws Error for another shape, and for one that is not symmetric (`first` counts the rows of
+/// the message).
+std::vector<double> covariance_triangles(std::vector<double> covariances, std::int64_t numbers, int features,
+                                         GlobalRow first = {});
 
 /// Replaces zeros of all ranks, lengths of points with many neighbours at the same place, by the smallest positive
 /// length. Returns how many there were. Throws Error where a length is negative or not finite, or all are 0.

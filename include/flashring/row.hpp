@@ -29,6 +29,13 @@ constexpr bool on_devices(RowKind row) {
   }
 }
 
+/// n_l of row rule slope: 2, 3, 4, 6, 8, 12, ...; exact.
+constexpr double slope_power(int l) {
+  double n = l % 2 == 0 ? 2 : 3;
+  for (int octave = l / 2; octave > 0; --octave) n *= 2;
+  return n;
+}
+
 /// A rule is a short list of passes. Each pass is a monoid on a per-row state of `state_words` 8-byte words:
 /// `identity` starts it, a backend folds weights into it, `merge` combines two. `advance` turns the merged states of a
 /// pass into the per-row scalars of the next; `finish` gives the answer. States lie tile by tile as (words, rows of a

@@ -27,11 +27,12 @@ struct SlopeGrid {
 };
 
 struct SlopeCurve {
-  std::vector<SlopePoint> points;   ///< (candidates) ascending, exact over all pairs
-  std::vector<SlopePoint> sampled;  ///< that of the grid
-  double beta = 0;                  ///< where the slope is largest: parabola in ln beta through three candidates
-  double maximum = 0;               ///< the slope there
-  bool at_edge = false;             ///< the first or the last candidate is largest; beta and maximum are its own
+  std::vector<SlopePoint> points;         ///< (candidates) ascending, exact over all pairs
+  std::vector<SlopePoint> sampled;        ///< that of the grid
+  double beta = 0;                        ///< where the slope is largest: parabola in ln beta through three candidates
+  double maximum = 0;                     ///< the slope there
+  bool at_edge = false;                   ///< the first or the last candidate is largest; beta and maximum are its own
+  Precision precision = Precision::fp64;  ///< of the pass
   PassReport report;
   /// Estimate of the dimension of the set that the points lie on: S goes as beta^(-dimension/2) between the scale of
   /// neighbours and that of the set. Source: R. Coifman et al., IEEE Trans. Image Process. 17, 1891 (2008).

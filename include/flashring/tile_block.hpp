@@ -18,7 +18,8 @@ std::vector<TileInfo> make_tiles(const RowPartition &partition, int rank, int ti
 /// Their number, without making them.
 std::int64_t count_tiles(const RowPartition &partition, int rank, int tile_rows, Sequences sequences = {});
 
-/// Throws Error unless the points have lengths (point_scales) exactly where the pair function reads them.
+/// Throws Error unless the points have lengths or covariances (point_scales) exactly as the pair function reads them,
+/// or where there are more features than most_covariance_features for it.
 void check_point_scales(const PairFunction &pair, const PointBlock &points);
 
 /// Numbers of rows, (local_rows, count) column-major in user order. Row i is multiplied by scale[i] on the way.

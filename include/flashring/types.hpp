@@ -37,4 +37,18 @@ constexpr bool has_visiting(Sides sides) { return (static_cast<unsigned>(sides) 
 /// Columns that one pass over all pairs can carry.
 constexpr int max_columns = 64;
 
+/// What a pair function reads of every point beside its features.
+enum class PointScale : std::uint8_t {
+  none,
+  length,      ///< a positive number, in the units of the features
+  covariance,  ///< a symmetric positive definite (d, d) matrix, as its lower triangle row after row
+};
+
+/// Numbers of such a triangle.
+constexpr int covariance_numbers(int features) { return features * (features + 1) / 2; }
+/// Numbers of a point.
+constexpr int scale_numbers(PointScale scale, int features) {
+  return scale == PointScale::covariance ? covariance_numbers(features) : scale == PointScale::length ? 1 : 0;
+}
+
 }  // namespace flashring

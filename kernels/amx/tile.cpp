@@ -51,7 +51,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 /// The formula's part of a frame.
 template <PairKind kind, class P>
 void choose_formula(const TileShape &shape, Frame &f) {
-  if constexpr (Formula<kind>::declaration.accumulate == Accumulate::difference) return;  // simd's
+  if constexpr (needs_differences(Formula<kind>::declaration.accumulate)) return;  // simd's
   const bool logarithm = shape.row == RowKind::logsumexp;
   Formula<kind>::constants(shape.pair.parameters.data(), f.constants);
   f.weigh = logarithm ? weigh_block<kind, true, P> : weigh_block<kind, false, P>;
@@ -180,7 +180,7 @@ const Backend &simd_table() { return *simd::open(""); }
 /// Whether the unit works on this shape; all others are simd's.
 bool on_unit(const TileShape &shape) {
   return shape.precision != Precision::fp64 && shape.features >= least_features &&
-         accumulate_of(shape.pair.kind) != Accumulate::difference;
+         !needs_differences(accumulate_of(shape.pair.kind));
 }
 
 bool supports(const TileShape &shape) {

@@ -191,7 +191,7 @@ void fold_powers(const Fold &f, int i, int j, double log2_weight) {
 void fold_slope(const Fold &f, int i, int /*j*/, double log2_weight) {
   double *s = reinterpret_cast<double *>(f.state);  // (2c, T)
   for (int l = 0; l < f.shape.columns; ++l) {
-    const double power = std::exp2(Rule<RowKind::slope>::power(l) * log2_weight);
+    const double power = std::exp2(slope_power(l) * log2_weight);
     s[l * tile_rows + i] += power;
     s[(f.shape.columns + l) * tile_rows + i] -= power * log2_weight;
   }

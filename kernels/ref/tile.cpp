@@ -25,7 +25,7 @@ constexpr int tile_rows = 64;  // small: many tiles in tests, and one tile's pay
 struct Weigh {
   double (*weight)(double, const double *) = nullptr;
   double (*log2_weight)(double, const double *) = nullptr;
-  bool inner = false;
+  Accumulate how = Accumulate::inner;
   bool scalars = false;
   double constants[4] = {};
 };
@@ -36,7 +36,7 @@ Weigh weigh_by(const PairFunction &pair) {
   Weigh w;
   w.weight = F::template weight<ScalarMath>;
   w.log2_weight = F::template log2_weight<ScalarMath>;
-  w.inner = F::declaration.accumulate == Accumulate::inner;
+  w.how = F::declaration.accumulate;
   w.scalars = F::declaration.scalars > 0;
   F::constants(pair.parameters.data(), w.constants);
   return w;
@@ -53,14 +53,27 @@ Weigh choose_formula(const PairFunction &pair) {
   return {};
 }
 
-double accumulate(const Weigh &weigh, const double *x, const double *y, int d) {
+/// The quadratic form of the differences and of both points' triangles, which follow the features.
+double accumulate_covariance(const double *x, const double *y, int d) {
   double q = 0;
-  for (int k = 0; k < d; ++k) q += weigh.inner ? x[k] * y[k] : (x[k] - y[k]) * (x[k] - y[k]);
+  for (int k = 0, at = d; k < d; ++k) {
+    double sum = 0;
+    for (int l = 0; l <= k; ++l, ++at) sum += (x[at] + y[at]) * (x[l] - y[l]);
+    q += sum * (x[k] - y[k]);
+  }
+  return q;
+}
+
+double accumulate(const Weigh &weigh, const double *x, const double *y, int d) {
+  if (weigh.how == Accumulate::covariance) return accumulate_covariance(x, y, d);
+  const bool inner = weigh.how == Accumulate::inner;
+  double q = 0;
+  for (int k = 0; k < d; ++k) q += inner ? x[k] * y[k] : (x[k] - y[k]) * (x[k] - y[k]);
   return weigh.scalars ? q * (x[d] * y[d]) : q;
 }
 
 /// Numbers of a row of the payload.
-int row_numbers(const TileShape &shape) { return shape.features + scalars_of(shape.pair.kind); }
+int row_numbers(const TileShape &shape) { return row_numbers(shape.pair.kind, shape.features); }
 
 #include "ref/fold.hpp"
 
@@ -125,8 +138,10 @@ void evaluate(const TileCall &call) {
 bool supports(const TileShape &shape) {
   if (shape.row == RowKind::softmax_gradient || shape.row == RowKind::threshold_gradient)
     return shape.columns > shape.features;
-  const bool of_distances = shape.row == RowKind::top_k || shape.row == RowKind::slope;
-  return !of_distances || !choose_formula(shape.pair).inner;
+  const Accumulate how = accumulate_of(shape.pair.kind);
+  if (how == Accumulate::covariance && shape.features > most_covariance_features) return false;
+  if (shape.row == RowKind::top_k) return how != Accumulate::inner && how != Accumulate::covariance;
+  return shape.row != RowKind::slope || how != Accumulate::inner;
 }
 
 std::size_t payload_bytes(const TileShape &shape) {
@@ -164,8 +179,12 @@ TileCost cost(const TileShape &shape, Sides sides) {
 Rates rates(const TileShape & /*shape*/) { return {}; }
 
 /// Worst case: a feature is off by 2u, the scale by 2u, differences and squares by 3u of q <= 2(|x|^2 + |y|^2), and
-/// each of d sums by u of q (half of that for inner products). Scalars: u each, and two products of q.
+/// each of d sums by u of q (half of that for inner products). Scalars: u each, and two products of q. Covariances: the
+/// terms of the form add up to |x - y|^2 at most, since the triangles' traces are 1 together, and each is rounded 2d +
+/// 6 times: numbers, their sum, differences, products, 2d sums.
 TileError error(const TileShape &shape) {
+  if (accumulate_of(shape.pair.kind) == Accumulate::covariance)
+    return {(28 + 4.0 * shape.features) * 0x1p-53, 8 * 0x1p-53};
   return {(22 + 2.0 * shape.features + 8 * scalars_of(shape.pair.kind)) * 0x1p-53, 8 * 0x1p-53};
 }
 

@@ -44,7 +44,11 @@ TileCost cost(const TileShape &shape, Sides sides) {
   TileCost cost = shape.precision == Precision::fp64 ? formula_cost<Tally<true>>(shape.pair.kind, logarithm)
                                                      : formula_cost<Tally<false>>(shape.pair.kind, logarithm);
   const Sum sum = sum_of(shape);
-  if (sum == Sum::differences) cost.adds += shape.features;
+  if (sum == Sum::differences || sum == Sum::covariances) cost.adds += shape.features;
+  if (sum == Sum::covariances) {  // each number of a triangle is a sum and a multiply-add
+    cost.adds += covariance_numbers(shape.features);
+    cost.multiply_adds += covariance_numbers(shape.features);
+  }
   cost.multiply_adds += 2 * scalars_of(shape.pair.kind);
   if (sum == Sum::norms) cost.adds += 1;
   if (short_features(shape)) {
@@ -97,6 +101,8 @@ TileCost cost(const TileShape &shape, Sides sides) {
 ///                products of q;
 ///   norms        8 + 16, 2 for norms and their sum, d for adding norms (in fp64, so for precision fp64 alone), and 2d
 ///                for d sums below 2(|x|^2 + |y|^2).
+///   covariances  8 + 8, and 2d + 6 roundings of terms whose sum is |x-y|^2 at most, since the triangles' traces are 1
+///                together: numbers, their sum, differences, products, 2d sums.
 /// 16 bits: sums are exact, but a feature is off by half a unit, |x|/65532 at most with x the tile's longest point.
 /// With s = sqrt(d)/32766 that is s/2 + s^2/8 for inner products and four times as much for distances. All features
 /// then err to the same side; where they do not, errors average to some 1/sqrt(d) of this. weight: the exponential's
@@ -112,6 +118,7 @@ TileError error(const TileShape &shape) {
     return {(s / 2 + s * s / 8) * (sum == Sum::inner ? 1 : 4) + 6 * u, weight};
   }
   if (sum == Sum::inner) return {(4 + d / 2) * u, weight};
+  if (sum == Sum::covariances) return {(28 + 4 * d) * u, weight};
   return {(sum == Sum::norms ? 26 + 3 * d : 22 + 2 * d + 8 * scalars_of(shape.pair.kind)) * u, weight};
 }
 

@@ -3,12 +3,18 @@
 inline Sum sum_of(const TileShape &shape) { return choose_sum(accumulate_of(shape.pair.kind), shape.features); }
 
 inline bool short_features(const TileShape &shape) {
-  return shape.precision == Precision::reduced && sum_of(shape) != Sum::differences;
+  return shape.precision == Precision::reduced && has_products(sum_of(shape));
+}
+
+/// Words of a point.
+inline int payload_words(const TileShape &shape) {
+  if (sum_of(shape) == Sum::covariances) return row_numbers(shape.pair.kind, shape.features);
+  return feature_words(short_features(shape), shape.features);
 }
 
 inline std::size_t payload_values(const TileShape &shape) {
   const std::size_t line = 64 / column_bytes(shape.precision);
-  return static_cast<std::size_t>(feature_words(short_features(shape), shape.features) + 1) * tile_rows + line;
+  return static_cast<std::size_t>(payload_words(shape) + 1) * tile_rows + line;
 }
 
 inline int words(const TileShape &shape) {
@@ -62,7 +68,7 @@ Piece<T> make_piece(const TileCall &call, const TileSide &receive, int receive_t
   const auto states = [](std::byte *array, std::size_t at) {
     return array == nullptr ? nullptr : reinterpret_cast<double *>(array) + at;
   };
-  const int feature_rows = feature_words(short_features(s), s.features);
+  const int feature_rows = payload_words(s);
   return {{values(receive.payload, r * payload_values(s)), feature_rows},
           {values(give.payload, g * payload_values(s)), feature_rows},
           receive.tiles[receive_tile].rows,
@@ -136,7 +142,9 @@ void evaluate_kind(const TileCall &call) {
   constexpr Accumulate accumulate = Formula<kind>::declaration.accumulate;
   const Sum sum = choose_sum(accumulate, call.shape.features);
   if constexpr (accumulate == Accumulate::inner) evaluate_as<Kernel<kind, Sum::inner, Precision, fused>>(call);
-  if constexpr (accumulate != Accumulate::inner)
+  if constexpr (accumulate == Accumulate::covariance)
+    evaluate_as<Kernel<kind, Sum::covariances, Precision, false>>(call);
+  if constexpr (accumulate == Accumulate::squared_distance || accumulate == Accumulate::difference)
     if (sum == Sum::differences) return evaluate_as<Kernel<kind, Sum::differences, Precision, false>>(call);
   if constexpr (accumulate == Accumulate::squared_distance)
     evaluate_as<Kernel<kind, Sum::norms, Precision, fused>>(call);

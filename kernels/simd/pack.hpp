@@ -9,15 +9,41 @@ double own_scale(const TileShape &shape) { return sum_of(shape) == Sum::norms ? 
 template <class Take>
 void for_each_feature(const TileShape &shape, const PackInput &input, Take take) {
   const double scale = input.scale * own_scale(shape);
-  const int width = shape.features + scalars_of(shape.pair.kind);
+  const int width = row_numbers(shape.pair.kind, shape.features);
   for (std::int64_t i = 0; i < input.count; ++i)
     for (int k = 0; k < shape.features; ++k)
       take(i, k, (input.rows[i * width + k] - (input.mean != nullptr ? input.mean[k] : 0)) * scale);
 }
 
+/// Word of feature k where the rows of triangles follow the features, and that of row k's number l behind it.
+constexpr std::int64_t triangle_word(std::int64_t k) { return k * (k + 3) / 2; }
+
+/// Calls take(word, number of a row as it is given) for every word of a point with a covariance.
+template <class Take>
+void for_each_triangle_word(int features, Take take) {
+  for (int k = 0, at = features; k < features; ++k) {
+    take(triangle_word(k), k);
+    for (int l = 0; l <= k; ++l) take(triangle_word(k) + 1 + l, at++);
+  }
+}
+
+/// (T / group, words, group)
+template <class T>
+void pack_covariances(const TileShape &shape, const PackInput &input, T *x) {
+  const std::int64_t width = row_numbers(shape.pair.kind, shape.features);
+  constexpr std::int64_t group = group_rows<T>;
+  for (std::int64_t i = 0; i < input.count; ++i)
+    for_each_triangle_word(shape.features, [&](std::int64_t word, int number) {
+      double value = input.rows[i * width + number];
+      if (number < shape.features) value = (value - (input.mean != nullptr ? input.mean[number] : 0)) * input.scale;
+      x[(i / group * width + word) * group + i % group] = static_cast<T>(value);
+    });
+}
+
 template <class T>
 void pack_as(const TileShape &shape, const PackInput &input, std::byte *payload) {
   T *x = reinterpret_cast<T *>(payload);  // (T / group, d, group)
+  if (sum_of(shape) == Sum::covariances) return pack_covariances(shape, input, x);
   constexpr std::int64_t group = group_rows<T>;
   double norm[tile_rows] = {};
   for_each_feature(shape, input, [&](std::int64_t i, int k, double value) {
@@ -79,8 +105,14 @@ void unpack(const TileShape &shape, const std::byte *payload, std::int64_t rows,
   const double *x = reinterpret_cast<const double *>(payload);  // (T / group, d, group)
   constexpr std::int64_t group = group_rows<double>;
   const double scale = own_scale(shape);
-  const int width = shape.features + scalars_of(shape.pair.kind);
+  const int width = row_numbers(shape.pair.kind, shape.features);
   for (std::int64_t i = 0; i < rows; ++i) {
+    if (sum_of(shape) == Sum::covariances) {
+      for_each_triangle_word(shape.features, [&](std::int64_t word, int number) {
+        values[i * width + number] = x[(i / group * width + word) * group + i % group];
+      });
+      continue;
+    }
     for (int k = 0; k < shape.features; ++k)
       values[i * width + k] = x[(i / group * shape.features + k) * group + i % group] / scale;
     if (width > shape.features) values[(i + 1) * width - 1] = x[std::int64_t{shape.features} * tile_rows + i];

@@ -12,7 +12,7 @@ template <int degree, class T>
 HWY_NOINLINE void add_powers(const T *panel, int count, int stride, int first, int columns, bool fresh, T *sums) {
   using R = Rule<RowKind::slope>;
   const hn::ScalableTag<T> d;
-  const Vec<T> scale = hn::Set(d, static_cast<T>(R::power(first) / 2));
+  const Vec<T> scale = hn::Set(d, static_cast<T>(slope_power(first) / 2));
   Vec<T> sum[R::block], product[R::block];
 #pragma GCC unroll 6
   for (int l = 0; l < R::block; ++l) sum[l] = product[l] = hn::Zero(d);

@@ -34,7 +34,8 @@ namespace hn = hwy::HWY_NAMESPACE;
 bool supports(const TileShape &shape) {
   const bool nearest = sum_of(shape) == Sum::differences && scalars_of(shape.pair.kind) == 0 &&
                        shape.precision != Precision::reduced && shape.columns >= 1;
-  if (shape.features < 1) return false;
+  const bool covariances = sum_of(shape) == Sum::covariances;
+  if (shape.features < 1 || (covariances && shape.features > most_covariance_features)) return false;
   // Values of attention are as wide as they are, once for all columns.
   if (shape.row == RowKind::softmax_gradient || shape.row == RowKind::threshold_gradient)
     return shape.columns > shape.features;

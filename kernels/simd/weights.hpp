@@ -2,17 +2,19 @@
 // No include guard: included once per instruction set inside HWY_NAMESPACE.
 
 /// How a formula's q is accumulated in this call.
-enum class Sum : std::uint8_t { inner, norms, differences };
+enum class Sum : std::uint8_t { inner, norms, differences, covariances };
 
 inline Sum choose_sum(Accumulate accumulate, int features) {
   if (accumulate == Accumulate::inner) return Sum::inner;
+  if (accumulate == Accumulate::covariance) return Sum::covariances;
   if (accumulate == Accumulate::difference || features <= difference_features) return Sum::differences;
   return Sum::norms;
 }
 
 /// Features in 16-bit numbers: only inner products have them.
+constexpr bool has_products(Sum sum) { return sum == Sum::inner || sum == Sum::norms; }
 template <class Precision, Sum sum>
-constexpr bool is_short = Precision::short_products && (sum != Sum::differences);
+constexpr bool is_short = Precision::short_products &&has_products(sum);
 
 /// 4-byte words (or 8-byte ones in fp64) that a point's features take.
 constexpr int feature_words(bool short_numbers, int features) { return short_numbers ? (features + 1) / 2 : features; }
@@ -23,7 +25,8 @@ constexpr int group_rows = 64 / static_cast<int>(sizeof(T));
 
 /// A packed tile: features (T / group_rows, words, group_rows), so that the features of some rows are read line after
 /// line; then (T) -|x|^2/2 of what is stored, where norms are summed, or the scalars of a pair function that has them,
-/// and the length of the unit of 16-bit features.
+/// and the length of the unit of 16-bit features. With covariances feature k is followed by row k of the point's
+/// triangle, in the order in which the form is summed.
 template <class T>
 struct Payload {
   const T *x;
@@ -82,6 +85,45 @@ HWY_INLINE void accumulate(Payload<T> own, Payload<T> visiting, int i, int j,
           q[a][b] = hn::MulAdd(xv[a], yv, q[a][b]);
         }
       }
+    }
+  }
+}
+
+/// The same with covariances: -(x-y)' (B_x + B_y) (x-y). Cost for each pair: two operations for each of the d(d+1)/2
+/// numbers of a triangle, and two for each feature. The differences of one visiting row stay in L1.
+template <class T>
+HWY_INLINE void accumulate_covariances(Payload<T> own, Payload<T> visiting, int i, int j,
+                                       Vec<T> (&q)[vectors<T>()][visiting_rows]) {
+  constexpr int NA = vectors<T>();
+  constexpr std::ptrdiff_t step = group_rows<T>;
+  const hn::ScalableTag<T> d;
+  const int lanes = static_cast<int>(hn::Lanes(d));
+  const T *x[NA];
+#pragma GCC unroll 8
+  for (int a = 0; a < NA; ++a) x[a] = own.row(i + a * lanes);
+  const std::ptrdiff_t end = own.words * step;
+  Vec<T> difference[most_covariance_features][NA];
+  for (int b = 0; b < visiting_rows; ++b) {
+    const T *y = visiting.row(j + b);
+#pragma GCC unroll 8
+    for (int a = 0; a < NA; ++a) q[a][b] = hn::Zero(d);
+    for (std::ptrdiff_t k = 0, at = 0; at < end; ++k) {
+      Vec<T> sum[NA];
+      const Vec<T> yv = hn::Set(d, y[at]);
+#pragma GCC unroll 8
+      for (int a = 0; a < NA; ++a) {
+        difference[k][a] = hn::Sub(hn::LoadU(d, x[a] + at), yv);
+        sum[a] = hn::Zero(d);
+      }
+      at += step;
+      for (std::ptrdiff_t l = 0; l <= k; ++l, at += step) {
+        const Vec<T> number = hn::Set(d, y[at]);
+#pragma GCC unroll 8
+        for (int a = 0; a < NA; ++a)
+          sum[a] = hn::MulAdd(hn::Add(hn::LoadU(d, x[a] + at), number), difference[l][a], sum[a]);
+      }
+#pragma GCC unroll 8
+      for (int a = 0; a < NA; ++a) q[a][b] = hn::NegMulAdd(sum[a], difference[k][a], q[a][b]);
     }
   }
 }
@@ -155,6 +197,8 @@ HWY_INLINE void weights(Payload<T> own, Payload<T> visiting, int i, int j, const
   using M = Math<typename Kernel::Precision, Q>;
   if constexpr (is_short<typename Kernel::Precision, Kernel::sum>)
     accumulate_short<Kernel::sum, Kernel::fused, T>(own, visiting, i, j, w);
+  else if constexpr (Kernel::sum == Sum::covariances)
+    accumulate_covariances<T>(own, visiting, i, j, w);
   else
     accumulate<Kernel::sum, T>(own, visiting, i, j, w);
   if constexpr (Formula<Kernel::kind>::declaration.scalars > 0) multiply_scalars<T>(own, visiting, i, j, w);

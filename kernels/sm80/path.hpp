@@ -40,9 +40,10 @@ constexpr int values_of(RowKind row, int columns) {
 /// Whether a rule has kernels of the tuned paths; all others are folded on the plain one, from features as they are.
 constexpr bool is_tuned(RowKind row) { return row == RowKind::sum || row == RowKind::logsumexp; }
 
-/// Whether there are kernels for both: top_k looks at distances by differences, whatever the formula, and slope at
-/// weights that are not above 1.
+/// Whether there are kernels for both: covariances of points have none, top_k looks at distances by differences,
+/// whatever the formula, and slope at weights that are not above 1.
 constexpr bool folds(PairKind kind, RowKind row) {
+  if (accumulate_of(kind) == Accumulate::covariance) return false;
   if (row == RowKind::slope) return accumulate_of(kind) != Accumulate::inner;
   return row != RowKind::top_k || (accumulate_of(kind) == Accumulate::difference && scalars_of(kind) == 0);
 }
@@ -89,6 +90,7 @@ constexpr Path chosen_path(Variant variant, const TileShape &shape) {
 /// Whether there are kernels for a call. Products of differences and powers are folded from features as they are.
 constexpr bool has_kernels(Variant variant, const TileShape &shape) {
   if (!on_devices(shape.row) || shape.features < 1 || shape.columns < 0 || shape.columns > max_columns) return false;
+  if (accumulate_of(shape.pair.kind) == Accumulate::covariance) return false;
   if (is_tuned(shape.row)) return true;
   if (shape.row == RowKind::top_k)
     return folds(shape.pair.kind, shape.row) && shape.precision != Precision::reduced && !shape.mask.causal &&

@@ -7,7 +7,7 @@ namespace {
 
 template <PairKind kind>
 Launch logsumexp_launch() {
-  if constexpr (Formula<kind>::declaration.accumulate != Accumulate::difference)
+  if constexpr (!needs_differences(Formula<kind>::declaration.accumulate))
     return launch_kernel<kind, RowKind::logsumexp, float, PiecePoints>;
   return nullptr;
 }

@@ -13,7 +13,7 @@ namespace flashring::sm80 {
 template <class T, class Thread>
 FLASHRING_DEVICE void add_powers(Thread &t, const T (&w)[piece_rows], int first, int columns, double *state) {
   using R = Rule<RowKind::slope>;
-  const T scale = static_cast<T>(R::power(first) / 2);
+  const T scale = static_cast<T>(slope_power(first) / 2);
   T sum[R::block], product[R::block];
   FLASHRING_UNROLL
   for (int l = 0; l < R::block; ++l) sum[l] = product[l] = 0;

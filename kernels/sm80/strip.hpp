@@ -106,7 +106,7 @@ FLASHRING_DEVICE void apply_formula(PairKind kind, const double *constants, Stri
   switch (kind) {
 #define FLASHRING_PAIR(name)                                                                                     \
   case PairKind::name:                                                                                           \
-    if constexpr (Formula<PairKind::name>::declaration.accumulate != Accumulate::difference) {                   \
+    if constexpr (!needs_differences(Formula<PairKind::name>::declaration.accumulate)) {                         \
       FLASHRING_UNROLL                                                                                           \
       for (int s = 0; s < S; ++s) apply_formula<PairKind::name, logarithm, share, Thread>(constants, strips[s]); \
     }                                                                                                            \

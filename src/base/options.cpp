@@ -149,8 +149,8 @@ std::span<const Option> operator_options() {
   static const std::array<Option, 18> declarations{{
       {"pair", "gaussian", "name[:parameter=value,...]", pair_help().c_str()},
       {"knn", "7", "1 <= k <= 63",
-       "the distance to this neighbour is a point's length for self_tuned and variable_bandwidth, unless -point_scales "
-       "gives lengths"},
+       "the distance to this neighbour is a point's length for self_tuned and variable_bandwidth, and so many "
+       "neighbours give its covariance for local_mahalanobis, unless -point_scales or -point_covariances gives them"},
       {"beta", "median", "auto|median|slope or > 0, in 1/length^2", beta_help},
       {"alpha", "0.5", "0 <= alpha <= 1", "density exponent: 0 random walk, 1/2 Fokker-Planck, 1 Laplace-Beltrami"},
       {"normalization", "density", "density|bistochastic",

@@ -24,6 +24,15 @@ void check_source(const InputOptions &options, const Communicator &communicator)
   });
 }
 
+/// Rows of `width` numbers that lie contiguously over the ranks, as `wanted` has them.
+std::vector<double> rows_on(const RowPartition &wanted, int width, std::vector<double> numbers,
+                            const Communicator &communicator) {
+  const RowPartition partition = RowPartition::contiguous(wanted.rows(), communicator.size());
+  const PointBlock moved =
+      redistribute(communicator, PointBlock(partition, communicator.rank(), width, std::move(numbers)), wanted);
+  return {moved.rows().begin(), moved.rows().end()};
+}
+
 /// One positive number per point. `option` as the user typed it, `remedy` for one that is not positive.
 std::vector<double> read_positive(const std::string &option, const std::string &file, const char *remedy,
                                   const RowPartition &wanted, const Communicator &communicator) {
@@ -37,9 +46,7 @@ std::vector<double> read_positive(const std::string &option, const std::string &
     throw Error(
         detail::concatenate(option, " ", file, ": row ", row.value, " (counted from 0) is ", *bad, "; ", remedy));
   });
-  const PointBlock column(partition, communicator.rank(), 1, std::move(numbers));
-  const PointBlock moved = redistribute(communicator, column, wanted);
-  return {moved.rows().begin(), moved.rows().end()};
+  return rows_on(wanted, 1, std::move(numbers), communicator);
 }
 
 /// 1/(standard deviation over all points) of every feature; 1 for a feature that is the same everywhere.
@@ -92,6 +99,7 @@ auto &find_option(Options &options, std::string_view name) {
   if (name == "target") return options.target;
   if (name == "feature_scales") return options.feature_scales;
   if (name == "point_scales") return options.point_scales;
+  if (name == "point_covariances") return options.point_covariances;
   if (name == "features") return options.features;
   throw Error(detail::concatenate("option '", name, "' is unknown to the input"));
 }
@@ -103,7 +111,7 @@ void InputOptions::set(std::string_view name, std::string_view value) { find_opt
 const std::string &InputOptions::get(std::string_view name) const { return find_option(*this, name); }
 
 std::span<const Option> input_options() {
-  static constexpr std::array<Option, 7> declarations{{
+  static constexpr std::array<Option, 8> declarations{{
       {"points", "", "FILE.npy|.h5[:/dataset]|.csv|.tsv|.txt", "points, shape (N, d)"},
       {"generate", "", "SET:key=value,...",
        "generated points: circle:n= torus:n=,q= hypercube:d= swiss_roll:n=,m= random_swiss_roll:n=,seed= "
@@ -119,6 +127,8 @@ std::span<const Option> input_options() {
       {"point_scales", "", "FILE",
        "one positive length per point, in units of the scaled features: sigma of self_tuned, rho of "
        "variable_bandwidth"},
+      {"point_covariances", "", "FILE",
+       "a covariance per point, d^2 numbers or its lower triangle, of the scaled features: local_mahalanobis"},
   }};
   return declarations;
 }
@@ -156,15 +166,43 @@ void read_scales_and_weights(const InputOptions &options, const Communicator &co
                                partition, communicator);
   apply_features(options.features, input.points, communicator);
   apply_scales(options.feature_scales, input.points, communicator);
-  if (options.point_scales.empty()) return;
-  std::vector<double> scales = read_point_scales(options.point_scales, input.points.partition(), communicator);
-  communicator.agree([&] { input.points.set_point_scales(std::move(scales)); });
+  read_scales_of_points(options, communicator, input.points);
+}
+
+void read_scales_of_points(const InputOptions &options, const Communicator &communicator, PointBlock &points) {
+  const bool lengths = !options.point_scales.empty();
+  if (!lengths && options.point_covariances.empty()) return;
+  communicator.agree([&] {
+    FLASHRING_CHECK(!lengths || options.point_covariances.empty(),
+                    "-point_scales and -point_covariances: a pair function reads one of them; leave the other out");
+  });
+  std::vector<double> scales =
+      lengths ? read_point_scales(options.point_scales, points.partition(), communicator)
+              : read_point_covariances(options.point_covariances, points.features(), points.partition(), communicator);
+  communicator.agree(
+      [&] { points.set_point_scales(std::move(scales), lengths ? PointScale::length : PointScale::covariance); });
 }
 
 std::vector<double> read_point_scales(const std::string &file, const RowPartition &partition,
                                       const Communicator &communicator) {
   return read_positive("-point_scales", file, "a length is positive: drop copies, or give a floor", partition,
                        communicator);
+}
+
+std::vector<double> read_point_covariances(const std::string &file, int features, const RowPartition &partition,
+                                           const Communicator &communicator) {
+  return with_purpose("-point_covariances", [&] {
+    const PointBlock given = read_points(file, communicator);
+    std::vector<double> triangles;
+    communicator.agree([&] {
+      FLASHRING_CHECK(given.partition().rows() == partition.rows(), file, ": holds ", given.partition().rows(),
+                      " covariances for ", partition.rows(), " points; give one per point, in the order of the points");
+      const int rank = communicator.rank();
+      const GlobalRow first = given.local_rows() > 0 ? given.partition().global_row(rank, LocalRow{0}) : GlobalRow{};
+      triangles = covariance_triangles({given.rows().begin(), given.rows().end()}, given.features(), features, first);
+    });
+    return rows_on(partition, covariance_numbers(features), std::move(triangles), communicator);
+  });
 }
 
 Input read_input(const InputOptions &options, const Communicator &communicator) {

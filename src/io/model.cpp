@@ -55,6 +55,8 @@ FeatureMap read_feature_map(const std::string &file, const Hdf5Input &input, int
   return map;
 }
 
+const char *scales_name(PointScale scale) { return scale == PointScale::covariance ? "/covariances" : "/scalars"; }
+
 ModelSummary read_summary(const std::string &file) {
   const Hdf5Input input(file, name_a_map);
   check_kind(file, input);
@@ -64,9 +66,10 @@ ModelSummary read_summary(const std::string &file) {
   summary.pair = read_pair(file, input);
   FLASHRING_CHECK(input.has("/points"), file, ": holds no /points, with which new points would be compared; run ",
                   "flashring-diffmap again, which writes them");
-  FLASHRING_CHECK(traits(summary.pair.kind).scalars == 0 || input.has("/scalars"), file,
-                  ": holds no /scalars, the lengths that pair ", to_string(summary.pair),
-                  " reads; run flashring-diffmap again, which writes them");
+  const PointScale scale = point_scale(summary.pair.kind);
+  FLASHRING_CHECK(scale == PointScale::none || input.has(scales_name(scale)), file, ": holds no ", scales_name(scale),
+                  ", the ", scale == PointScale::length ? "lengths" : "covariances", " that pair ",
+                  to_string(summary.pair), " reads; run flashring-diffmap again, which writes them");
   summary.shape = {input.whole_number("N"), static_cast<int>(input.whole_number("d"))};
   summary.pairs = static_cast<int>(input.vector("/eigenvalues").size());
   if (input.has_attribute("knn")) summary.knn = static_cast<int>(input.whole_number("knn"));
@@ -98,6 +101,19 @@ std::vector<double> read_column(const std::string &file, const std::string &name
                     ":", name, ": holds a number that is not positive; ", name_a_map);
   });
   return {rows.rows().begin(), rows.rows().end()};
+}
+
+void read_covariances(const std::string &file, const Communicator &communicator, Model &model) {
+  const char *name = scales_name(PointScale::covariance);
+  const PointBlock rows =
+      read_rows(file, name, model.summary, covariance_numbers(model.summary.shape.features), communicator);
+  communicator.agree([&] {
+    try {
+      model.points.set_point_scales({rows.rows().begin(), rows.rows().end()}, PointScale::covariance);
+    } catch (const Error &error) {
+      throw Error(detail::concatenate(file, ":", name, ": ", error.what(), "; ", name_a_map));
+    }
+  });
 }
 
 /// The first `pairs` columns of an (n, K) array, column after column.
@@ -150,8 +166,10 @@ Model read_all(const std::string &file, int pairs, const Communicator &communica
   results.degree = read_column(file, "/degree", summary, communicator);
   if (measured) results.measure = read_column(file, "/measure", summary, communicator);
   model.points = read_rows(file, "/points", summary, summary.shape.features, communicator);
-  if (traits(summary.pair.kind).scalars > 0)
-    model.points.set_point_scales(read_column(file, "/scalars", summary, communicator));
+  const PointScale scale = point_scale(summary.pair.kind);
+  if (scale == PointScale::length)
+    model.points.set_point_scales(read_column(file, scales_name(scale), summary, communicator));
+  if (scale == PointScale::covariance) read_covariances(file, communicator, model);
   return model;
 }
 

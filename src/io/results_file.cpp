@@ -188,12 +188,17 @@ void write_points_file(const Communicator &communicator, const std::string &file
   const RowMatrix coordinates{points.rows(), points.local_rows(), points.features(), true, {}, {}};
   std::vector<RowArray> arrays = {
       {"/points", coordinate_unit(points), "the points of the run, one row each", coordinates}};
-  if (communicator.max(points.point_scales().empty() ? 0.0 : 1.0) > 0)  // a rank may hold no rows
-    arrays.push_back({"/scalars",
-                      coordinate_unit(points),
-                      "length of every point, which the pair function reads",
-                      {points.point_scales(), points.local_rows(), 1, false, {}, {}},
-                      true});
+  // A rank may hold no rows.
+  const auto kind = static_cast<PointScale>(communicator.max(static_cast<double>(points.point_scale())));
+  const int numbers = scale_numbers(kind, points.features());
+  const RowMatrix scales{points.point_scales(), points.local_rows(), numbers, true, {}, {}};
+  if (kind == PointScale::length)
+    arrays.push_back(
+        {"/scalars", coordinate_unit(points), "length of every point, which the pair function reads", scales, 1});
+  if (kind == PointScale::covariance)
+    arrays.push_back({"/covariances", "square of that of /points",
+                      "covariance of every point, which the pair function reads: its lower triangle, row after row",
+                      scales});
   write_arrays(communicator, file, arrays, points.partition(), [&] { return make_file(file, points, arrays); });
 }
 

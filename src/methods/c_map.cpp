@@ -72,7 +72,7 @@ PointBlock block_of(const KernelOperator &op, std::int64_t rows, const PetscReal
     block.map_features(op.feature_map());
     const std::span<const double> scales = op.feature_scales();
     if (!scales.empty()) block.set_feature_scales({scales.begin(), scales.end()});
-    if (!point_scales.empty()) block.set_point_scales(std::move(point_scales));
+    if (!point_scales.empty()) block.set_point_scales(std::move(point_scales), point_scale(op.options().pair.kind));
   });
   return block;
 }
@@ -191,6 +191,14 @@ PetscErrorCode FlashringMapSetNewPointScales(FlashringMap map, PetscInt new_rows
   PetscCheck(new_rows >= 0, PETSC_COMM_SELF, PETSC_ERR_ARG_OUTOFRANGE, "new_rows is %lld; give 0 or more",
              (long long)new_rows);
   FLASHRING_GUARD(comm, map->point_scales.assign(scales, scales + new_rows));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode FlashringMapSetNewPointCovariances(FlashringMap map, PetscInt new_rows, PetscInt features,
+                                                  const PetscReal covariances[]) {
+  PetscFunctionBegin;
+  FLASHRING_GUARD(PetscObjectComm((PetscObject)map->matrix),
+                  map->point_scales = flashring::triangles_of(new_rows, features, covariances));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

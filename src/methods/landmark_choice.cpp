@@ -36,24 +36,25 @@ std::vector<GlobalRow> uniform_rows(const KernelOperator &op, std::int64_t count
   return smallest_rows(communicator, op.partition(), keys, count);
 }
 
-/// Distances of a sample of points to the nearest of those that were chosen from it, as the formula reads them: times
-/// the scalars of both, where rows have one behind their features.
+/// Distances of a sample of points, as tiles have them, to the nearest of those that were chosen from it, as the
+/// formula reads them.
 class NearestChosen {
  public:
-  NearestChosen(std::span<const double> points, std::size_t features, std::size_t numbers)
-      : points_(points), features_(features), numbers_(numbers), nearest_(points.size() / numbers) {
+  NearestChosen(std::span<const double> points, const PairFunction &pair, int features)
+      : points_(points),
+        pair_(pair),
+        features_(features),
+        numbers_(static_cast<std::size_t>(point_numbers(pair, features))),
+        nearest_(points.size() / numbers_) {
     squared_.assign(nearest_.size(), std::numeric_limits<double>::infinity());
   }
 
   void choose(std::size_t at) {
     const double *z = points_.data() + at * numbers_;
     for (std::size_t i = 0; i < squared_.size(); ++i) {
-      const double *x = points_.data() + i * numbers_;
-      double sum = 0;
-      for (std::size_t k = 0; k < features_; ++k) sum += (x[k] - z[k]) * (x[k] - z[k]);
-      if (numbers_ > features_) sum *= x[features_] * z[features_];
-      if (sum >= squared_[i]) continue;
-      squared_[i] = sum;
+      const double squared = std::max(0.0, argument_of(pair_, features_, points_.data() + i * numbers_, z));
+      if (squared >= squared_[i]) continue;
+      squared_[i] = squared;
       nearest_[i] = chosen_;
     }
     ++chosen_;
@@ -82,19 +83,21 @@ class NearestChosen {
 
  private:
   std::span<const double> points_;  // (points, numbers)
-  std::size_t features_, numbers_;
+  PairFunction pair_;
+  int features_;
+  std::size_t numbers_;
   std::size_t chosen_ = 0;
   std::vector<double> squared_;       // (points)
   std::vector<std::size_t> nearest_;  // (points)
 };
 
 LandmarkChoice kmeans_landmarks(KernelOperator &op, const LandmarkRequest &request) {
-  const std::int64_t cheap = 200000000 / (request.count * op.features());
+  const std::int64_t cheap = 200000000 / (request.count * point_numbers(op.options().pair, op.features()));
   const std::int64_t most = std::clamp(cheap, 2 * request.count, 10 * request.count);
   const std::vector<GlobalRow> sample = uniform_rows(op, most, request.seed);
   const std::vector<double> points = op.gather_points(sample);
   const std::vector<double> drawn = from_first_rank(op.communicator(), [&] {  // places, then counts
-    NearestChosen state(points, static_cast<std::size_t>(op.features()), points.size() / sample.size());
+    NearestChosen state(points, op.options().pair, op.features());
     std::vector<double> places;
     for (std::size_t at = 0; at < sample.size();) {
       places.push_back(static_cast<double>(at));

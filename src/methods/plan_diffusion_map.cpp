@@ -107,7 +107,7 @@ DiffusionMapPlan plan_diffusion_map(const Communicator &communicator, const Oper
   // Code and tables of MPI, HDF5, OpenMP and BLAS that the program as started had not touched: measured, whatever N.
   for (PlanPhase *phase : {&solving, &measuring}) phase->memory.push_back({"libraries at work", 8e6});
   plan.phases = {{"reading", input_memory(options, shape, ranks)}, solving, measuring};
-  if (traits(options.pair.kind).scalars > 0)  // at most: lengths may be given
+  if (point_scale(options.pair.kind) != PointScale::none)  // at most: they may be given
     plan.phases.insert(plan.phases.begin() + 1, tuning_phase(communicator, in_fp64, shape));
   if (needs_slope(options)) plan.phases.insert(plan.phases.begin() + 1, slope_phase(communicator, in_fp64, shape));
   return plan;

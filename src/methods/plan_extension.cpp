@@ -21,8 +21,10 @@ RunPlan plan_extension(const Communicator &communicator, const OperatorOptions &
   const std::int64_t block = std::min(extension_rows(shape.features, pairs), (count + plan.ranks - 1) / plan.ranks);
   extending.memory.push_back(
       {"new points at work", extension_bytes(shape.features, pairs) * static_cast<double>(block)});
-  if (traits(options.pair.kind).scalars > 0)
-    extending.memory.push_back({"lengths of new points", 8 * std::ceil(static_cast<double>(count) / plan.ranks)});
+  const int numbers = scale_numbers(point_scale(options.pair.kind), shape.features);
+  if (numbers > 0)
+    extending.memory.push_back(
+        {"lengths or covariances of new points", 8 * numbers * std::ceil(static_cast<double>(count) / plan.ranks)});
   // Code and tables of MPI, HDF5 and OpenMP that the program as started had not touched: measured, whatever N.
   extending.memory.push_back({"libraries at work", 8e6});
   const PlanPhase reading{"reading",

@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "flashring/check.hpp"
 #include "flashring/devices.hpp"
 #include "flashring/options.hpp"
 #include "flashring/summation.hpp"
@@ -25,6 +26,16 @@ inline const Backend &checked_backend(const Communicator &communicator, const Ti
   const Backend &backend = common_backend(communicator, options.backend);
   if (backend.device != nullptr && !options.share_devices) check_devices(communicator, *backend.device);
   return backend;
+}
+
+/// Throws Error where the backend has no kernels for the pair function at points of so many features.
+inline void check_pair(const Backend &backend, const PairFunction &pair, int features) {
+  const TileShape shape{pair, RowKind::sum, 0, Precision::fp64, features, 1, {}};
+  FLASHRING_CHECK(backend.supports(shape), "-backend ", backend.name, " has no kernels for -pair ", to_string(pair),
+                  " at points of ", features, " features; -backend simd and ref have",
+                  point_scale(pair.kind) == PointScale::covariance
+                      ? detail::concatenate(" them for up to ", most_covariance_features, " features")
+                      : std::string(" them"));
 }
 
 /// Collective.

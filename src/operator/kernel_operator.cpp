@@ -34,6 +34,8 @@ KernelOperator::KernelOperator(const Communicator &communicator, OperatorOptions
   options_.threads = choose_threads(options_.threads, communicator_);
   if (traits(options_.pair.kind).invariance == Invariance::translation) mean_ = global_mean(communicator_, points);
   bandwidth_ = choose_bandwidth(communicator_, options_, points);
+  if (!bandwidth_.curve.points.empty())
+    count_pass({nullptr, 0, nullptr, 0, 1, bandwidth_.curve.precision}, bandwidth_.curve.report);
   options_.pair = pair_of(points);
   point_scales_.assign(points.point_scales().begin(), points.point_scales().end());
   check_single_range(options_.pair, points, mean_);
@@ -53,9 +55,8 @@ void KernelOperator::make_summation(PointBlock points) {
 /// The pair function in the unit of these points' lengths. Collective.
 PairFunction KernelOperator::pair_of(const PointBlock &points) const {
   PairFunction pair = options_.pair;
-  if (traits(pair.kind).scalars == 0) return pair;
-  const std::span<const double> scales = points.point_scales();
-  pair.length_unit = communicator_.min(scales.empty() ? HUGE_VAL : *std::min_element(scales.begin(), scales.end()));
+  if (point_scale(pair.kind) == PointScale::none) return pair;
+  pair.length_unit = communicator_.min(smallest_length(points));
   return pair;
 }
 
@@ -195,7 +196,7 @@ void KernelOperator::update_points(std::span<const double> rows, std::span<const
     points.map_features(feature_map_);
     if (!feature_scales_.empty()) points.set_feature_scales(feature_scales_);
     const std::span<const double> scales = point_scales.empty() ? point_scales_ : point_scales;
-    if (!scales.empty()) points.set_point_scales({scales.begin(), scales.end()});
+    if (!scales.empty()) points.set_point_scales({scales.begin(), scales.end()}, point_scale(options_.pair.kind));
     check_point_scales(options_.pair, points);
   });
   std::vector<double> mean;

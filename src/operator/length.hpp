@@ -1,6 +1,7 @@
 // Lengths of points from the mean, and how long they may be.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <span>
@@ -8,6 +9,7 @@
 #include "flashring/check.hpp"
 #include "flashring/options.hpp"
 #include "flashring/points.hpp"
+#include "points/inverse_covariance.hpp"
 
 namespace flashring {
 
@@ -31,6 +33,26 @@ inline double squared_norm(const PointBlock &points, std::int64_t row, std::span
     norm += value * value;
   }
   return norm;
+}
+
+/// The length that row i of the points is read by: its own, or 1 / tr(C^-1)^(1/2) of its covariance C, above which no
+/// distance by it is longer than the Euclidean one.
+inline double length_of_scale(const PointBlock &points, std::int64_t row) {
+  const int numbers = scale_numbers(points.point_scale(), points.features());
+  const double *scale = points.point_scales().data() + row * numbers;
+  if (points.point_scale() == PointScale::length) return *scale;
+  const std::vector<double> inverse = inverse_covariance({scale, static_cast<std::size_t>(numbers)}, points.features());
+  double trace = 0;
+  for (int k = 0; k < points.features(); ++k) trace += inverse[static_cast<std::size_t>(covariance_numbers(k + 1)) - 1];
+  return 1 / std::sqrt(trace);
+}
+
+/// The smallest of these of this rank's rows, infinite where there are none.
+inline double smallest_length(const PointBlock &points) {
+  double least = HUGE_VAL;
+  for (std::int64_t i = 0; points.point_scale() != PointScale::none && i < points.local_rows(); ++i)
+    least = std::min(least, length_of_scale(points, i));
+  return least;
 }
 
 /// Throws Error where a point of so many length scales has no squared distances in passes of that precision. `row`:

@@ -14,6 +14,7 @@
 #include "flashring/devices.hpp"
 #include "flashring/ring.hpp"
 #include "flashring/summation.hpp"
+#include "operator/common_tiles.hpp"
 #include "tile/calibrate.hpp"
 
 namespace flashring {
@@ -37,7 +38,9 @@ TileShape tile_shape(const OperatorOptions &options, int features, Precision pre
 }
 
 /// Numbers per point that the operator keeps for the pair function.
-int scalars_of(const OperatorOptions &options) { return traits(options.pair.kind).scalars; }
+int scalars_of(const OperatorOptions &options, int features) {
+  return scale_numbers(point_scale(options.pair.kind), features);
+}
 
 /// Packed points of one rank.
 double payload_bytes(const Backend &backend, const OperatorOptions &options, int features, Precision precision,
@@ -117,7 +120,7 @@ std::vector<MemoryPart> pass_memory(const Backend &backend, const OperatorOption
   const bool on_device = backend.device != nullptr;
   parts.push_back({"columns and sums", (columns + sums) * column, on_device});
   parts.push_back({"columns and sums on their way", moving, on_device});
-  parts.push_back({"weights, density, degree, scalings", size.rows * (5 + scalars_of(options)) * 8});
+  parts.push_back({"weights, density, degree, scalings", size.rows * (5 + scalars_of(options, shape.features)) * 8});
   if (on_device) add_device_parts(backend, options, shape, size, sums, parts);
   return parts;
 }
@@ -332,6 +335,7 @@ RunPlan start_plan(const Communicator &communicator, const OperatorOptions &opti
   plan.ranks = communicator.size();
   plan.threads = choose_threads(options.threads, communicator);
   const Backend &backend = common_backend(communicator, options.backend);
+  communicator.agree([&] { check_pair(backend, options.pair, shape.features); });
   plan.uses_device = backend.device != nullptr;
   plan.points_memory = choose_points_memory(communicator, options, shape);
   OperatorOptions resolved = options;

@@ -36,6 +36,11 @@ PlanPhase tuning_phase(const Communicator &communicator, const OperatorOptions &
   const RunPlan plan = plan_neighbours(communicator, options, shape, 0, options.knn);
   PlanPhase tuning = plan.phases[1];
   tuning.memory.insert(tuning.memory.end(), plan.phases.front().memory.begin(), plan.phases.front().memory.end());
+  if (point_scale(options.pair.kind) == PointScale::covariance) {
+    const double rows = std::ceil(static_cast<double>(shape.rows) / plan.ranks);
+    tuning.memory.push_back({"neighbours, their order and sums",
+                             rows * (32.0 * options.knn + 8 * (shape.features + covariance_numbers(shape.features)))});
+  }
   return tuning;
 }
 

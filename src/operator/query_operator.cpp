@@ -34,10 +34,10 @@ void QueryOperator::check(const PointBlock &queries, std::span<const double> val
                     values.size(), " values of ", columns, " columns for ", log_weights_.size(), " rows");
   const PairFunction &pair = op_.options().pair;
   check_point_scales(pair, queries);
-  const std::span<const double> scales = queries.point_scales();
   for (std::int64_t i = 0; i < queries.local_rows(); ++i) {
-    // Lengths below all of the rows' make scalars above 1.
-    const double scalar = scales.empty() ? 1 : std::max(1.0, pair.length_unit / scales[static_cast<std::size_t>(i)]);
+    // Lengths below all of the rows' make numbers above 1.
+    const bool scaled = queries.point_scale() != PointScale::none;
+    const double scalar = scaled ? std::max(1.0, pair.length_unit / length_of_scale(queries, i)) : 1;
     check_length(feature_scale(pair) * std::sqrt(squared_norm(queries, i, op_.mean())) * scalar,
                  op_.options().precision, first.value + i);
   }

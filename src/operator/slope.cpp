@@ -34,13 +34,10 @@ constexpr int most_octaves = 60;
 /// Place of the sampled maximum in the grid: from a half of it to three times that.
 constexpr double middle_of_grid = 2;
 
-/// n_l of row rule slope.
-double power_of(int candidate) { return std::ldexp(candidate % 2 == 0 ? 2 : 3, candidate / 2); }
-
 TileShape slope_shape(const OperatorOptions &options, int features, const SlopeGrid &grid) {
   const Precision precision = options.precision == Precision::reduced ? Precision::fp32 : options.precision;
   return {
-      {PairKind::gaussian, {grid.first / power_of(0)}}, RowKind::slope, 0, precision, features, grid.candidates, {}};
+      {PairKind::gaussian, {grid.first / slope_power(0)}}, RowKind::slope, 0, precision, features, grid.candidates, {}};
 }
 
 /// Estimates of S and slope at beta = first 2^l, from the weights of the first by squares; `itself` is the number of
@@ -97,7 +94,7 @@ void set_maximum(SlopeCurve &curve) {
 void check_request(const Backend &backend, const TileShape &shape, const SlopeGrid &grid) {
   FLASHRING_CHECK(grid.candidates >= 3 && grid.candidates <= max_columns, "slope: ", grid.candidates,
                   " candidates for beta; 3 to ", max_columns, " fit one pass");
-  const double last = grid.first / power_of(0) * power_of(grid.candidates - 1);
+  const double last = grid.first / slope_power(0) * slope_power(grid.candidates - 1);
   FLASHRING_CHECK(grid.first > 0 && std::isfinite(last), "slope: the candidates for beta reach from ", grid.first,
                   " to ", last, "; give positive finite numbers");
   FLASHRING_CHECK(
@@ -175,15 +172,16 @@ SlopeCurve slope_curve(const Communicator &communicator, const OperatorOptions &
   const std::vector<double> mean = global_mean(communicator, points);
   SlopeCurve curve;
   curve.sampled = grid.sampled;
+  curve.precision = shape.precision;
   TileBlock block;
   communicator.agree([&] { block = TileBlock(backend, shape, points, mean, how.points); });  // room on all ranks
   curve.report = Ring(communicator, *transport, backend, how.ring).run(shape, Sides::both, block, block);
   const std::vector<double> sums = totals(communicator, shape, block);
   const auto candidates = static_cast<std::size_t>(grid.candidates);
   for (std::size_t l = 0; l < candidates; ++l) {
-    const double power = power_of(static_cast<int>(l));
+    const double power = slope_power(static_cast<int>(l));
     curve.points.push_back(
-        {grid.first / power_of(0) * power, sums[l], power * ln_of_2 * sums[candidates + l] / sums[l]});
+        {grid.first / slope_power(0) * power, sums[l], power * ln_of_2 * sums[candidates + l] / sums[l]});
   }
   set_maximum(curve);
   communicator.agree([&] {
@@ -224,8 +222,10 @@ PlanPhase slope_phase(const Communicator &communicator, const OperatorOptions &o
   const int ranks = communicator.size();
   // States of two words a row and candidate, which is what neighbours take a row and place.
   PlanPhase phase{"choosing the bandwidth", neighbour_memory(searching, shape, 0, ranks, SlopeGrid().candidates)};
-  phase.memory[2].name = "sums of the candidates";
-  phase.memory[3].name = "sums on their way";
+  for (MemoryPart &part : phase.memory) {
+    if (part.name == "lists of neighbours") part.name = "sums of the candidates";
+    if (part.name == "lists on their way") part.name = "sums on their way";
+  }
   for (MemoryPart &part : input_memory(options, shape, ranks)) phase.memory.push_back(std::move(part));
   const double rows = std::ceil(static_cast<double>(shape.rows) / ranks);
   phase.memory.push_back({"sums as the states give them", 16.0 * SlopeGrid().candidates * rows});

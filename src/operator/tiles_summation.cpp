@@ -25,6 +25,7 @@ class TilesSummation final : public Summation {
         pair_(pair),
         features_(points.features()) {
     communicator_.agree([&] {  // a rank without room says so to all
+      check_pair(backend_, pair_, features_);
       block_ = TileBlock(backend_, shape(Precision::fp64, 1), std::move(points), mean, options.points);
     });
   }

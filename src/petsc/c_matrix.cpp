@@ -48,6 +48,17 @@ PetscErrorCode operator_of(Mat A, KernelOperator **op) {
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+/// Throws Error unless what the program gave of every point is what the pair function reads. Collective.
+void check_scales(const MatContext &context) {
+  const PairFunction &pair = context.op->options().pair;
+  context.op->communicator().agree([&] {
+    FLASHRING_CHECK(context.point_scales.empty() || context.point_scale == point_scale(pair.kind), "-pair ",
+                    to_string(pair), " reads ",
+                    point_scale(pair.kind) == PointScale::covariance ? "covariances" : "no covariances",
+                    " of points; give what it reads, or nothing");
+  });
+}
+
 /// Solvers that keep what they derived from the entries look at the state, which an assembly counts up.
 PetscErrorCode entries_changed(Mat A) {
   PetscFunctionBegin;
@@ -147,6 +158,7 @@ PetscErrorCode MatFlashringSetPoints(Mat A, PetscInt features, const PetscReal c
       FLASHRING_CHECK(features == present, "points have ", features, " features and had ", present,
                       " before; the shape must stay, make another matrix");
     });
+    flashring::check_scales(*context);
     context->op->update_points(values, context->point_scales);
     context->point_scales = {};
   });
@@ -160,7 +172,23 @@ PetscErrorCode MatFlashringSetPointScales(Mat A, const PetscReal scales[]) {
   PetscFunctionBegin;
   PetscCall(flashring::context_of(A, &context));
   PetscCall(flashring::local_rows(A, &rows));
-  FLASHRING_GUARD(PetscObjectComm((PetscObject)A), context->point_scales.assign(scales, scales + rows));
+  FLASHRING_GUARD(PetscObjectComm((PetscObject)A), {
+    context->point_scales.assign(scales, scales + rows);
+    context->point_scale = flashring::PointScale::length;
+  });
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode MatFlashringSetPointCovariances(Mat A, PetscInt features, const PetscReal covariances[]) {
+  MatContext *context = nullptr;
+  PetscInt rows = 0;
+  PetscFunctionBegin;
+  PetscCall(flashring::context_of(A, &context));
+  PetscCall(flashring::local_rows(A, &rows));
+  FLASHRING_GUARD(PetscObjectComm((PetscObject)A), {
+    context->point_scales = flashring::triangles_of(rows, features, covariances);
+    context->point_scale = flashring::PointScale::covariance;
+  });
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

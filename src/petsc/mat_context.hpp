@@ -45,19 +45,30 @@ namespace flashring {
 /// Represents scale * op + shift * I. Scale and shift are kept here because MATSHELL forgets the shift in block
 /// products.
 struct MatContext {
-  std::shared_ptr<KernelOperator> op;  // shared by duplicates
-  OperatorOptions options;             // until the operator is made
-  InputOptions input;                  // where the points come from when the program gives none
-  int features = 0;                    // of the points that the program gave, 0: none
-  std::vector<double> coordinates;     // (local_rows, features) until the operator is made
-  std::vector<double> point_scales;    // (local_rows) until points that were given take them, empty: not given
-  std::vector<double> weights;         // (local_rows), empty: not given
-  std::vector<double> target;          // the same
+  std::shared_ptr<KernelOperator> op;         // shared by duplicates
+  OperatorOptions options;                    // until the operator is made
+  InputOptions input;                         // where the points come from when the program gives none
+  int features = 0;                           // of the points that the program gave, 0: none
+  std::vector<double> coordinates;            // (local_rows, features) until the operator is made
+  PointScale point_scale = PointScale::none;  // what the program gave of every point
+  std::vector<double> point_scales;           // that, until points take it
+  std::vector<double> weights;                // (local_rows), empty: not given
+  std::vector<double> target;                 // the same
   PetscScalar scale = 1;
   PetscScalar shift = 0;
 };
 
 PetscErrorCode mat_context(Mat A, MatContext **context);
+
+/// Lower triangles of covariances as a program gives them, (rows, features, features). Throws Error for a number of
+/// rows or features that none can have, and for one that is not symmetric.
+inline std::vector<double> triangles_of(PetscInt rows, PetscInt features, const PetscReal covariances[]) {
+  FLASHRING_CHECK(rows >= 0 && features >= 1 && features <= most_covariance_features, "covariances of ", rows,
+                  " points of ", features, " features; give 0 rows or more, of 1 to ", most_covariance_features,
+                  " features");
+  const auto d = static_cast<std::int64_t>(features);
+  return covariance_triangles({covariances, covariances + rows * d * d}, d * d, static_cast<int>(features));
+}
 
 /// Keeps an exception that is about to become a PetscErrorCode, for check_petsc. Every guard forgets what was kept
 /// before: a program may have looked at the code alone.

@@ -60,11 +60,11 @@ PetscErrorCode match_layouts(Mat A, std::int64_t rows, std::int64_t local_rows) 
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/// What belongs to points that are here: from the options, and lengths that the program gave.
+/// What belongs to points that are here: from the options, and lengths or covariances that the program gave.
 void add_to_points(const MatContext &context, const Communicator &communicator, Input &input) {
   read_scales_and_weights(context.input, communicator, input);
   communicator.agree([&] {
-    if (!context.point_scales.empty()) input.points.set_point_scales(context.point_scales);
+    if (!context.point_scales.empty()) input.points.set_point_scales(context.point_scales, context.point_scale);
   });
 }
 

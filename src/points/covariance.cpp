@@ -2,47 +2,12 @@
 // time, and sums its own rows of C: the order of a sum is that of the points, whatever the number of ranks, so that a
 // map which is made of C, and the fingerprint of points that it maps, do not depend on it.
 #include <algorithm>
-#include <cstring>
-#include <functional>
 #include <limits>
 
-#include "flashring/points.hpp"
+#include "points/point_parts.hpp"
 
 namespace flashring {
 namespace {
-
-/// Rows that are summed by themselves first. Fixed by d alone; a part takes half a MiB, or one row.
-std::int64_t part_rows(int features) { return std::max<std::int64_t>(1, (std::int64_t{1} << 16) / features); }
-
-/// Features of the points in rows [begin, end) of all, on every rank, those of rank 0 first. Collective.
-std::vector<double> gather_part(const Communicator &communicator, const PointBlock &points, const FeatureMap &map,
-                                std::int64_t begin, std::int64_t end) {
-  const auto d = static_cast<std::size_t>(map.features());
-  std::vector<double> mine;
-  std::int64_t local = 0;
-  for (const RowRange &range : points.partition().ranges(communicator.rank())) {
-    const std::int64_t first = std::max(begin, range.begin.value);
-    const std::int64_t last = std::min(end, range.begin.value + range.count);
-    for (std::int64_t i = first; i < last; ++i) {
-      mine.resize(mine.size() + d);
-      map.apply(points.row(LocalRow{local + i - range.begin.value}), mine.data() + mine.size() - d);
-    }
-    local += range.count;
-  }
-  const std::vector<std::byte> bytes = communicator.gather(std::as_bytes(std::span(mine)));
-  std::vector<double> all(bytes.size() / sizeof(double));
-  std::memcpy(all.data(), bytes.data(), bytes.size());
-  return all;
-}
-
-/// Calls `visit` with every part in turn, (rows, features). Collective.
-void for_each_part(const Communicator &communicator, const PointBlock &points, const FeatureMap &map,
-                   const std::function<void(std::span<const double>)> &visit) {
-  const std::int64_t rows = points.partition().rows();
-  const std::int64_t step = part_rows(map.features());
-  for (std::int64_t begin = 0; begin < rows; begin += step)
-    visit(gather_part(communicator, points, map, begin, std::min(rows, begin + step)));
-}
 
 void add_to(std::vector<double> &sums, std::vector<double> &part) {
   for (std::size_t k = 0; k < sums.size(); ++k) sums[k] += part[k];

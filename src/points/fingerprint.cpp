@@ -35,8 +35,10 @@ std::uint64_t fingerprint(const Communicator &communicator, const RowPartition &
 
 std::uint64_t fingerprint(const Communicator &communicator, const PointBlock &points) {
   const std::uint64_t of_rows = fingerprint(communicator, points.partition(), points.features(), points.rows());
-  if (communicator.max(points.point_scales().empty() ? 0.0 : 1.0) == 0) return of_rows;
-  const std::uint64_t of_scales = fingerprint(communicator, points.partition(), 1, points.point_scales());
+  const auto kind = static_cast<PointScale>(communicator.max(static_cast<double>(points.point_scale())));
+  if (kind == PointScale::none) return of_rows;
+  const std::uint64_t of_scales =
+      fingerprint(communicator, points.partition(), scale_numbers(kind, points.features()), points.point_scales());
   return of_rows + word_term(~std::uint64_t{2}, of_scales);
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/pages.hpp"
 #include "flashring/check.hpp"
+#include "points/inverse_covariance.hpp"
 
 namespace flashring {
 namespace {
@@ -66,14 +67,41 @@ void PointBlock::set_feature_scales(std::vector<double> scales) {
   feature_scales_ = std::move(product);
 }
 
-void PointBlock::set_point_scales(std::vector<double> scales) {
-  FLASHRING_CHECK(static_cast<std::int64_t>(scales.size()) == local_rows(), "point scales: ", scales.size(),
-                  " numbers given for ", local_rows(), " rows of this rank; give one for each point");
-  for (std::size_t i = 0; i < scales.size(); ++i)
-    FLASHRING_CHECK(std::isfinite(scales[i]) && scales[i] > 0, "point scales: that of row ",
-                    partition_.global_row(rank_, LocalRow{static_cast<std::int64_t>(i)}).value, " is ", scales[i],
-                    "; scales are positive finite lengths");
+void PointBlock::set_point_scales(std::vector<double> scales, PointScale kind) {
+  const int numbers = scale_numbers(kind, features_);
+  FLASHRING_CHECK(static_cast<std::int64_t>(scales.size()) == local_rows() * numbers, "point scales: ", scales.size(),
+                  " numbers given for ", local_rows(), " rows of this rank; give ",
+                  kind == PointScale::length ? "one" : std::to_string(numbers), " for each point");
+  const auto count = static_cast<std::size_t>(numbers);
+  for (std::int64_t i = 0; i < local_rows(); ++i)
+    check_scale(std::span(scales).subspan(static_cast<std::size_t>(i) * count, count), i, kind);
   point_scales_ = std::move(scales);
+  point_scale_ = point_scales_.empty() ? PointScale::none : kind;
+}
+
+void PointBlock::check_scale(std::span<const double> scale, std::int64_t row, PointScale kind) const {
+  const std::int64_t global = partition_.global_row(rank_, LocalRow{row}).value;
+  if (kind == PointScale::length) {
+    FLASHRING_CHECK(std::isfinite(scale[0]) && scale[0] > 0, "point scales: that of row ", global, " is ", scale[0],
+                    "; scales are positive finite lengths");
+    return;
+  }
+  try {
+    inverse_covariance(scale, features_);
+  } catch (const Error &error) {
+    throw Error(detail::concatenate("point covariances: that of row ", global, ": ", error.what()));
+  }
+}
+
+void PointBlock::set_point_length(double length, PointScale kind) {
+  if (kind == PointScale::none) return;
+  std::vector<double> scales;
+  for (std::int64_t i = 0; i < local_rows(); ++i) {
+    if (kind == PointScale::length) scales.push_back(length);
+    for (int k = 0; kind == PointScale::covariance && k < features_; ++k)
+      for (int l = 0; l <= k; ++l) scales.push_back(l == k ? length * length : 0);
+  }
+  set_point_scales(std::move(scales), kind);
 }
 
 void PointBlock::release(LocalRow begin, LocalRow end) {
@@ -94,6 +122,30 @@ void PointBlock::check_finite(std::span<const double> rows, std::span<const doub
     throw Error(detail::concatenate(place, ", which its scale ", scale,
                                     " takes beyond the range of numbers; choose other units or scales"));
   }
+}
+
+std::vector<double> covariance_triangles(std::vector<double> covariances, std::int64_t numbers, int features,
+                                         GlobalRow first) {
+  const auto d = static_cast<std::size_t>(features);
+  const std::int64_t whole = std::int64_t{features} * features;
+  FLASHRING_CHECK(numbers == whole || numbers == covariance_numbers(features), "covariances of ", numbers,
+                  " numbers for points of ", features, " features; give ", whole, " for each point, the matrix, or ",
+                  covariance_numbers(features), ", its lower triangle");
+  if (numbers != whole) return covariances;
+  std::size_t to = 0;
+  for (std::size_t at = 0; at < covariances.size(); at += d * d)
+    for (std::size_t k = 0; k < d; ++k)
+      for (std::size_t l = 0; l <= k; ++l) {
+        const double entry = covariances[at + k * d + l];
+        const double mirror = covariances[at + l * d + k];
+        const double size = std::sqrt(std::abs(covariances[at + k * d + k] * covariances[at + l * d + l]));
+        FLASHRING_CHECK(std::abs(entry - mirror) <= 1e-6 * size, "covariance of row ",
+                        first.value + static_cast<std::int64_t>(at / (d * d)), ": entry (", k, ", ", l, ") is ", entry,
+                        " and (", l, ", ", k, ") is ", mirror, "; a covariance is symmetric");
+        covariances[to++] = entry;
+      }
+  covariances.resize(to);
+  return covariances;
 }
 
 std::int64_t replace_zero_scales(const Communicator &communicator, const RowPartition &partition,

@@ -60,15 +60,19 @@ PointBlock redistribute(const Communicator &communicator, PointBlock points, Row
                   partition.ranks(), " ranks");
   if (partition == from) return points;
   const int rank = communicator.rank();
-  const bool scaled = communicator.max(points.point_scales_.empty() ? 0.0 : 1.0) > 0;  // ranks may have no rows
+  // Ranks may have no rows.
+  const auto kind = static_cast<PointScale>(communicator.max(static_cast<double>(points.point_scale_)));
   const std::unique_ptr<Transport> transport = make_transport("auto", communicator);
   std::vector<double> rows =
       move_rows(communicator, *transport, from, partition, std::move(points.rows_), points.features());
   std::vector<double> scales;
-  if (scaled) scales = move_rows(communicator, *transport, from, partition, std::move(points.point_scales_), 1);
+  if (kind != PointScale::none)
+    scales = move_rows(communicator, *transport, from, partition, std::move(points.point_scales_),
+                       scale_numbers(kind, points.features()));
   PointBlock moved(std::move(partition), rank, points.features(), std::move(rows));
   moved.feature_map_ = std::move(points.feature_map_);  // the rows carry this, and the scales, already
   moved.feature_scales_ = std::move(points.feature_scales_);
+  moved.point_scale_ = scales.empty() ? PointScale::none : kind;
   moved.point_scales_ = std::move(scales);
   return moved;
 }

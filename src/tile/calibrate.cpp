@@ -38,8 +38,7 @@ PointBlock normal_points(std::int64_t rows, int features, const PairFunction &pa
   std::vector<double> values(static_cast<std::size_t>(rows * features));
   for (std::size_t i = 0; i < values.size(); ++i) values[i] = random_normal(1, RandomStream::sample, i);
   PointBlock points(RowPartition::contiguous(rows, 1), 0, features, std::move(values));
-  if (traits(pair.kind).scalars > 0)
-    points.set_point_scales(std::vector<double>(static_cast<std::size_t>(rows), std::sqrt(2.0 * features)));
+  points.set_point_length(std::sqrt(2.0 * features), point_scale(pair.kind));
   return points;
 }
 
@@ -71,7 +70,7 @@ double seconds_per_tile_pair(const Backend &backend, TileShape shape, int thread
   }
   if (shape.pair.kind == PairKind::inner_exp)
     shape.pair.parameters = {1.0 / shape.features, 1.0, 0, 0};
-  else if (traits(shape.pair.kind).scalars > 0)
+  else if (point_scale(shape.pair.kind) != PointScale::none)
     shape.pair = {shape.pair.kind, {0.25, 0, 0, 0}};  // 4 epsilon = 1
   else
     set_length_scale(shape.pair, 2.0 * shape.features);

@@ -6,6 +6,7 @@
 #include "base/parse.hpp"
 #include "flashring/check.hpp"
 #include "flashring/options.hpp"
+#include "points/inverse_covariance.hpp"
 
 namespace flashring {
 namespace {
@@ -65,12 +66,46 @@ const PairTraits &traits(PairKind kind) {
   return all[static_cast<std::size_t>(kind)];
 }
 
-int point_numbers(const PairFunction &pair, int features) { return features + find(pair.kind).declaration.scalars; }
+PointScale point_scale(PairKind kind) {
+  const FormulaDeclaration &d = find(kind).declaration;
+  if (d.accumulate == Accumulate::covariance) return PointScale::covariance;
+  return d.scalars > 0 ? PointScale::length : PointScale::none;
+}
+
+int point_numbers(const PairFunction &pair, int features) {
+  return features + scale_numbers(point_scale(pair.kind), features);
+}
+
+void scale_in_tile(const PairFunction &pair, int features, const double *scale, double *numbers) {
+  if (point_scale(pair.kind) == PointScale::length) {
+    *numbers = pair.length_unit / *scale;
+    return;
+  }
+  const auto count = static_cast<std::size_t>(scale_numbers(point_scale(pair.kind), features));
+  const std::vector<double> inverse = inverse_covariance({scale, count}, features);
+  const double unit = pair.length_unit * pair.length_unit;
+  std::size_t at = 0;
+  for (int k = 0; k < features; ++k)
+    for (int l = 0; l <= k; ++l, ++at) numbers[at] = inverse[at] * (l == k ? unit / 2 : unit);
+}
+
+double argument_of(const PairFunction &pair, int features, const double *x, const double *y) {
+  const bool covariances = point_scale(pair.kind) == PointScale::covariance;
+  const double *of_x = x + features;
+  const double *of_y = y + features;
+  double q = 0;
+  for (int k = 0; k < features; ++k) {
+    double sum = covariances ? 0 : x[k] - y[k];
+    for (int l = 0; covariances && l <= k; ++l) sum += (*of_x++ + *of_y++) * (x[l] - y[l]);
+    q += sum * (x[k] - y[k]);
+  }
+  return point_scale(pair.kind) == PointScale::length ? q * (*of_x * *of_y) : q;
+}
 
 bool is_positive_semidefinite(const PairFunction &pair) {
   const bool grows =
       pair.kind != PairKind::inner_exp || pair.parameters[0] > 0;  // exp(-<x,y>) has negative eigenvalues
-  return find(pair.kind).declaration.scalars == 0 && grows;
+  return point_scale(pair.kind) == PointScale::none && grows;
 }
 
 std::vector<std::string_view> pair_names() {
@@ -115,7 +150,9 @@ void check_length_scale(const PairFunction &pair) {
   FLASHRING_CHECK(pair.kind != PairKind::inner_exp,
                   "-pair inner_exp has no length scale that a median could set; give -pair inner_exp:s=VALUE");
   const PairTraits &t = traits(pair.kind);
-  FLASHRING_CHECK(t.scalars == 0, "-pair ", t.name, " takes its lengths from -point_scales, not from a median; ",
+  const PointScale scale = point_scale(pair.kind);
+  FLASHRING_CHECK(scale == PointScale::none, "-pair ", t.name, " takes its lengths from ",
+                  scale == PointScale::length ? "-point_scales" : "-point_covariances", ", not from a median; ",
                   t.parameters.empty() ? std::string("leave -beta out")
                                        : detail::concatenate("give -pair ", t.name, ":", t.parameters[0], "=VALUE"));
 }

@@ -18,34 +18,38 @@ void for_each_tile(std::span<const TileInfo> tiles, Visit visit) {
 }
 
 /// Rows of points as backends pack them: where the pair function reads lengths, each row ends with length_unit /
-/// length.
+/// length, and where it reads covariances with the numbers of scale_in_tile.
 class RowSource {
  public:
   RowSource(const TileShape &shape, const PointBlock &points)
       : points_(points),
-        unit_(shape.pair.length_unit),
-        joins_(traits(shape.pair.kind).scalars > 0 && !points.point_scales().empty()) {
-    const int width = points.features() + (joins_ ? 1 : 0);
+        pair_(shape.pair),
+        numbers_(point_scale(shape.pair.kind) == PointScale::none
+                     ? 0
+                     : static_cast<std::size_t>(scale_numbers(points.point_scale(), points.features()))) {
+    const int width = points.features() + static_cast<int>(numbers_);
     FLASHRING_REQUIRE(points.local_rows() == 0 || width == point_numbers(shape.pair, shape.features), width,
                       " numbers a point");
   }
   /// Valid until the next call.
   const double *rows(LocalRow first, std::int64_t count) {
-    if (!joins_) return points_.row(first);
+    if (numbers_ == 0) return points_.row(first);
     joined_.clear();
     for (std::int64_t i = first.value; i < first.value + count; ++i) {
       const double *row = points_.row(LocalRow{i});
       joined_.insert(joined_.end(), row, row + points_.features());
-      joined_.push_back(unit_ / points_.point_scales()[static_cast<std::size_t>(i)]);
+      joined_.resize(joined_.size() + numbers_);
+      scale_in_tile(pair_, points_.features(), points_.point_scales().data() + static_cast<std::size_t>(i) * numbers_,
+                    joined_.data() + joined_.size() - numbers_);
     }
     return joined_.data();
   }
 
  private:
   const PointBlock &points_;
-  double unit_;
-  bool joins_;
-  std::vector<double> joined_;  // (count, features + 1)
+  PairFunction pair_;
+  std::size_t numbers_;         // of a row's scale
+  std::vector<double> joined_;  // (count, features + numbers)
 };
 
 }  // namespace
@@ -67,15 +71,24 @@ std::int64_t count_tiles(const RowPartition &partition, int rank, int tile_rows,
 }
 
 void check_point_scales(const PairFunction &pair, const PointBlock &points) {
-  const bool needed = traits(pair.kind).scalars > 0;
-  const bool there = !points.point_scales().empty();
-  if (needed == there || points.local_rows() == 0) return;
-  FLASHRING_CHECK(there, "-pair ", traits(pair.kind).name,
+  const PointScale needed = point_scale(pair.kind);
+  const char *name = traits(pair.kind).name;
+  FLASHRING_CHECK(needed != PointScale::covariance || points.features() <= most_covariance_features, "-pair ", name,
+                  ": points have ", points.features(), " features, and covariances of at most ",
+                  most_covariance_features, " are taken; project the points onto fewer");
+  if (needed == points.point_scale() || points.local_rows() == 0) return;
+  FLASHRING_CHECK(needed != PointScale::length, "-pair ", name,
                   " reads a length of every point: give them by -point_scales FILE (PointBlock::set_point_scales, "
                   "MatFlashringSetPointScales)");
-  throw Error(detail::concatenate("-pair ", traits(pair.kind).name,
-                                  " reads no lengths of points; leave -point_scales out, or take self_tuned or "
-                                  "variable_bandwidth"));
+  FLASHRING_CHECK(needed != PointScale::covariance, "-pair ", name,
+                  " reads a covariance of every point: give them by -point_covariances FILE "
+                  "(PointBlock::set_point_scales, MatFlashringSetPointCovariances)");
+  throw Error(detail::concatenate("-pair ", name,
+                                  points.point_scale() == PointScale::length
+                                      ? " reads no lengths of points; leave -point_scales out, or take self_tuned or "
+                                        "variable_bandwidth"
+                                      : " reads no covariances of points; leave -point_covariances out, or take "
+                                        "local_mahalanobis"));
 }
 
 TileBlock::TileBlock(const Backend &backend, const RowPartition &partition, int rank, PointsMemory memory,

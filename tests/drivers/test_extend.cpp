@@ -111,6 +111,44 @@ TEST_F(Extend, PointsWithLengths) {
                  {"-point_scales ", "holds 2 numbers for 80 points"});
 }
 
+/// A map by local_mahalanobis: covariances go into results.h5 as lower triangles, and new points bring theirs, or take
+/// those of their neighbours where the map's points did.
+TEST_F(Extend, PointsWithCovariances) {
+  std::vector<double> matrices;
+  std::vector<double> triangles;
+  for (const double a : numbers(80)) {
+    matrices.insert(matrices.end(), {0.05 + 0.05 * a, 0.02 * a, 0.02 * a, 0.03});
+    triangles.insert(triangles.end(), {0.05 + 0.05 * a, 0.02 * a, 0.03});
+  }
+  write_points("matrices.npy", matrices, 4);
+  write_points("triangles.npy", triangles, 3);
+  write_points("old.npy", numbers(160), 2);
+  const std::string points = "-points " + path("old.npy") + " ";
+  const std::string common = points + "-pair local_mahalanobis:beta=0.8 -nev 4 -eps_tol 1e-12 ";
+  const std::string whole = "-point_covariances " + path("matrices.npy") + " ";
+  for (const auto &[name, given, knn] : {std::tuple{"map", whole, ""}, std::tuple{"tuned", std::string(), "-knn 12"}}) {
+    const Outcome made = run(given.empty() ? 1 : 3, common + given + knn + " -output " + path(name));
+    ASSERT_EQ(made.code, 0) << made.output;
+    ASSERT_GT(array(name, "/eigenvalues")[3], 0.1);
+    const std::vector<double> expected = array(name, "/embedding");
+    const std::string out = std::string("out_") + name;
+    const std::string lower = given.empty() ? "" : "-point_covariances " + path("triangles.npy") + " ";
+    const Outcome result = extend(2, "-model " + path(name) + "/results.h5 " + points + lower + "-output " + path(out));
+    ASSERT_EQ(result.code, 0) << result.output;
+    const std::vector<double> found = array(out, "/embedding");
+    ASSERT_EQ(found.size(), expected.size());
+    // As above, for eigenvalues above 0.1.
+    for (std::size_t i = 0; i < found.size(); ++i) ASSERT_NEAR(found[i], expected[i], 4e-10) << name << " " << i;
+  }
+  EXPECT_EQ(array("map", "/covariances"), triangles);
+  const std::string model = "-model " + path("map/results.h5") + " ";
+  expect_refusal(model + points + "-output " + path("out"), {"-point_covariances is missing", "reads a covariance"});
+  expect_refusal(model + points + "-point_scales " + path("old.npy") + " " + whole + "-output " + path("out"),
+                 {"which reads no lengths; leave -point_scales out"});
+  expect_refused(run(1, common + "-point_covariances " + path("old.npy") + " -output " + path("bad")), "bad",
+                 {"covariances of 2 numbers for points of 2 features; give 4"});
+}
+
 /// Without -point_scales lengths are distances to the k-th neighbour, and new points have theirs among those of the
 /// map.
 TEST_F(Extend, SelfTunedModelsTuneNewPoints) {

@@ -62,6 +62,34 @@ TEST_F(Features, ExamplesHaveTheSpectraOfUndistortedSets) {
   expect_spectrum(5, ellipse + " -features whiten -beta 5", circle);
 }
 
+/// One covariance for all points of the ellipse makes it a circle; those of the mushroom, the rectangle that it was
+/// made of.
+TEST_F(Features, CovariancesOfPointsUndoDistortions) {
+  std::ofstream covariances(folder_ / "same.csv");
+  for (int i = 0; i < 300; ++i) covariances << "9,3,1.25\n";
+  covariances.close();
+  const double first = circle_value(300, 10, 1);
+  const double second = circle_value(300, 10, 2);
+  const std::string ellipse = "-points " + configs + "/ellipse.csv -pair local_mahalanobis:beta=10 -nev 5 ";
+  expect_spectrum(3, ellipse + "-point_covariances " + path("same.csv"), {1, first, first, second, second});
+
+  const Outcome made =
+      start(2, FLASHRING_DIFFMAP,
+            "-points " + configs + "/mushroom.csv -options_file " + configs + "/mushroom.opts -point_covariances " +
+                configs + "/mushroom_covariances.csv -eps_tol 1e-10 -output " + path("mushroom"));
+  ASSERT_EQ(made.code, 0) << made.output;
+  // Those of a dense solver; the file's numbers have 12 digits, and so has a point's weight.
+  const std::vector<double> dense = {1, 0.992486508311, 0.979825514013, 0.972551482317, 0.969822616045, 0.950354278458};
+  for (std::size_t k = 0; k < dense.size(); ++k)
+    EXPECT_NEAR(report("mushroom")["eigenvalues"][k].get<double>(), dense[k], 2e-11) << k;
+  // psi_1 goes as cos(pi u): in the order of u, point by point along v = 0.31.
+  const std::vector<double> embedding = array("mushroom", "/embedding");
+  for (int i = 1; i < 30; ++i) {
+    const auto psi = [&](int at) { return embedding[static_cast<std::size_t>(18 * at + 9) * 5]; };
+    EXPECT_GT((psi(i) - psi(i - 1)) * (psi(29) - psi(0)), 0) << i;
+  }
+}
+
 /// A model maps new points, given as its own were, and refuses others. Values agree as test_extend.cpp says.
 TEST_F(Features, ModelsMapNewPoints) {
   const std::string points = "-points " + configs + "/torus_angles.csv ";

@@ -170,6 +170,24 @@ TEST(Model, LengthsOfPoints) {
                {"holds no /scalars, the lengths that pair self_tuned reads"});
 }
 
+TEST(Model, CovariancesOfPoints) {
+  const RowPartition partition = RowPartition::zigzag(17, world().size());
+  const std::string folder = scratch_folder("model_covariances");
+  SampleRun run = make_run(partition, 3, 4);
+  run.points.set_point_length(0.5, PointScale::covariance);
+  run.report.pair = "local_mahalanobis:beta=2";
+  write_run(folder, run);
+  const Model model = read_model(folder + "/results.h5", 4, world());
+  const bool rows = model.points.local_rows() > 0;
+  EXPECT_EQ(model.points.point_scale(), rows ? PointScale::covariance : PointScale::none);
+  const std::vector<double> one = {0.25, 0, 0.25, 0, 0, 0.25};
+  const std::span<const double> found = model.points.point_scales();
+  for (std::size_t at = 0; at < found.size(); ++at) EXPECT_EQ(found[at], one[at % 6]);
+  const auto make = [](hid_t file) { set_text(file, "pair", "local_mahalanobis:beta=2"); };
+  expect_error(refusal(changed_model("model_no_covariances", make)),
+               {"holds no /covariances, the covariances that pair local_mahalanobis:beta=2 reads"});
+}
+
 TEST(Model, FilesThatAreNoneAreRefused) {
   const fs::path folder = scratch_folder("model_none");
   write_file(folder / "text.h5", "no HDF5 at all");

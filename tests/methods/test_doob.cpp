@@ -11,6 +11,7 @@
 #include "methods/symmetric_eigen.hpp"
 #include "support/dense.hpp"
 #include "support/error_of.hpp"
+#include "support/golden.hpp"
 #include "support/operator_mat.hpp"
 #include "support/petsc.hpp"
 
@@ -90,6 +91,47 @@ TEST(Doob, GoldenValuesOfFourPoints) {
   for (std::size_t k = 0; k < 4; ++k) EXPECT_NEAR(r.eigenvalues[k], values[k], 1e-12) << k;
   for (std::size_t i = 0; i < 4; ++i) EXPECT_NEAR(found[i], law[i], 1e-12) << i;
   EXPECT_EQ(whole(four.op, r.doob_h), (std::vector<double>{1, .5, .25, 2}));
+}
+
+/// Columns `from` and on of random_doob.npy, and row `row` of its eigenvalues: the law, psi_1 ... psi_3, the values.
+void expect_golden(Solved &solved, std::size_t from, std::size_t row) {
+  const GoldenArray known = golden("random_doob");
+  const std::vector<double> values = golden("random_doob_eigenvalues").values;
+  const Results &r = solved.solve(6);
+  for (std::size_t k = 0; k < 6; ++k) EXPECT_NEAR(r.eigenvalues[k], values[7 * row + 1 + k], 2e-12) << k;
+  if (row == 1) {
+    EXPECT_NEAR(r.perron_value, values[7], 2e-12);
+  }
+  const std::vector<double> law = golden_column(known, from);
+  const std::vector<double> pi = whole(solved.op, r.pi);
+  const std::vector<double> psi = gather_columns(r.right, 6, solved.op.partition(), world());
+  for (std::size_t i = 0; i < law.size(); ++i) {
+    EXPECT_NEAR(pi[i], law[i], 1e-11 * *std::max_element(law.begin(), law.end())) << i;
+    // Residuals of 1e-12 over gaps of 0.009 and more, in the norm of the law.
+    for (std::size_t k = 1; k < 4; ++k)
+      EXPECT_NEAR(std::sqrt(law[i]) * psi[k * law.size() + i], std::sqrt(law[i]) * golden_column(known, from + k)[i],
+                  3e-10)
+          << k << " " << i;
+  }
+}
+
+TEST(Doob, GoldenRandomPoints) {
+  const GoldenArray rows = golden("random_points");
+  const PointSet points{static_cast<int>(rows.shape[1]), rows.values};
+  const GoldenArray known = golden("random_doob");
+  const Settings settings{{"beta", "0.15"}, {"alpha", "0.3"}, {"form", "symmetric"}};
+  Solved transformed(points, settings);
+  transformed.op.transform(transformed.local(golden_column(known, 0)));
+  expect_golden(transformed, 1, 0);
+  Solved killed(points, settings);
+  std::vector<char> inside;
+  for (std::int64_t i = 0; i < killed.op.local_rows(); ++i)
+    inside.push_back(points.row(static_cast<std::size_t>(killed.op.global_row(LocalRow{i}).value))[0] < 0.5 ? 1 : 0);
+  killed.op.kill_outside(inside);
+  expect_golden(killed, 6, 1);
+  const std::vector<double> h = whole(killed.op, killed.map.results.doob_h);
+  const std::vector<double> expected = golden_column(known, 5);
+  for (std::size_t i = 0; i < h.size(); ++i) EXPECT_NEAR(h[i], expected[i], 1e-10) << i;
 }
 
 /// Entries of P are good to some 10 roundings, and those of P^h to twice as many: 1e-14 relative, entries below 1.

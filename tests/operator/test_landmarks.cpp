@@ -127,7 +127,7 @@ void check(const Tiles &tiles) {
 }
 
 TEST(LandmarkTiles, EveryPairEqualsTheOracle) {
-  for (const std::string &name : all_pair_names())
+  for (const std::string &name : host_pair_names(features))
     for (const Precision precision : {Precision::fp64, Precision::fp32}) {
       Tiles tiles;
       tiles.backend = "simd";
@@ -207,12 +207,21 @@ TEST(LandmarkTiles, NoRoomOnTheDeviceIsSaidAndLeavesNothingBehind) {
   EXPECT_THROW(chosen.apply(own, request), Error);
 }
 
+/// What the pair function reads of a point.
+std::vector<double> in_tile(const PairFunction &pair, const double *row) {
+  const bool lengths = point_scale(pair.kind) == PointScale::length;
+  const std::vector<double> scale = lengths ? std::vector{length_of(row, features)} : covariance_of(row, features);
+  std::vector<double> numbers(scale.size());
+  scale_in_tile(pair, features, scale.data(), numbers.data());
+  return numbers;
+}
+
 TEST(LandmarkOperator, ProductsOfTheOperatorsPoints) {
   const PointSet points = random_points(rows, features, 55);
   constexpr int columns = 70;  // more than one product carries
   const std::vector<double> x = random_numbers(landmarks * columns, 56);
   const bool judge = world().rank() == 0;
-  for (const std::string &name : all_pair_names())
+  for (const std::string &name : host_pair_names(features))
     for (const auto &[where, partition] : partitions(rows, world().size())) {
       const std::string pair = spread_pair(name, features);
       SCOPED_TRACE(pair);
@@ -225,11 +234,11 @@ TEST(LandmarkOperator, ProductsOfTheOperatorsPoints) {
       for (std::size_t at = 0; at < z.size(); ++at) {
         const double *row = chosen.row(at / numbers);
         const std::size_t k = at % numbers;
-        const double mean = op.mean().empty() || k == features ? 0 : op.mean()[k];
+        const double mean = op.mean().empty() || k >= features ? 0 : op.mean()[k];
         if (k < features)
           EXPECT_NEAR(z[at], (row[k] - mean) * scale, 4 * 0x1p-53 * scale);
         else
-          EXPECT_EQ(z[at], op.options().pair.length_unit / length_of(row, features));
+          EXPECT_EQ(z[at], in_tile(op.options().pair, row)[k - features]);
       }
       LandmarkOperator product(op, z);
       ASSERT_EQ(product.count(), landmarks);

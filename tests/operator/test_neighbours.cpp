@@ -48,9 +48,9 @@ PointSet mirrored(std::size_t half, int features, std::uint64_t seed) {
   return points;
 }
 
-OperatorOptions tuned_options(int k) {
+OperatorOptions tuned_options(int k, const char *pair = "self_tuned") {
   OperatorOptions options = options_of(Precision::fp32);  // lengths are found in fp64 all the same
-  options.pair = parse_pair("self_tuned");
+  options.pair = parse_pair(pair);
   options.knn = k;
   return options;
 }
@@ -84,6 +84,83 @@ TEST(TunedScales, CopiesHaveTheSmallestLengthOfOthers) {
   for (const std::size_t copy : {0U, 3U, 6U, 9U, 12U})
     EXPECT_EQ(lengths[copy], *std::min_element(lengths.begin(), lengths.end()));
   EXPECT_EQ(tuned_scales(world(), tuned_options(4), local_block(set, partition, world().rank()), points), scales);
+}
+
+constexpr const char *covariances = "local_mahalanobis:beta=1";
+
+/// Of point i and its k nearest neighbours, in long double: about their mean, and a hundredth of the mean variance
+/// more.
+std::vector<double> covariance_of_neighbours(const PointSet &set, const std::vector<double> &sorted, std::size_t i,
+                                             std::size_t k) {
+  const auto d = static_cast<std::size_t>(set.features);
+  std::vector<std::size_t> rows = {i};
+  for (std::size_t n = 0; n < k; ++n) rows.push_back(static_cast<std::size_t>(sorted[(k + n) * set.count() + i]));
+  std::vector<Real> mean(d, 0);
+  for (const std::size_t row : rows)
+    for (std::size_t a = 0; a < d; ++a) mean[a] += set.row(row)[a] / static_cast<Real>(rows.size());
+  std::vector<Real> sums;
+  Real trace = 0;
+  for (std::size_t a = 0; a < d; ++a)
+    for (std::size_t b = 0; b <= a; ++b) {
+      Real sum = 0;
+      for (const std::size_t row : rows) sum += (set.row(row)[a] - mean[a]) * (set.row(row)[b] - mean[b]);
+      sums.push_back(sum / static_cast<Real>(k));
+      if (a == b) trace += sums.back();
+    }
+  for (std::size_t a = 0; a < d; ++a) sums[a * (a + 3) / 2] += trace / (100 * static_cast<Real>(d));
+  return {sums.begin(), sums.end()};
+}
+
+TEST(TunedScales, CovariancesAreThoseOfNeighbours) {
+  PointSet set = random_points(70, 3, 19);
+  for (double &x : set.rows) x += 1000;  // which the differences of neighbours do not see
+  const std::vector<double> sorted = nearest_by_sorting(set.rows, set.rows, 3, 0, 6, others);
+  std::vector<double> first;  // of the first partition, which is contiguous
+  for (const auto &[name, partition] : partitions(70, world().size())) {
+    SCOPED_TRACE(name);
+    PointBlock points = local_block(set, partition, world().rank());
+    EXPECT_EQ(tune_point_scales(world(), tuned_options(6, covariances), points), 0);
+    const std::vector<double> mine(points.point_scales().begin(), points.point_scales().end());
+    std::vector<double> columns(mine.size());  // (local_rows, 6) column-major
+    const std::size_t n = mine.size() / 6;
+    for (std::size_t at = 0; at < mine.size(); ++at) columns[at % 6 * n + at / 6] = mine[at];
+    const std::vector<double> found = gather_columns(columns, 6, partition, world());
+    if (first.empty()) first = found;
+    for (std::size_t i = 0; i < (world().rank() == 0 ? set.count() : 0); ++i) {
+      const std::vector<double> expected = covariance_of_neighbours(set, sorted, i, 6);
+      // 14 sums and products of numbers below (2 k) times the largest variance, and no more from the offset.
+      for (std::size_t c = 0; c < 6; ++c)
+        EXPECT_NEAR(found[c * set.count() + i], expected[c], 200 * 0x1p-53) << "row " << i << " number " << c;
+    }
+    if (name == "contiguous") {
+      EXPECT_EQ(found, first);
+    }
+    EXPECT_EQ(tuned_scales(world(), tuned_options(6, covariances), local_block(set, partition, world().rank()), points),
+              mine)
+        << "new points at the places of points";
+  }
+}
+
+TEST(TunedScales, CovariancesOfCopiesAndOfTooFewNeighbours) {
+  PointSet set = random_points(40, 2, 17);
+  for (std::size_t i = 1; i < 5; ++i)
+    std::copy_n(set.rows.begin(), 2, set.rows.begin() + static_cast<std::ptrdiff_t>(6 * i));
+  const RowPartition partition = RowPartition::contiguous(40, world().size());
+  PointBlock points = local_block(set, partition, world().rank());
+  EXPECT_EQ(tune_point_scales(world(), tuned_options(4, covariances), points), 5);
+  if (world().rank() == 0) {
+    EXPECT_GT(points.point_scales()[0], 0);
+    EXPECT_EQ(points.point_scales()[0], points.point_scales()[2]);
+    EXPECT_EQ(points.point_scales()[1], 0);
+  }
+  const auto refusal = [&](const PointSet &of, int k) {
+    PointBlock block = local_block(of, partition, world().rank());
+    return error_of([&] { tune_point_scales(world(), tuned_options(k, covariances), block); });
+  };
+  EXPECT_NE(refusal(set, 1).find("-knn 1: the covariance of 2 points has rank 1"), std::string::npos);
+  EXPECT_NE(refusal(random_points(40, 33, 1), 33).find("covariances of at most 32"), std::string::npos);
+  const PointSet one{2, std::vector<double>(80, 0.5)};
+  EXPECT_NE(refusal(one, 4).find("all covariances are 0"), std::string::npos);
 }
 
 TEST(TunedScales, GivenLengthsStay) {

@@ -22,7 +22,8 @@ const char *const pairs[] = {"gaussian:beta=0.8",
                              "rational_quadratic:ell=0.6,a=1.5",
                              "inner_exp:s=0.9",
                              "self_tuned",
-                             "variable_bandwidth:epsilon=0.4"};
+                             "variable_bandwidth:epsilon=0.4",
+                             "local_mahalanobis:beta=0.9"};
 const char *const forms[] = {"kernel", "symmetric", "markov"};
 
 Form form_of(const std::string &name) {
@@ -175,7 +176,7 @@ TEST(KernelOperator, PointsInPlace) {
   PointSet after = random_points(90, 3, 86);
   for (double &x : after.rows) x += 4;  // the mean moves too
   const std::vector<double> x = random_numbers(90, 87);
-  for (const char *pair : {"gaussian:beta=1", "inner_exp:s=0.4", "self_tuned"})
+  for (const char *pair : {"gaussian:beta=1", "inner_exp:s=0.4", "self_tuned", "local_mahalanobis:beta=1"})
     for (const char *precision : {"fp64", "fp32"}) {
       SCOPED_TRACE(std::string(pair) + " " + precision);
       KernelOperator op =
@@ -230,6 +231,83 @@ TEST(KernelOperator, LengthsOfPoints) {
   if (!bad.empty() && world().rank() == 0) bad[1] = 0;
   EXPECT_NE(error_of([&] { op.update_points(bare.rows(), bad); }).find("that of row 1 is 0"), std::string::npos);
   EXPECT_EQ(outside(apply(op, x, 1), expected), "") << "an error changed the lengths";
+}
+
+// Points A x with the covariance A A' for all are points x with a gaussian: q is the same number but for the roundings
+// of A x and of the inverse, some 30u times the condition of A A', 20, of exponents up to 40.
+TEST(KernelOperator, OneCovarianceForAllIsALinearMap) {
+  const PointSet points = random_points(80, 3, 93);
+  const double map[3][3] = {{1.5, 0.4, -0.2}, {0.1, 0.8, 0.3}, {-0.5, 0.2, 1.1}};
+  PointSet mapped = points;
+  std::vector<double> triangle;
+  for (std::size_t i = 0; i < mapped.rows.size(); ++i) {
+    mapped.rows[i] = 0;
+    for (std::size_t k = 0; k < 3; ++k) mapped.rows[i] += map[i % 3][k] * points.rows[i - i % 3 + k];
+  }
+  for (std::size_t k = 0; k < 3; ++k)
+    for (std::size_t l = 0; l <= k; ++l)
+      triangle.push_back(map[k][0] * map[l][0] + map[k][1] * map[l][1] + map[k][2] * map[l][2]);
+  const std::vector<double> x = random_numbers(80, 94);
+  for (const char *backend : {"ref", "simd"}) {
+    KernelOperator plain = make_operator(points, options_of({{"beta", "0.7"}, {"backend", backend}}));
+    PointBlock block = local_block(mapped, plain.partition(), world().rank());
+    std::vector<double> covariances;
+    for (std::int64_t i = 0; i < block.local_rows(); ++i)
+      covariances.insert(covariances.end(), triangle.begin(), triangle.end());
+    block.set_point_scales(covariances, PointScale::covariance);
+    KernelOperator op(world(), options_of({{"pair", "local_mahalanobis:beta=0.7"}, {"backend", backend}}), block);
+    const std::vector<double> expected = apply(plain, x, 1);
+    const std::vector<double> found = apply(op, x, 1);
+    for (std::size_t i = 0; i < found.size(); ++i) EXPECT_NEAR(found[i], expected[i], 1e-12) << backend << " row " << i;
+  }
+}
+
+TEST(KernelOperator, CovariancesOfPoints) {
+  const PointSet points = random_points(60, 3, 88);
+  const auto refusal = [&](PointBlock block, const std::string &pair) {
+    return error_of([&] { const KernelOperator op(world(), options_of({{"pair", pair}}), std::move(block)); });
+  };
+  const RowPartition rows = RowPartition::contiguous(60, world().size());
+  const PointBlock bare = local_block(points, rows, world().rank());
+  const PointBlock with = with_lengths(bare, parse_pair("local_mahalanobis:beta=1"));
+  EXPECT_NE(refusal(bare, "local_mahalanobis:beta=1").find("-point_covariances FILE"), std::string::npos);
+  EXPECT_NE(refusal(with, "gaussian:beta=1").find("reads no covariances"), std::string::npos);
+  EXPECT_NE(refusal(with, "self_tuned").find("-point_scales FILE"), std::string::npos);
+  EXPECT_NE(refusal(with, "local_mahalanobis").find("local_mahalanobis:beta=VALUE"), std::string::npos);
+  const int many = most_covariance_features + 1;
+  EXPECT_NE(refusal(local_block(random_points(60, many, 1), rows, world().rank()), "local_mahalanobis:beta=1")
+                .find("covariances of at most 32 are taken"),
+            std::string::npos);
+  PointBlock block = bare;
+  std::vector<double> bad(with.point_scales().begin(), with.point_scales().end());
+  if (world().rank() == 0) bad[6 + 2] = 0;  // the second variance of row 1
+  const std::string message =
+      error_of([&] { world().agree([&] { block.set_point_scales(bad, PointScale::covariance); }); });
+  EXPECT_NE(message.find("that of row 1: covariance: not positive definite"), std::string::npos) << message;
+  const std::vector<double> whole = {2, 1, 1, 3, 5, 0.5, 0.5, 4};
+  EXPECT_EQ(covariance_triangles(whole, 4, 2), (std::vector<double>{2, 1, 3, 5, 0.5, 4}));
+  EXPECT_EQ(covariance_triangles(whole, 1, 1), whole);
+  EXPECT_NE(error_of([&] { covariance_triangles(whole, 4, 3); }).find("give 9 for each point, the matrix, or 6"),
+            std::string::npos);
+  EXPECT_NE(error_of([&] {
+              covariance_triangles({2, 1, 1.1, 3}, 4, 2, GlobalRow{7});
+            }).find("of row 7: entry (1, 0)"),
+            std::string::npos);
+
+  // Coordinates twice as long with covariances four times as large change nothing, and these stay.
+  KernelOperator op(world(), options_of({{"pair", "local_mahalanobis:beta=1"}}), with);
+  const std::vector<double> x = random_numbers(60, 92);
+  const std::vector<double> y = apply(op, x, 1);
+  const auto times = [](std::span<const double> values, double factor) {
+    std::vector<double> all(values.begin(), values.end());
+    for (double &value : all) value *= factor;
+    return all;
+  };
+  const std::uint64_t before = op.fingerprint();
+  op.update_points(bare.rows(), times(with.point_scales(), 4));
+  EXPECT_NE(op.fingerprint(), before);
+  op.update_points(times(bare.rows(), 2));
+  EXPECT_EQ(apply(op, x, 1), y) << "powers of two change no bit";
 }
 
 TEST(KernelOperator, UpdatesKeepTheBandwidth) {

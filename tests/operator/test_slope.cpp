@@ -165,6 +165,8 @@ TEST(Slope, OperatorsTakeTheirLengthFromIt) {
   const double beta = gaussian->options().pair.parameters[0];
   EXPECT_NEAR(std::log(beta / 0.8509), 0, 0.1);
   EXPECT_EQ(gaussian->bandwidth().rule, "slope");
+  EXPECT_EQ(gaussian->counters().passes, 1) << "the pass that found it";
+  EXPECT_EQ(make("gaussian", "3")->counters().passes, 0);
   EXPECT_NE(gaussian->bandwidth().reason.find("dimension 1.21"), std::string::npos) << gaussian->bandwidth().reason;
   EXPECT_EQ(make("gaussian", "auto")->options().pair.parameters[0], beta);
   EXPECT_DOUBLE_EQ(make("laplacian", "slope")->options().pair.parameters[0], 1 / std::sqrt(2 * beta));

@@ -33,11 +33,12 @@ const char *const texts[] = {"gaussian:beta=0.7",
                              "inner_exp:s=0.35",
                              "rational_quadratic:a=0.3,ell=1.5",
                              "self_tuned",
-                             "variable_bandwidth:epsilon=0.6"};
+                             "variable_bandwidth:epsilon=0.6",
+                             "local_mahalanobis:beta=1.4"};
 
 TEST(Pairs, ListHoldsEveryFormula) {
   const std::vector<std::string_view> names = pair_names();
-  EXPECT_EQ(names.size(), 8U);
+  EXPECT_EQ(names.size(), 9U);
   for (const char *text : texts) {
     const std::string name = oracle_pair(text).name;
     EXPECT_NE(std::find(names.begin(), names.end(), name), names.end()) << name;
@@ -63,7 +64,9 @@ TEST(Pairs, TraitsSayWhatHostCodeNeeds) {
 
 TEST(Pairs, SayWhetherEigenvaluesMayBeNegative) {
   for (const char *text : texts)
-    EXPECT_EQ(is_positive_semidefinite(parse_pair(text)), !oracle_pair(text).lengths()) << text;
+    EXPECT_EQ(is_positive_semidefinite(parse_pair(text)),
+              !oracle_pair(text).lengths() && !oracle_pair(text).covariances())
+        << text;
   EXPECT_FALSE(is_positive_semidefinite(parse_pair("inner_exp:s=-0.1")));
 }
 
@@ -77,6 +80,36 @@ TEST(Pairs, LengthsAreTheTilesUnitAndNoPartOfTheFormula) {
   EXPECT_EQ(to_string(pair), "variable_bandwidth:epsilon=0.6");
   EXPECT_EQ(point_numbers(pair, 3), 4);
   EXPECT_EQ(point_numbers(parse_pair("gaussian"), 3), 3);
+}
+
+TEST(Pairs, CovariancesAreTheirInversesInTiles) {
+  PairFunction pair = parse_pair("local_mahalanobis:beta=1.4");
+  pair.length_unit = 8;
+  EXPECT_EQ(point_scale(pair.kind), PointScale::covariance);
+  EXPECT_EQ(point_numbers(pair, 3), 9);
+  for (const int d : {1, 2, 5, most_covariance_features}) {
+    const std::vector<double> x = random_numbers(static_cast<std::size_t>(d), 71);
+    const std::vector<Real> exact = inverse_covariance_of(x.data(), d);
+    std::vector<double> numbers(exact.size());
+    scale_in_tile(pair, d, covariance_of(x.data(), d).data(), numbers.data());
+    // Elimination of a matrix whose condition is 4 at most: some d 4u of its norm, which is that of the inverse here.
+    const Real bound = 64 * 0x1p-53L * 16 * d * (1 / (length_of(x.data(), d) * length_of(x.data(), d)));
+    for (int k = 0, at = 0; k < d; ++k)
+      for (int l = 0; l <= k; ++l, ++at) {
+        const auto n = static_cast<std::size_t>(at);
+        EXPECT_NEAR(numbers[n], static_cast<double>(exact[n] * (k == l ? 32 : 64)), static_cast<double>(bound));
+      }
+  }
+}
+
+// q of two points as tiles have them is what backends sum: the form of both inverses.
+TEST(Pairs, ArgumentsOfPointsInTiles) {
+  const std::vector<double> x = {0.3, -0.4, 0.5, 0.1, 0.2, 0.9}, y = {-0.2, 0.6, 0.25, -0.3, 0.4, 0.7};
+  EXPECT_DOUBLE_EQ(argument_of(parse_pair("gaussian:beta=1"), 2, x.data(), y.data()), 1.25);
+  EXPECT_DOUBLE_EQ(argument_of(parse_pair("self_tuned"), 2, x.data(), y.data()), 1.25 * 0.125);
+  // differences (0.5, -1), triangle sums (0.75; -0.2, 0.6) + the mirror entry once
+  EXPECT_NEAR(argument_of(parse_pair("local_mahalanobis:beta=1"), 2, x.data(), y.data()),
+              0.75 * 0.25 + (-0.2) * 0.5 * -1 + 0.6 * 1 + 0, 1e-15);
 }
 
 TEST(Pairs, ReadsNamesAndParameters) {

@@ -241,6 +241,35 @@ TEST(CInterface, LengthsOfPoints) {
   EXPECT_EQ(tuned.solve(), moved) << "lengths stay where none came";
 }
 
+/// Covariances that are all length^2 I make a gaussian, and so do those of new points.
+TEST(CInterface, CovariancesOfPoints) {
+  Simulation gaussian(36);
+  const std::vector<double> expected = gaussian.solve();
+  Simulation tuned(36);
+  tuned.set("pair", "local_mahalanobis:beta=3");
+  const auto n = static_cast<std::size_t>(tuned.local);
+  std::vector<double> covariances;
+  for (std::size_t i = 0; i < n; ++i) covariances.insert(covariances.end(), {2, 0, 0, 2});
+  check_petsc(MatFlashringSetPointCovariances(tuned.A, 2, covariances.data()), "MatFlashringSetPointCovariances");
+  const std::vector<double> found = tuned.solve();
+  // Both stop at residuals of 1e-8, over gaps above 0.01 and vectors below 10.
+  for (std::size_t at = 0; at < found.size(); ++at) EXPECT_NEAR(found[at], expected[at], 1e-5) << at;
+
+  std::vector<double> right(4 * n);
+  const auto extended = [&] {
+    return FlashringMapExtend(tuned.map, tuned.local, tuned.coordinates.data(), right.data(), nullptr, nullptr);
+  };
+  expect_failure(extended(), "reads a covariance of every point");
+  check_petsc(FlashringMapSetNewPointCovariances(tuned.map, tuned.local, 2, covariances.data()), "SetNew");
+  check_petsc(extended(), "FlashringMapExtend");
+  for (std::size_t k = 0; k < 4; ++k)
+    for (std::size_t i = 0; i < n; ++i)
+      EXPECT_NEAR(right[k * n + i], found[k * (n + 1) + 1 + i], 4e-6) << k << " " << i;
+  expect_failure(FlashringMapSetNewPointCovariances(tuned.map, 0, 33, nullptr), "of 1 to 32 features");
+  check_petsc(MatFlashringSetPointScales(tuned.A, covariances.data()), "MatFlashringSetPointScales");
+  expect_failure(MatFlashringSetPoints(tuned.A, 2, tuned.coordinates.data()), "reads covariances of points");
+}
+
 TEST(CInterface, AMapNeedsTheOperatorItself) {
   Simulation simulation(41);
   std::vector<double> law(static_cast<std::size_t>(simulation.local));

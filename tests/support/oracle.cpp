@@ -56,11 +56,55 @@ OraclePair oracle_pair(const std::string &text) {
 
 double length_of(const double *x, int features) { return std::sqrt(features / 3.0) * (1 + 0.4 * std::sin(3 * x[0])); }
 
+namespace {
+
+/// v of the covariance of a point.
+std::vector<Real> direction_of(const double *x, int features) {
+  std::vector<Real> v;
+  for (int k = 0; k < features; ++k)
+    v.push_back(std::sqrt(Real{3} / features) * std::sin(2 * static_cast<Real>(x[k]) + k));
+  return v;
+}
+
+/// scale (I + factor v v'), its lower triangle.
+std::vector<Real> rank_one(const std::vector<Real> &v, Real scale, Real factor) {
+  std::vector<Real> triangle;
+  for (std::size_t k = 0; k < v.size(); ++k)
+    for (std::size_t l = 0; l <= k; ++l) triangle.push_back(scale * ((k == l ? 1 : 0) + factor * v[k] * v[l]));
+  return triangle;
+}
+
+/// (x - y)' A (x - y)
+Real quadratic_form(const std::vector<Real> &triangle, const double *x, const double *y, int features) {
+  Real sum = 0;
+  std::size_t at = 0;
+  for (int k = 0; k < features; ++k)
+    for (int l = 0; l <= k; ++l)
+      sum += (k == l ? 1 : 2) * triangle[at++] * (static_cast<Real>(x[k]) - y[k]) * (static_cast<Real>(x[l]) - y[l]);
+  return sum;
+}
+
+}  // namespace
+
+std::vector<double> covariance_of(const double *x, int features) {
+  const Real length = length_of(x, features);
+  const std::vector<Real> exact = rank_one(direction_of(x, features), length * length, 1);
+  return {exact.begin(), exact.end()};
+}
+
+std::vector<Real> inverse_covariance_of(const double *x, int features) {
+  const Real length = length_of(x, features);
+  const std::vector<Real> v = direction_of(x, features);
+  Real square = 0;
+  for (const Real entry : v) square += entry * entry;
+  return rank_one(v, 1 / (length * length), -1 / (1 + square));
+}
+
 Real oracle_log_weight(const OraclePair &pair, Real q) {
   const auto &p = pair.parameters;
   if (pair.name == "self_tuned") return -q;
   if (pair.name == "variable_bandwidth") return -q / (4 * p.at("epsilon"));
-  if (pair.name == "gaussian") return -p.at("beta") * q;
+  if (pair.name == "gaussian" || pair.covariances()) return -p.at("beta") * q;
   if (pair.name == "inner_exp") return p.at("s") * q;
   if (pair.name == "laplacian") return -std::sqrt(q) / p.at("ell");
   if (pair.name == "rational_quadratic")
@@ -73,7 +117,7 @@ Real oracle_log_weight(const OraclePair &pair, Real q) {
 
 Real oracle_slope(const OraclePair &pair, Real q) {
   const auto &p = pair.parameters;
-  if (pair.name == "gaussian") return p.at("beta");
+  if (pair.name == "gaussian" || pair.covariances()) return p.at("beta");
   if (pair.name == "inner_exp") return std::abs(p.at("s"));
   if (pair.name == "self_tuned") return 1;
   if (pair.name == "variable_bandwidth") return 1 / (4 * p.at("epsilon"));
@@ -91,23 +135,56 @@ Real oracle_exponent(const OraclePair &pair, Real q) {
   return matern ? matern_argument(pair, q) : std::abs(oracle_log_weight(pair, q));
 }
 
+namespace {
+
+/// What a pair function reads of a point: a length, 1 without, or the inverse of a covariance, its trace and its norm.
+struct PairScale {
+  Real length = 1;
+  std::vector<Real> inverse = {};
+  Real trace = 0, norm = 1;
+};
+
+std::vector<PairScale> scales_of(const OraclePair &pair, const PointSet &points) {
+  std::vector<PairScale> scales(points.count());
+  for (std::size_t i = 0; i < points.count(); ++i) {
+    if (pair.lengths()) scales[i].length = length_of(points.row(i), points.features);
+    if (!pair.covariances()) continue;
+    scales[i].inverse = inverse_covariance_of(points.row(i), points.features);
+    for (std::size_t k = 0, at = 0; at < scales[i].inverse.size(); at += ++k + 1)
+      scales[i].trace += scales[i].inverse[at];
+    const Real length = length_of(points.row(i), points.features);
+    scales[i].norm = 1 / (length * length);
+  }
+  return scales;
+}
+
+}  // namespace
+
 PairTable make_table(const OraclePair &pair, const PointSet &own, const PointSet &visiting,
                      const std::vector<double> &mean) {
   const int d = own.features;
   const std::vector<Real> own_norms = squared_norms(own, mean);
   const std::vector<Real> visiting_norms = squared_norms(visiting, mean);
   PairTable table{own.count(), visiting.count(), {}, {}, {}, {}, {}};
+  const std::vector<PairScale> own_scales = scales_of(pair, own);
+  const std::vector<PairScale> visiting_scales = scales_of(pair, visiting);
   for (std::size_t i = 0; i < own.count(); ++i)
     for (std::size_t j = 0; j < visiting.count(); ++j) {
       const double *x = own.row(i);
       const double *y = visiting.row(j);
-      const Real over = pair.lengths() ? static_cast<Real>(length_of(x, d)) * length_of(y, d) : 1;
-      const Real q = pair.inner() ? inner_product(x, y, d) : squared_distance(x, y, d) / over;
+      const PairScale &a = own_scales[i];
+      const PairScale &b = visiting_scales[j];
+      const Real over = pair.covariances() ? 2 / (a.trace + b.trace) : a.length * b.length;
+      const Real q = pair.inner() ? inner_product(x, y, d)
+                     : pair.covariances()
+                         ? (quadratic_form(a.inverse, x, y, d) + quadratic_form(b.inverse, x, y, d)) / 2
+                         : squared_distance(x, y, d) / over;
       table.q.push_back(q);
       table.divisor.push_back(over);
       table.log_weight.push_back(oracle_log_weight(pair, q));
+      const Real unit = pair.covariances() ? (a.norm + b.norm) / 2 : 1 / over;
       table.error.push_back(
-          static_cast<double>(log_weight_error(pair, q, own_norms[i] / over, visiting_norms[j] / over, d)));
+          static_cast<double>(log_weight_error(pair, q, own_norms[i] * unit, visiting_norms[j] * unit, d)));
     }
   table.visible.assign(table.log_weight.size(), 1);
   return table;

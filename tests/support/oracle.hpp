@@ -18,6 +18,8 @@ struct OraclePair {
   bool inner() const { return name == "inner_exp"; }
   /// Every point has a length, and q is the squared distance over both.
   bool lengths() const { return name == "self_tuned" || name == "variable_bandwidth"; }
+  /// Every point has a covariance, and q is the mean of both squared distances by them.
+  bool covariances() const { return name == "local_mahalanobis"; }
 };
 OraclePair oracle_pair(const std::string &text);
 
@@ -25,6 +27,12 @@ OraclePair oracle_pair(const std::string &text);
 /// which makes weights of points uniform in (-1, 1)^d spread over some decades, and up to 2.3 times as large for one
 /// point as for another.
 double length_of(const double *x, int features);
+
+/// The covariance of a point in the tests, likewise made of its coordinates: length_of^2 (I + v v'), |v|^2 <= 3, so
+/// that distances along v are up to half as long as those across it. (d (d + 1) / 2) lower triangle.
+std::vector<double> covariance_of(const double *x, int features);
+/// The inverse of that, from its closed form (Sherman and Morrison).
+std::vector<Real> inverse_covariance_of(const double *x, int features);
 
 /// ln k as a function of q: the squared distance (over the lengths of both points, where they have any), or the inner
 /// product for inner_exp.
@@ -50,7 +58,8 @@ struct PairTable {
   std::vector<double> error;     // (own, visiting)
   std::vector<char> visible;     // (own, visiting), all 1 at first
   std::vector<Real> q;           // (own, visiting), as oracle_log_weight reads it
-  std::vector<Real> divisor;     // (own, visiting), what squared distances are divided by in q: 1, or both lengths
+  std::vector<Real> divisor;     // (own, visiting), what squared distances are divided by in q: 1, or both lengths;
+                                 // with covariances at least: 1 / the mean trace of their inverses
   std::size_t at(std::size_t i, std::size_t j) const { return i * visiting + j; }
 };
 /// `mean`: (features) taken off before the arithmetic that is modelled, or empty. Weights do not depend on it.

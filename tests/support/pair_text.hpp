@@ -19,6 +19,8 @@ inline std::string spread_pair(const std::string &name, int d) {
   text << ":";
   if (name == "variable_bandwidth")
     text << "epsilon=0.3";
+  else if (name == "local_mahalanobis")
+    text << "beta=1";
   else if (name == "gaussian")
     text << "beta=" << 3.0 / d;
   else if (name == "inner_exp")
@@ -29,9 +31,18 @@ inline std::string spread_pair(const std::string &name, int d) {
   return text.str();
 }
 
+/// Those that every backend has, for any number of features: tests of covariances name their pair function.
 inline std::vector<std::string> all_pair_names() {
   std::vector<std::string> names;
-  for (const std::string_view name : pair_names()) names.emplace_back(name);
+  for (const std::string_view name : pair_names())
+    if (name != "local_mahalanobis") names.emplace_back(name);
+  return names;
+}
+
+/// Those that `ref` and `simd` have at so many features.
+inline std::vector<std::string> host_pair_names(int d) {
+  std::vector<std::string> names = all_pair_names();
+  if (d <= most_covariance_features) names.emplace_back("local_mahalanobis");
   return names;
 }
 

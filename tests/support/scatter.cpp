@@ -35,11 +35,16 @@ PointBlock local_block(const PointSet &points, const RowPartition &partition, in
 }
 
 PointBlock with_lengths(PointBlock points, const PairFunction &pair) {
-  if (traits(pair.kind).scalars == 0) return points;
-  std::vector<double> lengths;
-  for (std::int64_t i = 0; i < points.local_rows(); ++i)
-    lengths.push_back(length_of(points.row(LocalRow{i}), points.features()));
-  points.set_point_scales(std::move(lengths));
+  const PointScale kind = point_scale(pair.kind);
+  if (kind == PointScale::none) return points;
+  std::vector<double> scales;
+  for (std::int64_t i = 0; i < points.local_rows(); ++i) {
+    const double *x = points.row(LocalRow{i});
+    const std::vector<double> scale =
+        kind == PointScale::length ? std::vector{length_of(x, points.features())} : covariance_of(x, points.features());
+    scales.insert(scales.end(), scale.begin(), scale.end());
+  }
+  points.set_point_scales(std::move(scales), kind);
   return points;
 }
 

@@ -17,7 +17,7 @@ PointSet random_points(std::size_t count, int features, std::uint64_t seed);
 /// Rows of one rank of a global set.
 PointBlock local_block(const PointSet &points, const RowPartition &partition, int rank);
 
-/// With the lengths of length_of, where the pair function reads any.
+/// With the lengths of length_of or the covariances of covariance_of, where the pair function reads any.
 PointBlock with_lengths(PointBlock points, const PairFunction &pair);
 
 /// Rows of one rank of a global (N, columns) column-major array, and back (collective, the same on every rank).

@@ -105,7 +105,7 @@ Launch tensor_launch(const TileShape &shape) {
 
 template <PairKind kind>
 Body pieces_body() {
-  if constexpr (sm80::accumulate_of(kind) != Accumulate::difference)
+  if constexpr (!needs_differences(sm80::accumulate_of(kind)))
     return sm80::fold_wave<kind, RowKind::logsumexp, float, sm80::PiecePoints, CudaThread>;
   return nullptr;
 }

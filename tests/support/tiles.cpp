@@ -25,6 +25,12 @@ std::vector<double> rows_with_scalars(const PairFunction &pair, const PointSet &
   for (std::size_t i = first; i < first + static_cast<std::size_t>(count); ++i) {
     rows.insert(rows.end(), points.row(i), points.row(i) + points.features);
     if (traits(pair.kind).scalars > 0) rows.push_back(pair.length_unit / length_of(points.row(i), points.features));
+    if (traits(pair.kind).accumulate != Accumulate::covariance) continue;
+    const std::vector<Real> inverse = inverse_covariance_of(points.row(i), points.features);
+    for (int k = 0, at = 0; k < points.features; ++k)
+      for (int l = 0; l <= k; ++l)
+        rows.push_back(static_cast<double>(inverse[static_cast<std::size_t>(at++)] / (k == l ? 2 : 1)) *
+                       pair.length_unit * pair.length_unit);
   }
   return rows;
 }

@@ -25,12 +25,16 @@ inline Arithmetic arithmetic(Precision precision, int tile_rows) {
 ///   inner: these steps times |x||y|. norms: |x|^2 + |y|^2 - 2<x,y> has them for the norms and twice for <x,y>, and
 ///   2|x||y| <= nx + ny. differences: packing moves r by u(|x|+|y|), and the sum has the relative error of a sum of
 ///   positive terms. Lengths: a quotient and its rounding for each point, their product and that with q, 6u of q.
+///   Covariances: packing moves r likewise; the form is |x-y|^2 <= 2(nx + ny) at most in the unit of the mean norm of
+///   both inverses, and its terms have these steps and 12u for the inverse, its rounding, the sum of both and two
+///   products.
 inline Real argument_error(const OraclePair &pair, Real q, Real nx, Real ny, int features) {
   const Real root = std::sqrt(static_cast<Real>(features));
   const Real steps = 2 + 3 / root + 0.5L * root;
   if (pair.inner()) return steps * std::sqrt(nx * ny);
-  if (pair.name == "laplacian" || pair.lengths())
-    return 2 * std::sqrt(q) * (std::sqrt(nx) + std::sqrt(ny)) + (steps + (pair.lengths() ? 6 : 0)) * q;
+  const Real packing = 2 * std::sqrt(q) * (std::sqrt(nx) + std::sqrt(ny));
+  if (pair.covariances()) return packing + 2 * (steps + 12) * (nx + ny);
+  if (pair.name == "laplacian" || pair.lengths()) return packing + (steps + (pair.lengths() ? 6 : 0)) * q;
   return steps * (nx + ny);
 }
 

@@ -145,12 +145,12 @@ class Amx : public ::testing::TestWithParam<std::string> {
 
   template <class Use>
   static void for_shapes(const std::vector<int> &features, const std::vector<int> &columns, const Use &use) {
-    for (const std::string_view pair : pair_names())
+    for (const std::string &pair : all_pair_names())
       for (const int d : features)
         for (const RowKind row : {RowKind::sum, RowKind::logsumexp})
           for (const Precision precision : {Precision::fp32, Precision::reduced})
             for (const int c : columns) {
-              const std::string text = spread_pair(std::string(pair), d);
+              const std::string text = spread_pair(pair, d);
               SCOPED_TRACE(describe(text, row, precision, d, c));
               use(std::string(pair), text, row, precision, d, c);
             }

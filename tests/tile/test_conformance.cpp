@@ -144,6 +144,9 @@ INSTANTIATE_TEST_SUITE_P(Every, Conformance,
                          ::testing::Combine(::testing::ValuesIn(all_pair_names()),
                                             ::testing::Values(1, 3, 17, 64, 193)),
                          param_name);
+INSTANTIATE_TEST_SUITE_P(Covariances, Conformance,
+                         ::testing::Combine(::testing::Values("local_mahalanobis"), ::testing::Values(1, 3, 9)),
+                         param_name);
 
 }  // namespace
 }  // namespace flashring::test

@@ -77,8 +77,8 @@ void check(const Differences &of, const Bounded &expected_own, const Bounded &ex
 }
 
 TEST(DifferenceProducts, EveryPairFunction) {
-  for (const std::string &name : all_pair_names())
-    for (const int d : {3, 17})
+  for (const int d : {3, 17})
+    for (const std::string &name : host_pair_names(d))
       for (const Precision precision : {Precision::fp64, Precision::fp32}) {
         SCOPED_TRACE(name + " d=" + std::to_string(d) + " " + to_string(precision));
         const Differences of(spread_pair(name, d), d, precision, 2);
