@@ -247,6 +247,7 @@ int run_scores(const Communicator &communicator, const DriverOptions &options, c
   const RowsFacts facts = compute(communicator, settings, alphas, rows, scores);
 
   Report report = report_of(communicator, options, settings, rows, scores.x.storage);
+  report.device_copy_bytes = communicator.sum(rows.bytes_copied());
   report.seconds_setup = setup_done - start;
   report.seconds_read = read_done - setup_done;
   report.seconds_solve = seconds_now() - read_done;

@@ -19,7 +19,10 @@ struct Case {
   int columns = 1;
   std::int64_t rows = 0;
   bool square = true;  ///< each pair of tiles once, for both sides; else every pair for the own side
-  Sides sides() const { return square ? Sides::both : Sides::own; }
+  /// Queries meet keys, a block of their own, with the weights of attention; `columns` are all those of the rule.
+  bool attention = false;
+  bool is_gradient() const { return row == RowKind::softmax_gradient || row == RowKind::threshold_gradient; }
+  Sides sides() const { return square || is_gradient() ? Sides::both : Sides::own; }
   TileShape shape() const;
 };
 

@@ -39,8 +39,9 @@ TileBlock make_block(const Backend &backend, const Case &one) {
   return {backend, one.shape(), std::move(points), {}};
 }
 
+/// Rules of attention may want their points in another form.
 bool same_points(const Case &a, const Case &b) {
-  return a.precision == b.precision && a.features == b.features && a.rows == b.rows;
+  return a.precision == b.precision && a.features == b.features && a.rows == b.rows && !a.attention && !b.attention;
 }
 
 }  // namespace
@@ -60,17 +61,25 @@ struct Passes::State {
     if (!has_points(one)) {
       last.reset();
       block.reset();
+      keys.reset();
       block.emplace(make_block(backend, one));
+      if (one.attention) keys.emplace(make_block(backend, one));
     }
-    const std::vector<double> x = numbers(static_cast<std::size_t>(one.rows * one.columns));
-    block->set_columns({x.data(), one.rows, one.columns});
-    if (row_rule(one.row).scalars > 0)
-      block->set_pass_scalars(std::span(x).first(static_cast<std::size_t>(one.rows)), -INFINITY);
+    const RowRule &rule = row_rule(one.row);
+    const int columns = rule.value_columns(one.columns);
+    const int own_scalars = rule.own_scalars > 0 ? rule.own_scalars : rule.scalars;
+    const std::vector<double> x = numbers(static_cast<std::size_t>(one.rows * std::max({columns, own_scalars, 1})));
+    for (TileBlock *side : {&*block, &giving()}) {
+      side->set_columns({x.data(), one.rows, columns});
+      const int scalars = side == &giving() ? rule.scalars : own_scalars;
+      if (scalars > 0) side->set_pass_scalars({x.data(), one.rows, scalars}, -INFINITY);
+    }
     last = one;
   }
 
   /// With one side the block meets itself as if it were another one.
-  PassReport run(const Case &one) { return ring.run(one.shape(), one.sides(), *block, *block); }
+  TileBlock &giving() { return keys ? *keys : *block; }
+  PassReport run(const Case &one) { return ring.run(one.shape(), one.sides(), *block, giving()); }
 
   /// Seconds that a pass will take, from one over fewer points of the same kind; 0 where the points are here already,
   /// since then it is little more to find out.
@@ -91,6 +100,7 @@ struct Passes::State {
   Ring ring;
   std::optional<Case> last;
   std::optional<TileBlock> block;
+  std::optional<TileBlock> keys;  ///< of attention
 };
 
 Passes::Passes(const Backend &backend, double enough) : state_(std::make_unique<State>(backend, enough)) {}

@@ -52,14 +52,14 @@ void print_ceilings(const ceilings::GpuRates &r, std::FILE *json) {
 }
 
 void print_header() {
-  std::printf("%-12s %-7s %-9s %-9s %4s %3s %8s %10s %9s %9s %9s %9s %9s %6s\n", "backend", "", "row", "pattern", "d",
+  std::printf("%-12s %-7s %-18s %-9s %4s %3s %8s %10s %9s %9s %9s %9s %9s %6s\n", "backend", "", "row", "pattern", "d",
               "c", "N", "seconds", "pairs/s", "effective", "exp", "tensor", "multiply", "of it");
 }
 
 void print_row(const Row &row, std::FILE *json) {
   const Case &c = row.one;
   const Measured &m = row.measured;
-  std::printf("%-12s %-7s %-9s %-9s %4d %3d %8lld ", row.backend.c_str(), to_string(c.precision), row_rule(c.row).name,
+  std::printf("%-12s %-7s %-18s %-9s %4d %3d %8lld ", row.backend.c_str(), to_string(c.precision), row_rule(c.row).name,
               pattern_of(c), c.features, c.columns, static_cast<long long>(c.rows));
   if (m.not_run.empty())
     std::printf("%10.3e %9.2e %9.2e %9.2e %9.2e %9.2e %6.2f\n", m.seconds, per_second(m.evaluated, m),

@@ -45,12 +45,17 @@ FLASHRING_DEVICE constexpr ThresholdWeight<M> threshold_powers(typename M::V d, 
 }
 
 /// phi(q)/q^2 with phi(q) = e^-q - 1 + q, for -1 <= q <= 0: sum over k >= 2 of (-q)^(k-2)/k! up to k = 20; the next
-/// term is 2e-20. By k! = 1/2 (1 + (-q)/3 (1 + (-q)/4 (...))).
+/// term is 2e-20.
 template <class M>
 FLASHRING_DEVICE constexpr typename M::V threshold_series(typename M::V q) {
-  typename M::V sum = M::set(1);
-  for (int k = 20; k >= 3; --k) sum = M::fma(M::mul(q, M::set(-1.0 / k)), sum, M::set(1));
-  return M::mul(sum, M::set(0.5));
+  const typename M::V minus_q = M::neg(q);
+  double coefficient = 1.0 / 2432902008176640000;  // 1/20!
+  typename M::V sum = M::set(coefficient);
+  for (int k = 19; k >= 2; --k) {
+    coefficient *= k + 1;
+    sum = M::fma(sum, minus_q, M::set(coefficient));
+  }
+  return sum;
 }
 
 /// r, with which d p / d alpha = r - u sum r / sum u (entmax: its negative), from the p and u of the same d and y. With

@@ -63,6 +63,8 @@ class BufferWriter {
 
   /// Where the next piece is to be written; the one before is complete.
   std::byte *next();
+  /// Piece `index`, of a device in their order; pieces of the host by any threads.
+  std::byte *piece(std::size_t index);
   /// The last piece is complete: all of them are in the buffer. Throws Error with what the device says.
   void finish();
 
@@ -80,6 +82,8 @@ class BufferReader {
   BufferReader(const AlignedBuffer &buffer, std::size_t piece);
   /// The next piece, there until the one after is asked for. Throws Error with what the device says.
   const std::byte *next();
+  /// Piece `index`, as BufferWriter has it.
+  const std::byte *piece(std::size_t index);
 
  private:
   const AlignedBuffer &buffer_;

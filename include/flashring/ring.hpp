@@ -37,7 +37,7 @@ std::int64_t tiles_of_part(std::size_t part_bytes, std::size_t payload_bytes);
 /// What one or more passes did, on this rank.
 struct PassReport {
   double pairs = 0;               ///< pairs of points evaluated
-  double tile_pairs = 0;          ///< pairs of tiles evaluated; 0 on a device
+  double tile_pairs = 0;          ///< pairs of tiles evaluated
   double tile_pairs_skipped = 0;  ///< left out by a TileChoice
   double seconds = 0;             ///< wall time of the passes
   double wait_seconds = 0;        ///< of which the host waited for messages; 0 where the transport queues on a device
@@ -64,7 +64,7 @@ struct TileBits {
   std::vector<std::vector<std::uint64_t>> steps;  // (steps) of (own tiles, kept_words(visiting tiles of a sequence))
 };
 
-/// What a pass leaves out and what it writes down; null: nothing. Not for devices.
+/// What a pass leaves out and what it writes down; null: nothing. A device has copies while a step lasts.
 struct TileChoice {
   const TileBits *kept = nullptr;
   TileBits *touched = nullptr;
@@ -106,8 +106,13 @@ class PairList {
 
   PairPattern pattern() const { return pattern_; }
   Sides sides() const { return sides_; }
-  /// Pairs of points in these pairs of tiles, those that a mask cuts counted whole.
-  double point_pairs() const;
+  /// These pairs of tiles, the pairs of points in them, those that a mask cuts counted whole, and what is left out.
+  struct Count {
+    double tiles = 0;
+    double points = 0;
+    double skipped = 0;  ///< pairs of tiles whose bit is 0
+  };
+  Count count() const;
   const std::vector<TileInfo> &own() const { return *own_; }
   const std::vector<TileInfo> &visiting() const { return *visiting_; }
   Meeting meeting() const { return meeting_; }
@@ -183,6 +188,8 @@ class Ring {
   /// Brings here, once, the payloads that square passes over `block` visit: later runs move columns and states alone.
   /// To be called again after `block` was packed anew. Collective.
   void make_resident(const TileShape &shape, TileBlock &block);
+
+  int threads() const { return options_.threads; }
 
  private:
   struct Buffers;

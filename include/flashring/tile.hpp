@@ -154,6 +154,9 @@ struct BlockCall {
   Sides sides = Sides::own;             ///< a tile with itself serves its own side alone
   const std::uint64_t *kept = nullptr;  // (own_tiles, kept_words(visiting_tiles)), or null: no pair is skipped
   std::byte *scratch = nullptr;         ///< scratch_bytes(shape), aligned to 128
+  /// (own_tiles, kept_words(visiting_tiles)), or null. Rules of thresholds set the bit of a pair that may hold a weight
+  /// that is not 0, and leave the others.
+  std::uint64_t *touched = nullptr;
 };
 
 /// Rows to pack, row-major in double: features, and behind them the scalars of the pair function, which are taken as

@@ -60,9 +60,10 @@ class TileBlock {
   static TileBlock repack(const Backend &backend, const TileShape &shape, const PointBlock &points,
                           PointsMemory memory = PointsMemory::device);
 
-  /// Sequences, their points read in user units as they are packed; no mean is taken off.
+  /// Sequences, their points read in user units as they are packed; no mean is taken off. On so many threads, as their
+  /// columns: readers are called by several at once.
   TileBlock(const Backend &backend, const TileShape &shape, const RowPartition &partition, int rank,
-            Sequences sequences, const RowReader &points);
+            Sequences sequences, const RowReader &points, int threads = 1);
 
   /// The same rows after they moved, packed in shape.precision; columns must be set anew.
   void replace_points(const TileShape &shape, PointBlock &&points, std::span<const double> mean);
@@ -88,8 +89,8 @@ class TileBlock {
   void set_pass_scalars(std::span<const double> values, double padding);  // (local_rows)
   /// The answers of the row rule, from states of so many columns.
   void finish(RowKind row, int columns, const Columns<double> &out);
-  /// The same, handed over some rows at a time.
-  void finish(RowKind row, int columns, const AnswerReader &take);
+  /// The same, handed over some rows at a time, by so many threads at once.
+  void finish(RowKind row, int columns, const AnswerReader &take, int threads = 1);
   /// Bytes of columns and answers that have gone between host and device.
   std::uint64_t bytes_copied() const { return bytes_copied_; }
 
@@ -135,6 +136,7 @@ class TileBlock {
   Precision packed_ = Precision::fp64;     // of points_
   Precision precision_ = Precision::fp64;  // of the passes
   Sequences sequences_;
+  int threads_ = 1;  // of packing and columns
   std::int64_t local_rows_ = 0;
   std::vector<TileInfo> tiles_;
   int rank_ = 0;

@@ -26,27 +26,29 @@ struct Rule<RowKind::score_bins> {
     for (std::size_t i = 0; i < words * rows; ++i) s[i] = i < 2 * rows ? lowest : 0;
   }
   /// The counts of row i for a k_max that is higher by `rise` whole bins.
-  static void raise(double *counts, int columns, std::size_t rows, double rise) {
+  FLASHRING_EVERYWHERE static void raise(double *counts, int columns, std::size_t rows, double rise) {
     const int shift = rise < columns + 1.0 ? static_cast<int>(rise) : columns + 1;
     for (int n = columns; n >= 0; --n)
       counts[static_cast<std::size_t>(n) * rows] = n >= shift ? counts[static_cast<std::size_t>(n - shift) * rows] : 0;
   }
+  /// Of the row whose words begin at a and b, `rows` apart.
+  FLASHRING_EVERYWHERE static void merge_row(int columns, std::size_t rows, double *a, const double *b) {
+    *a = *a > *b ? *a : *b;
+    double *const counts = a + 2 * rows;
+    const double *const more = b + 2 * rows;
+    const double rise = b[rows] - a[rows];
+    if (rise > 0) {
+      raise(counts, columns, rows, rise);
+      a[rows] = b[rows];
+    }
+    const int shift = rise >= 0 ? 0 : -rise < columns + 1.0 ? static_cast<int>(-rise) : columns + 1;
+    for (int n = shift; n <= columns; ++n)
+      counts[static_cast<std::size_t>(n) * rows] += more[static_cast<std::size_t>(n - shift) * rows];
+  }
   static void merge(int /*pass*/, int columns, std::size_t rows, std::byte *into, const std::byte *from) {
     double *a = reinterpret_cast<double *>(into);              // (3 + B, rows)
     const double *b = reinterpret_cast<const double *>(from);  // (3 + B, rows)
-    for (std::size_t i = 0; i < rows; ++i) {
-      a[i] = a[i] > b[i] ? a[i] : b[i];
-      double *const counts = a + 2 * rows + i;
-      const double *const more = b + 2 * rows + i;
-      const double rise = b[rows + i] - a[rows + i];
-      if (rise > 0) {
-        raise(counts, columns, rows, rise);
-        a[rows + i] = b[rows + i];
-      }
-      const int shift = rise >= 0 ? 0 : -rise < columns + 1.0 ? static_cast<int>(-rise) : columns + 1;
-      for (int n = shift; n <= columns; ++n)
-        counts[static_cast<std::size_t>(n) * rows] += more[static_cast<std::size_t>(n - shift) * rows];
-    }
+    for (std::size_t i = 0; i < rows; ++i) merge_row(columns, rows, a + i, b + i);
   }
   static void finish(int columns, std::size_t rows, const std::byte *state, double *out) {
     const double *s = reinterpret_cast<const double *>(state);  // (3 + B, rows)

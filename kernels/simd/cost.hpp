@@ -30,10 +30,10 @@ struct Tally {
 
 /// Features, then the formula, then one multiply-add per column and side. Log-sum-exp shifts each logarithm (2 adds),
 /// takes an exponential and adds it; its second side is a turn of its own. Bins shift, compare with the largest, scale,
-/// and take a comparison and an addition for each edge; powers shift, compare, subtract twice, and take a logarithm
-/// about an exponential and two sums. top_k takes differences and two comparisons; what enters a list is rare and not
-/// counted. Products of differences: on each side the weight times the giver's, and for c columns c differences, c
-/// products with that, c(c+1)/2 multiply-adds.
+/// find place and register of a counter, and take a comparison and an addition for each register; powers shift,
+/// compare, subtract twice, and take a logarithm about an exponential and two sums. top_k takes differences and two
+/// comparisons; what enters a list is rare and not counted. Products of differences: on each side the weight times the
+/// giver's, and for c columns c differences, c products with that, c(c+1)/2 multiply-adds.
 TileCost cost(const TileShape &shape, Sides sides) {
   const int used = (has_own(sides) ? 1 : 0) + (has_visiting(sides) ? 1 : 0);
   if (shape.row == RowKind::top_k) return {double{1} * shape.features, shape.features + 2.0, 0, 0};
@@ -72,6 +72,9 @@ TileCost cost(const TileShape &shape, Sides sides) {
     cost.adds += 3;
     cost.exponentials += 1;
     cost.multiply_adds += 1 + Rule<RowKind::softmax_gradient>::multiply_adds(shape.features, shape.columns, sides);
+    if (shape.row == RowKind::softmax_gradient) return cost;
+    cost.adds += 15;           // both forms of d, powers, and choices between them
+    cost.multiply_adds += 46;  // a logarithm, the series and three sums of r
     return cost;
   }
   if (!logarithm) {
@@ -79,8 +82,9 @@ TileCost cost(const TileShape &shape, Sides sides) {
     return cost;
   }
   if (bins) {
-    cost.adds += 2 + 2.0 * (1 + shape.columns);
-    cost.multiply_adds += 1;
+    const double counters = shape.precision == Precision::fp64 ? 8 : 4;  // of a register's lane
+    cost.adds += 2 + 5 + 2 * std::ceil((1 + shape.columns) / counters);
+    cost.multiply_adds += 2;
   } else if (powers) {
     cost.adds += 8;
     cost.exponentials += 1;

@@ -101,9 +101,10 @@ void pack(const TileShape &shape, const PackInput &input, std::byte *payload) {
     pack_as<float>(shape, input, payload);
 }
 
-void unpack(const TileShape &shape, const std::byte *payload, std::int64_t rows, double *values) {
-  const double *x = reinterpret_cast<const double *>(payload);  // (T / group, d, group)
-  constexpr std::int64_t group = group_rows<double>;
+template <class T>
+void unpack_as(const TileShape &shape, const std::byte *payload, std::int64_t rows, double *values) {
+  const T *x = reinterpret_cast<const T *>(payload);  // (T / group, d, group)
+  constexpr std::int64_t group = group_rows<T>;
   const double scale = own_scale(shape);
   const int width = row_numbers(shape.pair.kind, shape.features);
   for (std::int64_t i = 0; i < rows; ++i) {
@@ -117,4 +118,10 @@ void unpack(const TileShape &shape, const std::byte *payload, std::int64_t rows,
       values[i * width + k] = x[(i / group * shape.features + k) * group + i % group] / scale;
     if (width > shape.features) values[(i + 1) * width - 1] = x[std::int64_t{shape.features} * tile_rows + i];
   }
+}
+
+/// Not of 16 bits, which are never taken apart again.
+void unpack(const TileShape &shape, const std::byte *payload, std::int64_t rows, double *values) {
+  shape.precision == Precision::fp64 ? unpack_as<double>(shape, payload, rows, values)
+                                     : unpack_as<float>(shape, payload, rows, values);
 }

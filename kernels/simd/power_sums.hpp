@@ -71,14 +71,16 @@ HWY_INLINE Reached panel_to_powers(T *panel, T *other, int count, const T *shift
   }
   Vec<T> p_sum[2] = {hn::Zero(d), hn::Zero(d)};
   Vec<T> u_sum[2] = {hn::Zero(d), hn::Zero(d)};
-  for (int j = 0; j < count; ++j) {
-    const Vec<T> z = hn::Mul(factor, hn::Sub(hn::Load(d, panel + j * stride), m));
-    const auto [p, u] = threshold_powers<power, M>(hn::Sub(z, t), hn::Add(z, room), e_minus_1);
-    p_sum[j % 2] = hn::Add(p_sum[j % 2], p);
-    u_sum[j % 2] = hn::Add(u_sum[j % 2], u);
-    hn::Store(p, d, panel + j * stride);
-    if (second) hn::Store(u, d, other + j * stride);
-  }
+  for (int j = 0; j < count; j += 2)  // an odd count ends with a row of padding, which is hidden
+#pragma GCC unroll 2
+    for (int b = 0; b < 2; ++b) {
+      const Vec<T> z = hn::Mul(factor, hn::Sub(hn::Load(d, panel + (j + b) * stride), m));
+      const auto [p, u] = threshold_powers<power, M>(hn::Sub(z, t), hn::Add(z, room), e_minus_1);
+      p_sum[b] = hn::Add(p_sum[b], p);
+      u_sum[b] = hn::Add(u_sum[b], u);
+      hn::Store(p, d, panel + (j + b) * stride);
+      if (second) hn::Store(u, d, other + (j + b) * stride);
+    }
   const Vec<T> support = hn::Add(u_sum[0], u_sum[1]);
   add_lanes<T>(hn::Add(p_sum[0], p_sum[1]), sums);
   add_lanes<T>(support, sums + tile_rows);

@@ -231,9 +231,16 @@ HWY_INLINE Vec<T> log2_1p_vector(Vec<T> x, Vec<T> y) {
   const Vec<T> f = hn::IfThenElse(hn::Ge(y, hn::BitCast(d, lowest)), x, reduced);
   constexpr const double *c = log2_1p_coefficients<T>;
   constexpr int degree = static_cast<int>(std::size(log2_1p_coefficients<T>)) - 1;
-  Vec<T> p = hn::Set(d, static_cast<T>(c[degree]));
+  // Even and odd powers apart: half the chain of multiply-adds that wait for each other.
+  const Vec<T> square = hn::Mul(f, f);
+  Vec<T> sums[2] = {hn::Set(d, static_cast<T>(c[degree])), hn::Set(d, static_cast<T>(c[degree - 1]))};
 #pragma GCC unroll 20
-  for (int k = degree - 1; k >= 0; --k) p = hn::MulAdd(p, f, hn::Set(d, static_cast<T>(c[k])));
+  for (int k = degree - 2; k >= 0; --k) {
+    Vec<T> &sum = sums[(degree - k) % 2];
+    sum = hn::MulAdd(sum, square, hn::Set(d, static_cast<T>(c[k])));
+  }
+  static_assert(degree % 2 == 0);
+  const Vec<T> p = hn::MulAdd(sums[1], f, sums[0]);
   return hn::MulAdd(p, f, hn::ConvertTo(d, n));
 }
 

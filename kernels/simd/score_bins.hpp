@@ -3,7 +3,7 @@
 //
 // A panel first gives the largest score of every row, so that its counts are made against a k_max that holds for the
 // whole panel. Receiving rows are lanes, so each lane has a histogram of its own in registers: counters of 8 bits, as
-// many in a lane as it has bytes. A score adds 1, moved to its counter, to the register that has it: some 8 operations
+// many in a lane as it has bytes. A score adds 1, moved to its counter, to the register that has it: some 6 operations
 // and two for each register, where comparing with all edges would take two for each bin. No scatter. Where k_max rises
 // the counts move by whole bins.
 
@@ -65,13 +65,14 @@ HWY_NOINLINE void raise_tops(const BinScratch<T> &s, int count, const T *shift, 
 }
 
 /// Adds a panel of v to the counts. A vector of unsigned numbers of T's size holds as many counters of 8 bits in each
-/// lane as it has bytes: a panel's counts fit. The number of a bin, 0 for the top one, has its place in the low bits of
-/// 2^23 (2^52) more.
+/// lane as it has bytes: a panel's counts fit. Eight times the number of a bin, 0 for the top one, is added to 2^23
+/// (2^52): its low bits are then the place of the counter in bits, those above tell the register, and what is too large
+/// or infinite has no register.
 template <class T>
 HWY_INLINE void count_bins(const BinScratch<T> &s, int count, int bins) {
   constexpr int NA = vectors<T>();
   constexpr int fields = sizeof(T);
-  constexpr int field_bits = fields == 4 ? 2 : 3;
+  constexpr int word_bits = fields == 4 ? 5 : 6;
   static_assert(panel_rows < 256);
   const hn::ScalableTag<T> d;
   const hn::RebindToUnsigned<decltype(d)> du;
@@ -79,7 +80,7 @@ HWY_INLINE void count_bins(const BinScratch<T> &s, int count, int bins) {
   const int lanes = static_cast<int>(hn::Lanes(d));
   const int stride = NA * lanes;
   const auto one = hn::Set(du, 1);
-  const auto first_word = hn::ShiftRight<field_bits>(hn::BitCast(du, unit));
+  const auto first_word = hn::ShiftRight<word_bits>(hn::BitCast(du, unit));
   for (int a = 0; a < NA; ++a)
     for (int w0 = 0; w0 * fields <= bins; w0 += words_at_once) {
       const Vec<T> k = hn::Load(d, s.top + stride + a * lanes);
@@ -91,11 +92,9 @@ HWY_INLINE void count_bins(const BinScratch<T> &s, int count, int bins) {
       }
       for (int j = 0; j < count; ++j) {
         const Vec<T> v = hn::Load(d, s.panel + (j * NA + a) * lanes);
-        const Vec<T> below = hn::Min(hn::Sub(k, hn::Floor(v)), hn::Set(d, T(bins + 1)));
-        const auto place = hn::BitCast(du, hn::Add(below, unit));
-        const auto field = hn::And(place, hn::Set(du, fields - 1));
-        const auto add = hn::Shl(one, hn::ShiftLeft<3>(field));
-        const auto at = hn::ShiftRight<field_bits>(place);
+        const auto place = hn::BitCast(du, hn::MulAdd(hn::Sub(k, hn::Floor(v)), hn::Set(d, T(8)), unit));
+        const auto add = hn::Shl(one, hn::And(place, hn::Set(du, 8 * (fields - 1))));
+        const auto at = hn::ShiftRight<word_bits>(place);
 #pragma GCC unroll 5
         for (int w = 0; w < words_at_once; ++w)
           sum[w] = hn::IfThenElse(hn::Eq(at, word[w]), hn::Add(sum[w], add), sum[w]);

@@ -33,6 +33,7 @@ struct WaveArguments {
   Wave wave;
   Mask mask;
   const std::uint64_t *kept = nullptr;  // (own tiles, kept_words(visiting_tiles)) of the call
+  std::uint64_t *touched = nullptr;     // the same, of rules that note tiles; or null
   std::int32_t visiting_tiles = 0;      ///< of the call
   PairPattern pattern = PairPattern::rectangle;
   Exchange exchange = Exchange::none;
@@ -81,6 +82,7 @@ inline WaveArguments make_arguments(const BlockCall &call, int words) {
   a.visiting = call.visiting;
   a.mask = call.shape.mask;
   a.kept = call.kept;
+  a.touched = call.touched;
   a.visiting_tiles = call.visiting_tiles;
   a.pattern = call.pattern;
   a.sides = call.sides;

@@ -63,6 +63,31 @@ TileError tensor_error(const TileShape &shape) {
   return {argument, 0x1p-22 + 8 * u + (multiplied ? pieces + 3 * u : 0)};
 }
 
+/// Beyond the logarithm of a weight, rules of attention shift it (an add), and gradients take an exponential from it,
+/// or as the others a power, which is a logarithm more (7 multiply-adds, an exponential of its own) and some adds. The
+/// powers of p, of the visiting side, are made twice; r takes a logarithm's series. Columns as the rules say.
+void add_attention(const TileShape &shape, Sides sides, TileCost &cost) {
+  cost.multiply_adds += shape.features;
+  cost.adds += 2;
+  if (shape.row == RowKind::score_bins) {
+    cost.multiply_adds += 1;
+    cost.adds += 4;
+    return;
+  }
+  const bool softmax = shape.row == RowKind::softmax_gradient;
+  const int powers = softmax ? 0 : shape.row == RowKind::threshold_gradient && has_visiting(sides) ? 2 : 1;
+  cost.exponentials += softmax ? 1 : 2 * powers;
+  cost.multiply_adds += 10 * powers;
+  cost.adds += 4 * powers;
+  if (is_gradient(shape.row)) {
+    cost.adds += 1;
+    cost.multiply_adds +=
+        1 + (softmax ? 0 : 50) + Rule<RowKind::softmax_gradient>::multiply_adds(shape.features, shape.columns, sides);
+  } else {
+    cost.multiply_adds += (shape.row == RowKind::threshold_sum ? 2 : 1) * shape.columns;
+  }
+}
+
 }  // namespace
 
 /// Features, then the formula, then one multiply-add for each column and side. Log-sum-exp shifts each logarithm (2
@@ -76,9 +101,13 @@ TileCost cost(Variant variant, const TileShape &shape, Sides sides) {
   if (shape.row == RowKind::top_k) return {double{1} * shape.features, shape.features + 1.0, 0, 0};
   const int used = (has_own(sides) ? 1 : 0) + (has_visiting(sides) ? 1 : 0);
   const bool powers = shape.row == RowKind::slope;
-  const bool logarithm = shape.row == RowKind::logsumexp || powers;
+  const bool logarithm = shape.row == RowKind::logsumexp || powers || is_attention(shape.row);
   TileCost cost = shape.precision == Precision::fp64 ? formula_cost<Tally<true>>(shape.pair.kind, logarithm)
                                                      : formula_cost<Tally<false>>(shape.pair.kind, logarithm);
+  if (is_attention(shape.row)) {
+    add_attention(shape, sides, cost);
+    return cost;
+  }
   if (takes_pieces(variant, shape) && tensor_role(shape.row, shape.columns, sides) != TensorRole::pieces) {
     add_tensor_products(shape, used, cost);
   } else {

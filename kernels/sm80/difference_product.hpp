@@ -118,11 +118,4 @@ FLASHRING_DEVICE void fold_piece(Rule<RowKind::difference_product> /*rule*/, Thr
   }
 }
 
-/// Row i of visiting tile j: sums, as those of rule sum.
-template <class Next>
-FLASHRING_DEVICE void merge_row(Rule<RowKind::difference_product> /*rule*/, int words, int i, double *state,
-                                Next next) {
-  merge_row(Rule<RowKind::sum>{}, words, i, state, next);
-}
-
 }  // namespace flashring::sm80

@@ -3,11 +3,36 @@
 
 #include "sm80/difference_product.hpp"
 #include "sm80/logsumexp.hpp"
+#include "sm80/power_sums.hpp"
+#include "sm80/score_bins.hpp"
 #include "sm80/slope.hpp"
+#include "sm80/softmax_gradient.hpp"
 #include "sm80/sum.hpp"
+#include "sm80/threshold_gradient.hpp"
 #include "sm80/top_k.hpp"
 
 namespace flashring::sm80 {
+
+/// All pieces of a pair of tiles.
+template <PairKind kind, RowKind row, class T, class Points, class Thread>
+FLASHRING_DEVICE void fold_pair(Rule<row> rule, Thread &t, const WaveArguments &a, const PointsPairView<T, Points> &p) {
+  FLASHRING_ROLL
+  for (int first = 0; first < p.visiting.rows; first += piece_rows) fold_piece<kind>(rule, t, a, p, first);
+}
+
+/// The same of a rule that notes tiles, whose fold_piece says whether the thread's row touches the piece. A block has
+/// the bits of its own tile to itself.
+template <PairKind kind, RowKind row, class T, class Points, class Thread>
+FLASHRING_DEVICE void fold_noted_pair(Rule<row> rule, Thread &t, const WaveArguments &a,
+                                      const PointsPairView<T, Points> &p, int visiting) {
+  bool touched = false;
+  FLASHRING_ROLL
+  for (int first = 0; first < p.visiting.rows; first += piece_rows)
+    touched = fold_piece<kind>(rule, t, a, p, first) || touched;
+  if (a.touched == nullptr || !t.sync_or(touched) || t.thread() > 0) return;
+  const std::int64_t own = a.wave.own_first + t.block();
+  a.touched[own * kept_words(a.visiting_tiles) + visiting / 64] |= std::uint64_t{1} << (visiting % 64);
+}
 
 /// Block i: own tile i of the wave with all its visiting tiles, in their order.
 template <PairKind kind, RowKind row, class T, class Points, class Thread>
@@ -17,9 +42,11 @@ FLASHRING_DEVICE void fold_wave(Thread &t, const WaveArguments &a) {
     const Visibility seen =
         pair_visibility<has_own_sides_alone(row)>(a, a.wave.own_first + t.block(), a.wave.visiting_first + j);
     if (seen == Visibility::none) continue;
-    const PointsPairView<T, Points> p = view_pair<T, Points>(a, t.block(), j, seen);
-    FLASHRING_ROLL
-    for (int first = 0; first < p.visiting.rows; first += piece_rows) fold_piece<kind>(Rule<row>{}, t, a, p, first);
+    const auto p = view_pair<row, T, Points>(a, t.block(), j, seen);
+    if constexpr (notes_tiles(row))
+      fold_noted_pair<kind>(Rule<row>{}, t, a, p, a.wave.visiting_first + j);
+    else
+      fold_pair<kind>(Rule<row>{}, t, a, p);
   }
 }
 
@@ -33,7 +60,7 @@ FLASHRING_DEVICE bool has_slot(const WaveArguments &a, int i, int visiting) {
 /// Blocks that add the slots of a wave: one for each visiting tile, and where words are summed by themselves one for
 /// each of them, since few tiles with many words are a wave.
 constexpr int add_blocks(RowKind row, const WaveArguments &a) {
-  return a.wave.visiting_count * (row == RowKind::sum || row == RowKind::difference_product ? a.words : 1);
+  return a.wave.visiting_count * (state_rule(row) == RowKind::sum ? a.words : 1);
 }
 
 /// Block j words + w: word w of the slots of visiting tile j. Slots are read many at a time, so that one load does not
@@ -59,11 +86,6 @@ FLASHRING_DEVICE void add_wave(Rule<RowKind::sum> /*rule*/, Thread &t, const Wav
   *state = sum;
 }
 
-template <class Thread>
-FLASHRING_DEVICE void add_wave(Rule<RowKind::difference_product> /*rule*/, Thread &t, const WaveArguments &a) {
-  add_wave(Rule<RowKind::sum>{}, t, a);
-}
-
 /// Block j: the slots of visiting tile j, whose words belong together.
 template <RowKind row, class Thread>
 FLASHRING_DEVICE void add_wave(Rule<row> rule, Thread &t, const WaveArguments &a) {
@@ -86,13 +108,22 @@ FLASHRING_DEVICE void merge_states(Thread &t, int words, double *into, const dou
 
 /// The rule's identity of one row, by value to the device: word w is that of all rows, whatever their order within it.
 struct Identity {
-  double words[identity_words];
+  double words[identity_words] = {};
 };
+
+/// `identity` as in RowRule. Columns beyond max_columns have sums alone.
+template <class Make>
+Identity make_identity(const TileShape &shape, Make identity) {
+  Identity one;
+  const int columns = shape.columns < max_columns ? shape.columns : max_columns;
+  identity(shape.pass, columns, 1, reinterpret_cast<std::byte *>(one.words));
+  return one;
+}
 
 template <class Thread>
 FLASHRING_DEVICE void reset_states(Thread &t, int words, const Identity &identity, double *states) {
   double *state = states + tile_offset(t.block(), words) + t.thread();
-  for (int w = 0; w < words; ++w) state[w * tile_rows] = identity.words[w];
+  for (int w = 0; w < words; ++w) state[w * tile_rows] = w < identity_words ? identity.words[w] : 0;
 }
 
 }  // namespace flashring::sm80

@@ -44,7 +44,7 @@ FLASHRING_DEVICE void fold_wave_few(Thread &t, const WaveArguments &a) {
   for (int j = 0; j < a.wave.visiting_count; ++j) {
     const Visibility seen = pair_visibility(a, own_tile, a.wave.visiting_first + j);
     if (seen == Visibility::none) continue;
-    const auto view = view_pair<float, PlainPoints<float>>(a, t.block(), j, seen);
+    const auto view = view_pair<row, float, PlainPoints<float>>(a, t.block(), j, seen);
     const FewPair p = brief(view);
     if (part >= p.visiting_rows) continue;
     stage_row<row, scalars, D, NC>(t, a, view, stage);

@@ -20,7 +20,8 @@ template <class T>
 struct TilePairView {
   TileInfo own, visiting;
   const T *own_columns, *visiting_columns;  // (c, T)
-  const T *own_scalars, *visiting_scalars;  // (T)
+  const T *own_scalars;                     // (n, T), n = 1 but for rules with own_scalars
+  const T *visiting_scalars;                // (T)
   double *state;                            // (words, T) of the own side
   double *slot;                             // (words, T) of the visiting side
   Sides sides;                              ///< that are served
@@ -34,7 +35,7 @@ struct PointsPairView : TilePairView<T> {
   Points x, y;
 };
 
-template <class T, class Points>
+template <RowKind row, class T, class Points>
 FLASHRING_DEVICE PointsPairView<T, Points> view_pair(const WaveArguments &a, int i, int j, Visibility seen) {
   const int own = a.wave.own_first + i;
   const int visiting = a.wave.visiting_first + j;
@@ -46,7 +47,7 @@ FLASHRING_DEVICE PointsPairView<T, Points> view_pair(const WaveArguments &a, int
   p.y = Points::of_tile(a, a.visiting, visiting);
   p.own_columns = tile_values<T>(a.own.columns, own, a.columns);
   p.visiting_columns = tile_values<T>(a.visiting.columns, visiting, a.columns);
-  p.own_scalars = tile_values<T>(a.own.pass_scalars, own, 1);
+  p.own_scalars = tile_values<T>(a.own.pass_scalars, own, Rule<row>::own_scalars > 0 ? Rule<row>::own_scalars : 1);
   p.visiting_scalars = tile_values<T>(a.visiting.pass_scalars, visiting, 1);
   p.state = reinterpret_cast<double *>(a.own.state) + (has_own(p.sides) ? tile_offset(own, a.words) : 0);
   p.slot = a.slots + (has_visiting(p.sides) ? slot_offset(a.wave, i, j, a.words) : 0);
@@ -68,6 +69,7 @@ struct Shared {
   T *weights;           // (T, piece_rows + 1): one more, so that neither way of reading meets one bank twice
   T *own_columns;       // (T, NC)
   T *partial;           // (warps, NC, warp_rows)
+  T *others;            // (T, piece_rows + 1) of rules that keep two numbers of a pair
 };
 
 constexpr int weight_stride = piece_rows + 1;
@@ -81,6 +83,12 @@ constexpr std::size_t shared_values(Sides sides, int values) {
   return count;
 }
 
+/// Of a rule with that many columns.
+constexpr std::size_t shared_values(Sides sides, RowKind row, int columns) {
+  if (keeps_two(row)) return shared_values(Sides::both, values_of(row, columns)) + tile_rows * weight_stride;
+  return shared_values(sides, values_of(row, columns));
+}
+
 template <class T>
 FLASHRING_DEVICE Shared<T> cut_shared(std::byte *memory) {
   Shared<T> s;
@@ -90,6 +98,7 @@ FLASHRING_DEVICE Shared<T> cut_shared(std::byte *memory) {
   s.weights = s.shifts + piece_rows;
   s.own_columns = s.weights + tile_rows * weight_stride;
   s.partial = s.own_columns + column_chunk * tile_rows;
+  s.others = s.partial + warps * column_chunk * warp_rows;
   return s;
 }
 

@@ -19,11 +19,13 @@ __global__ void __launch_bounds__(tile_rows, blocks_per_processor<T>) fold_kerne
 
 template <PairKind kind, RowKind row, class T, class Points>
 cudaError_t launch_kernel(const WaveArguments &arguments, cudaStream_t stream) {
-  if constexpr (shared_values(Sides::both, values_of(row, max_columns)) * sizeof(T) > free_shared_bytes) {
+  constexpr std::size_t most = shared_values(Sides::both, row, max_columns) * sizeof(T);
+  static_assert(most <= least_shared_bytes, "any device can be asked for it");
+  if constexpr (most > free_shared_bytes) {
     const cudaError_t error = give_shared_memory<fold_kernel<kind, row, T, Points>>();
     if (error != cudaSuccess) return error;
   }
-  const std::size_t shared = shared_values(arguments.sides, values_of(row, arguments.columns)) * sizeof(T);
+  const std::size_t shared = shared_values(arguments.sides, row, arguments.columns) * sizeof(T);
   fold_kernel<kind, row, T, Points>
       <<<static_cast<unsigned>(arguments.wave.own_count), tile_rows, shared, stream>>>(arguments);
   return cudaGetLastError();

@@ -1,6 +1,6 @@
 // Which kernels and which payload serve a call: decided in one place, for devices and for their emulation. The payload
-// depends on pair function, precision and number of features alone, never on row rule, columns or sides: a block is
-// packed once for all of them.
+// depends on pair function, precision and number of features alone, never on columns or sides, nor on the row rule but
+// for those of attention: a block is packed once for all of them.
 #pragma once
 
 #include <cstdint>
@@ -27,23 +27,49 @@ enum class Variant : std::uint8_t {
   tensor,  ///< "sm80:tensor": the tensor path for any number of features, to be compared with differences
 };
 
+/// Gradients of attention, whose columns are [a | b] or [a | v] (kernels/row/softmax_gradient.hpp).
+constexpr bool is_gradient(RowKind row) {
+  return row == RowKind::softmax_gradient || row == RowKind::threshold_gradient;
+}
+
+/// Rules that write down which pairs of tiles may hold a weight.
+constexpr bool notes_tiles(RowKind row) {
+  return row == RowKind::score_bins || row == RowKind::power_sums || row == RowKind::threshold_sum;
+}
+
+/// Rules of attention: folded from features as they are, for inner products alone, with any number of columns. Their
+/// blocks serve no other rules but one another.
+constexpr bool is_attention(RowKind row) { return is_gradient(row) || notes_tiles(row); }
+
+/// Rules that keep a second number of each pair of a piece in shared memory: y^(e-1), or the score.
+constexpr bool keeps_two(RowKind row) { return row == RowKind::threshold_sum || row == RowKind::threshold_gradient; }
+
+/// The rule whose identity, merge and answers are those of `row`: states of sums are alike.
+constexpr RowKind state_rule(RowKind row) {
+  const bool own = row == RowKind::logsumexp || row == RowKind::top_k || row == RowKind::score_bins;
+  return own ? row : RowKind::sum;
+}
+
 /// Rules without a visiting side, and without values.
 constexpr bool has_own_sides_alone(RowKind row) { return row == RowKind::top_k || row == RowKind::slope; }
 
 /// Values that weights are multiplied with: columns, and 1 before them where a rule sums the weights themselves; none
-/// for rules of own sides alone. Differences are multiplied a chunk at a time, however many there are.
+/// for rules of own sides alone. Differences and columns of attention are multiplied a chunk at a time, however many
+/// there are.
 constexpr int values_of(RowKind row, int columns) {
   if (has_own_sides_alone(row)) return 0;
-  return row == RowKind::difference_product ? column_chunk : columns + (row == RowKind::logsumexp ? 1 : 0);
+  if (row == RowKind::difference_product || is_attention(row)) return column_chunk;
+  return columns + (row == RowKind::logsumexp ? 1 : 0);
 }
 
 /// Whether a rule has kernels of the tuned paths; all others are folded on the plain one, from features as they are.
 constexpr bool is_tuned(RowKind row) { return row == RowKind::sum || row == RowKind::logsumexp; }
 
 /// Whether there are kernels for both: covariances of points have none, top_k looks at distances by differences,
-/// whatever the formula, and slope at weights that are not above 1.
+/// whatever the formula, slope at weights that are not above 1, and rules of attention at inner products.
 constexpr bool folds(PairKind kind, RowKind row) {
   if (accumulate_of(kind) == Accumulate::covariance) return false;
+  if (is_attention(row)) return accumulate_of(kind) == Accumulate::inner;
   if (row == RowKind::slope) return accumulate_of(kind) != Accumulate::inner;
   return row != RowKind::top_k || (accumulate_of(kind) == Accumulate::difference && scalars_of(kind) == 0);
 }
@@ -73,8 +99,8 @@ constexpr int row_numbers(const TileShape &shape) { return shape.features + scal
 
 /// Whether the payload is pieces, for the tensor path; else features as they are.
 constexpr bool takes_pieces(Variant variant, const TileShape &shape) {
-  if (variant == Variant::plain || shape.precision == Precision::fp64 ||
-      accumulate_of(shape.pair.kind) == Accumulate::difference)
+  if (variant == Variant::plain || shape.precision == Precision::fp64 || is_attention(shape.row) ||
+      needs_differences(accumulate_of(shape.pair.kind)))
     return false;
   return variant == Variant::tensor || shape.features >= least_tensor_features;
 }
@@ -87,8 +113,16 @@ constexpr Path chosen_path(Variant variant, const TileShape &shape) {
   return variant != Variant::plain && few ? Path::few_features : Path::plain;
 }
 
+/// The same of rules of attention: chunks of columns and features make shared memory the same for any width.
+constexpr bool has_attention_kernels(const TileShape &shape) {
+  const int least = is_gradient(shape.row) ? shape.features + 1 : shape.row == RowKind::score_bins ? 1 : 0;
+  const bool held = shape.row != RowKind::score_bins || shape.columns <= max_columns;
+  return folds(shape.pair.kind, shape.row) && shape.features >= 1 && shape.columns >= least && held;
+}
+
 /// Whether there are kernels for a call. Products of differences and powers are folded from features as they are.
 constexpr bool has_kernels(Variant variant, const TileShape &shape) {
+  if (is_attention(shape.row)) return has_attention_kernels(shape);
   if (!on_devices(shape.row) || shape.features < 1 || shape.columns < 0 || shape.columns > max_columns) return false;
   if (accumulate_of(shape.pair.kind) == Accumulate::covariance) return false;
   if (is_tuned(shape.row)) return true;

@@ -16,6 +16,8 @@ class DeviceThread {
   __device__ __forceinline__ int block() const { return static_cast<int>(blockIdx.x); }
   __device__ __forceinline__ std::byte *shared() const { return shared_; }
   __device__ __forceinline__ void sync() const { __syncthreads(); }
+  /// The same; whether any thread of the block brings true.
+  __device__ __forceinline__ bool sync_or(bool any) const { return __syncthreads_or(any ? 1 : 0) != 0; }
   __device__ __forceinline__ void sync_warp() const { __syncwarp(); }
   /// The value of lane() ^ mask. All threads of a warp call it together.
   template <class T>
@@ -82,6 +84,8 @@ class DeviceThread {
   static __device__ __forceinline__ double log1p(double a) { return ::log1p(a); }
   static __device__ __forceinline__ float ceil(float a) { return ::ceilf(a); }
   static __device__ __forceinline__ double ceil(double a) { return ::ceil(a); }
+  static __device__ __forceinline__ float floor(float a) { return ::floorf(a); }
+  static __device__ __forceinline__ double floor(double a) { return ::floor(a); }
   /// The special unit: 2 units in the last place; numbers below the smallest normal one are taken and given as 0.
   static __device__ __forceinline__ float exp2(float a) {
     float power;

@@ -57,9 +57,9 @@ struct RowEntry {
 };
 
 constexpr RowEntry row_entries[] = {
-#define FLASHRING_DEVICE_ROW(name)                                                             \
-  {Rule<RowKind::name>::state_words, Rule<RowKind::name>::identity, add_kernel<RowKind::name>, \
-   merge_kernel<RowKind::name>, take_kernel<RowKind::name>},
+#define FLASHRING_DEVICE_ROW(name)                                                                         \
+  {Rule<RowKind::name>::state_words, Rule<RowKind::name>::identity, add_kernel<state_rule(RowKind::name)>, \
+   merge_kernel<state_rule(RowKind::name)>, take_kernel<state_rule(RowKind::name)>},
 #include "flashring/device_row_list.inc"
 #undef FLASHRING_DEVICE_ROW
 };
@@ -112,8 +112,7 @@ void download(std::byte *to, const std::byte *from, std::size_t bytes) {
 
 void reset(const TileShape &shape, std::int64_t tiles, std::byte *state) {
   if (tiles == 0 || words_of(shape) == 0) return;
-  Identity identity{};
-  row_entry(shape).identity(shape.pass, shape.columns, 1, reinterpret_cast<std::byte *>(identity.words));
+  const Identity identity = make_identity(shape, row_entry(shape).identity);
   reset_kernel<<<static_cast<unsigned>(tiles), tile_rows, 0, queue().stream>>>(words_of(shape), identity,
                                                                                reinterpret_cast<double *>(state));
   queue().note_launch("setting states");

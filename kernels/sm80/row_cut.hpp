@@ -25,9 +25,8 @@ constexpr int row_threads = 128;
 /// Of a block that has one long row: 128 registers are left to each, which fp64 needs, and 16 warps hide most waiting.
 constexpr int long_row_threads = 512;
 
-/// Scores of a lane in a short row. Newton's step on the host's formula takes about as long as 16 scores, whatever the
-/// number of lanes that make it together, so fewer lanes serve more rows; more scores would leave lanes of few rows
-/// idle.
+/// Scores of a lane in a short row. Newton's step takes about as long as 16 scores, and every lane makes it: fewer
+/// lanes a row serve more rows, but many scores a lane leave a GPU idle where rows are few.
 constexpr int lane_scores = 16;
 /// Longest row of a warp, 32 scores a lane; and of four warps. A lane's sums are in the working precision first: rows
 /// of the largest shared memory, 227 KB, give it 114 numbers, so they err by no more than those of backend simd.

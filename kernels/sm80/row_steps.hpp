@@ -1,16 +1,14 @@
-// Rows of scores through a threshold family, one thread's view. A group of threads (row_cut.hpp) has a row, or a
-// part of one, in shared memory from its first step to its last.
+// Rows of scores through a threshold family, one thread's view. A group of threads (row_cut.hpp) has a row, or a part
+// of one, in shared memory from its first step to its last.
 //
-// Steps     Whole rows, forward: scores come in, neighbouring threads taking neighbouring ones; their largest; z = s (x
-// -
-//           largest) in their place; Newton on the sums of p and u, which every thread of the group makes alike; p in
+// Steps     Whole rows, forward: scores come in, neighbouring threads taking neighbouring ones; their largest; in their
+//           place z = s (x - largest); Newton on the sums of p and u, which every thread of the group makes alike; p in
 //           the place of z; p goes out. Backward: x and g come in; sums of u and u g; dx in the place of z.
 //           Rows in parts: one of these steps alone, and the sums of parts added by a second launch in their order.
-// Cost      a whole row is read once and written once. Operations of a score: 8, and 7 (e = 2) or about 40 (any e) for
+// Cost      A whole row is read once and written once. Operations of a score: 8, and 7 (e = 2) or about 40 (any e) for
 //           each of some 6 iterations; of a row one evaluation of Newton's step in fp64 by each thread and iteration.
-// Sums      of a thread in working precision, then fp64: butterflies in a warp, then warps in their order, then parts.
-// No
-//           atomics; bits depend on the row, its length and the step alone.
+// Sums      Of a thread in working precision, then fp64: butterflies in a warp, then warps, then parts, in their order.
+//           No atomics: bits depend on the row, its length and the step alone.
 #pragma once
 
 #include <cmath>

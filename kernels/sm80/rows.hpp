@@ -2,9 +2,7 @@
 // and one write for each number, so what the host would take several passes over memory and the bus for, takes one.
 #pragma once
 
-#include "sm80/difference_product.hpp"
 #include "sm80/logsumexp.hpp"
-#include "sm80/slope.hpp"
 #include "sm80/sum.hpp"
 #include "sm80/top_k.hpp"
 
@@ -44,17 +42,11 @@ FLASHRING_DEVICE double answer(Rule<RowKind::top_k> /*rule*/, int words, int out
 }
 
 template <class Thread>
-FLASHRING_DEVICE double answer(Rule<RowKind::difference_product> /*rule*/, int words, int output, int i,
-                               const double *state) {
+FLASHRING_DEVICE double answer(Rule<RowKind::score_bins> /*rule*/, int words, int output, int i, const double *state) {
   return answer<Thread>(Rule<RowKind::sum>{}, words, output, i, state);
 }
 
-template <class Thread>
-FLASHRING_DEVICE double answer(Rule<RowKind::slope> /*rule*/, int words, int output, int i, const double *state) {
-  return answer<Thread>(Rule<RowKind::sum>{}, words, output, i, state);
-}
-
-/// values[row] becomes answer `output` of the row rule times scale[row].
+/// values[row] becomes answer `output` of the row rule, a state_rule, times scale[row].
 template <RowKind row, class Thread>
 FLASHRING_DEVICE void take_rows(Thread &t, const RowMap &rows, int words, int output, const double *states,
                                 double *values) {

@@ -52,10 +52,4 @@ FLASHRING_DEVICE void fold_piece(Rule<RowKind::slope> /*rule*/, Thread &t, const
   for (int l = 0; l < a.columns; l += Rule<RowKind::slope>::block) add_powers(t, w, l, a.columns, p.state);
 }
 
-/// Sums, as those of rule sum.
-template <class Next>
-FLASHRING_DEVICE void merge_row(Rule<RowKind::slope> /*rule*/, int words, int i, double *state, Next next) {
-  merge_row(Rule<RowKind::sum>{}, words, i, state, next);
-}
-
 }  // namespace flashring::sm80

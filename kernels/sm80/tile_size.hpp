@@ -24,8 +24,9 @@ constexpr int feature_chunk = 16;
 /// Columns whose sums a thread holds in registers. 8 multiply-adds for two loads of 16 bytes in fp32.
 constexpr int column_chunk = 8;
 
-/// Words of a row's state at most, those of top_k: an identity is an argument of a launch.
-constexpr int identity_words = 2 * max_columns;
+/// Words of a row's identity that are told one by one, those of threshold_sum: they are an argument of a launch. Wider
+/// states, of rules of attention, go on with zeros.
+constexpr int identity_words = 2 + 2 * max_columns;
 
 /// Blocks that a multiprocessor must be able to hold, which bounds registers: 3 leave 168 of 65,536 to a thread, 2
 /// leave 255. The smallest bounds with which no kernel keeps registers in memory on any of 8.0, 9.0, 10.0 and 12.0
@@ -64,6 +65,9 @@ constexpr int polynomial_slots = 11;
 
 /// Issue slots that pass while the special unit serves one warp's instruction: 128 lane slots a cycle for its 16 lanes.
 constexpr int special_unit_slots = 8;
+
+/// Shared memory of a block on the smallest device from compute capability 8.0 on (8.6, 8.9, 12.0).
+constexpr std::size_t least_shared_bytes = std::size_t{99} << 10;
 
 /// Own tiles of a wave that serves the visiting side: 4 blocks for each of the 132 multiprocessors of an H200.
 constexpr int wave_own_tiles = 528;

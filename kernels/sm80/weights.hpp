@@ -1,8 +1,8 @@
 // Weights of one own row and a piece of visiting rows: accumulate features, apply the formula.
-// Written for a Thread that offers thread(), lane(), warp(), block(), sync(), sync_warp(), shared(), shuffle_xor(), the
-// arithmetic words fma, sqrt, log2, ceil, and of fp32 exp2, least, most, and on the tensor path what a warp does
-// together (mma_bf16, load_matrices, transpose_matrix, pack_bf16) and asynchronous copies (copy_async, commit_copies,
-// wait_copies): a device's own (primitives.hpp) or one that a test runs on a host.
+// Written for a Thread that offers thread(), lane(), warp(), block(), sync(), sync_or(), sync_warp(), shared(),
+// shuffle_xor(), the arithmetic words fma, sqrt, log2, log1p, ceil, floor, and of fp32 exp2, least, most, and on the
+// tensor path what a warp does together (mma_bf16, load_matrices, transpose_matrix, pack_bf16) and asynchronous copies
+// (copy_async, commit_copies, wait_copies): a device's own (primitives.hpp) or one that a test runs on a host.
 #pragma once
 
 #include <cmath>

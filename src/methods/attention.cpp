@@ -107,9 +107,9 @@ std::vector<double> Attention::State::log_weights(const AttentionInput &input) c
   return weights;
 }
 
-TileBits Attention::State::pairs_with_keys(const AttentionInput &input, const TileBlock &own,
+TileBits Attention::State::pairs_with_keys(const AttentionInput &input, TileBlock &own,
                                            const TileBlock &sources) const {
-  if (backend->device != nullptr) return {};  // there every pair is visited
+  if (own.payload().device() != backend->device) return {};  // of points sent in parts every pair is visited
   std::string mine;  // (B, tiles of a sequence) of this rank: '1' where one of its keys is no padding
   const std::size_t tiles = sources.tiles().size() / static_cast<std::size_t>(key_sequences());
   auto key = input.key_padding.begin();
@@ -161,9 +161,10 @@ void Attention::State::close_report() {
 
 std::pair<TileBlock, TileBlock> Attention::State::pack(const TileShape &tile, const AttentionInput &input) {
   open(backend_for(tile));
-  TileBlock own(*backend, tile, queries, rank(), sequences(), read_tensors({query_rows("q", input.q, shape.width)}));
+  TileBlock own(*backend, tile, queries, rank(), sequences(), read_tensors({query_rows("q", input.q, shape.width)}),
+                report.threads);
   TileBlock sources(*backend, tile, keys, rank(), {key_sequences()},
-                    read_tensors({key_rows("k", input.k, shape.width)}));
+                    read_tensors({key_rows("k", input.k, shape.width)}), report.threads);
   sources.set_pass_scalars(log_weights(input), -infinity);
   return {std::move(own), std::move(sources)};
 }
@@ -182,14 +183,19 @@ void Attention::State::write_gradients(const TileShape &tile, TileBlock &own, Ti
                                        const Gradients &g) const {
   const int width = shape.width;
   const int values = shape.value_width;
-  own.finish(tile.row, tile.columns, [&](LocalRow row, std::int64_t count, const double *sums, std::int64_t stride) {
-    write_rows({g.d_q, width, 0, width}, row, count, sums, stride, scale());
-  });
-  sources.finish(tile.row, tile.columns,
-                 [&](LocalRow row, std::int64_t count, const double *sums, std::int64_t stride) {
-                   write_rows({g.d_k, width, 0, width}, row, count, sums, stride, scale());
-                   write_rows({g.d_v, values, 0, values}, row, count, sums + width * stride, stride, 1);
-                 });
+  own.finish(
+      tile.row, tile.columns,
+      [&](LocalRow row, std::int64_t count, const double *sums, std::int64_t stride) {
+        write_rows({g.d_q, width, 0, width}, row, count, sums, stride, scale());
+      },
+      report.threads);
+  sources.finish(
+      tile.row, tile.columns,
+      [&](LocalRow row, std::int64_t count, const double *sums, std::int64_t stride) {
+        write_rows({g.d_k, width, 0, width}, row, count, sums, stride, scale());
+        write_rows({g.d_v, values, 0, values}, row, count, sums + width * stride, stride, 1);
+      },
+      report.threads);
 }
 
 /// Results are where the caller wants them, and what was copied is told.

@@ -41,11 +41,13 @@ AttentionSaved Attention::State::forward_softmax(const AttentionInput &input, Te
     communicator.agree([&] { sources.set_columns(tile.columns, read_tensors({values})); });
     run(tile, Sides::own, own, sources, kept);
     const TensorSlice slice{o, shape.value_width, first, tile.columns};
-    own.finish(tile.row, tile.columns,
-               [&](LocalRow row, std::int64_t count, const double *answers, std::int64_t stride) {
-                 std::copy_n(answers, count, saved.log_sum_exp.begin() + row.value);
-                 write_rows(slice, row, count, answers + stride, stride, 1);
-               });
+    own.finish(
+        tile.row, tile.columns,
+        [&](LocalRow row, std::int64_t count, const double *answers, std::int64_t stride) {
+          std::copy_n(answers, count, saved.log_sum_exp.begin() + row.value);
+          write_rows(slice, row, count, answers + stride, stride, 1);
+        },
+        report.threads);
   }
   close_report();
   communicator.agree([&] {

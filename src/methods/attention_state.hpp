@@ -61,7 +61,7 @@ struct Attention::State {
   const Backend &backend_for(const TileShape &tile) const;
   std::vector<double> log_weights(const AttentionInput &input) const;
   /// Pairs of tiles whose keys are not padding alone; empty where all tiles hold a key. Collective.
-  TileBits pairs_with_keys(const AttentionInput &input, const TileBlock &own, const TileBlock &sources) const;
+  TileBits pairs_with_keys(const AttentionInput &input, TileBlock &own, const TileBlock &sources) const;
   int value_columns(Storage storage) const;
   void run(const TileShape &tile, Sides sides, TileBlock &own, TileBlock &sources, const TileBits &kept);
   void start_report(const TileShape &tile);

@@ -1,7 +1,6 @@
 // Threshold families on rows of scores, on a device.
 //
-// Steps     Rows that fit the shared memory of a block, and are not split over ranks, are taken whole, all in one
-// launch.
+// Steps     Rows that fit the shared memory of a block, and are not split over ranks, are taken whole, in one launch.
 //           Others go as rows split over ranks do on a processor: the largest score of each; Newton on the host with
 //           sums of all rows from the device; their weights.
 // Cost      whole rows are read and written once. Others are read once more for each iteration, with a copy of 40 bytes

@@ -8,106 +8,25 @@
 //      leaves little enough.
 //   3. power_sums or threshold_sum with the columns: output at the last t, with S0 and S1 measured there.
 //
-// Cost: a pass is N_q N_k pairs of d multiply-adds and a power (B + 1 comparisons and additions in the first), the last
-// c or 2c more; passes after the first leave out tile pairs without a weight. With 16 bins two passes of step 2 do in
-// fp32 for e >= 2. Memory: 15 numbers a row, a bit for every pair of tiles. Reference: docs/mathematics.md.
+// Cost: a pass is N_q N_k pairs of d multiply-adds and a power (B/4 comparisons and additions in the first, in fp32),
+// the last c or 2c more; all passes leave out tile pairs without a weight, the first those that score_bounds.hpp knows.
+// With 16 bins two passes of step 2 do in fp32 for e >= 2. Memory: 15 numbers a row, a bit for every pair of tiles.
+// Reference: docs/mathematics.md.
 #include "flashring/threshold_attention.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <optional>
 
 #include "flashring/check.hpp"
+#include "operator/score_bounds.hpp"
+#include "operator/threshold_row.hpp"
 
 namespace flashring {
 namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
-constexpr double ln_of_2 = 0.69314718055994530942;
-constexpr int most_steps = 60;  // of Newton: far above what convergence takes
 constexpr int own_numbers = 6;  // f, m, t, 1 - t, 1 - left, e - 1 of power_sums
-
-/// Roundings of a precision as this file needs them.
-struct Accuracy {
-  double rounding;  ///< u
-  double sum;       ///< relative error of S0 and S1 at most, with room
-  double wanted;    ///< |S0 - 1|
-};
-Accuracy accuracy_of(Precision precision) {
-  if (precision == Precision::fp64) return {0x1p-53, 0x1p-42, 0x1p-46};
-  return {0x1p-24, 0x1p-14, 0x1p-20};
-}
-
-/// Power sums at some t.
-struct Powers {
-  double p = 0;
-  double u = 0;
-  /// Some scores of a histogram, which is rougher than fp32.
-  void add(double y, double e_minus_1, double count) {
-    if (!(y > 0)) return;
-    const double power = e_minus_1 == 0   ? 1
-                         : e_minus_1 == 1 ? y
-                         : e_minus_1 < 1e4
-                             ? static_cast<double>(std::pow(static_cast<float>(y), static_cast<float>(e_minus_1)))
-                             : std::pow(y, e_minus_1);
-    u += count * power;
-    p += count * power * y;
-  }
-  /// Newton's, on g = p^(1/e) - 1.
-  double step(double e) const { return p / u * -std::expm1(-std::log(p) / e); }
-  double g(double e) const { return std::expm1(std::log(p) / e); }
-  double slope(double e) const { return -p / u / (1 + g(e)); }  // dt/dg
-  double error() const { return std::abs(p - 1); }
-  /// |p - 1| that the rounding of t alone makes, with room: t or 1 - t is right to u, whichever a score needs.
-  double noise(double e, double t, double rounding) const { return 4 * rounding * (1 + e * u * std::min(t, 1 - t)); }
-};
-
-/// One row while its threshold is looked for.
-struct Row {
-  double s = 1;
-  double e_minus_1 = 0;
-  double maximum = -infinity;  ///< max x
-  double t = 0;
-  double left = 0;    ///< t is not below
-  double before = 0;  ///< t of the sums before the last
-  Powers sums;        ///< of the pass before the last, then of the last
-  bool stepped = false;
-  bool seen() const { return maximum > -infinity; }
-  double e() const { return e_minus_1 + 1; }
-
-  /// Where the cubic t(g) through (g, t) of two passes with their slopes has g = 0.
-  double cubic(const Powers &now) const {
-    const double from = sums.g(e());
-    const double h = now.g(e()) - from;
-    const double x = -from / h;
-    const double rest = 1 - x;
-    return (1 + 2 * x) * rest * rest * before + x * rest * rest * h * sums.slope(e()) + x * x * (3 - 2 * x) * t -
-           x * x * rest * h * now.slope(e());
-  }
-  /// Takes the sums at t and makes a step; returns what |p - 1| will be, by experience, in units that make
-  /// accuracy.wanted of what is wanted here.
-  double advance(const Powers &now, const Accuracy &accuracy) {
-    const double wanted = accuracy.wanted + now.noise(e(), t, accuracy.rounding);
-    if (now.error() == 0) return 0;
-    const double move = now.step(e());
-    const double doubt =
-        accuracy.sum * (now.p / now.u / e() + std::abs(move)) + 8 * accuracy.rounding * (std::abs(s * maximum) + 2);
-    const double newton = t + move;
-    double next = newton;
-    double expected = now.error() * now.error();
-    if (stepped && e() >= 2 && now.error() < sums.error() / 2 && now.error() > 16 * wanted) {
-      next = cubic(now);
-      expected *= 4 * sums.error() * sums.error();
-    }
-    left = std::max(left, std::min(newton, 1.0) - doubt);
-    before = t;
-    sums = now;
-    stepped = true;
-    t = std::max(next, left);
-    return expected * accuracy.wanted / wanted;
-  }
-};
 
 class Search {
  public:
@@ -119,7 +38,7 @@ class Search {
         own_(own),
         sources_(sources),
         request_(request),
-        accuracy_(accuracy_of(shape.precision)),
+        accuracy_(threshold_accuracy(shape.precision)),
         rows_(static_cast<std::size_t>(own.local_rows())),
         u_sum_(rows_.size()) {
     for (std::size_t i = 0; i < rows_.size(); ++i) {
@@ -132,7 +51,6 @@ class Search {
 
  private:
   void start();
-  void start_row(Row &row, const double *answers, std::int64_t stride) const;
   void place_rows();
   void pass(RowKind kind, int columns);
   struct Error {
@@ -141,8 +59,10 @@ class Search {
   };
   Error collect(RowKind kind, int columns, bool step);
   void hand_over(const AnswerReader &take) const;
-  double rounded(double t) const {
-    return shape_.precision == Precision::fp64 ? t : static_cast<double>(static_cast<float>(t));
+  /// B s ln 2 as score_bins reads it.
+  double bin_factor(const ThresholdRow &row) const {
+    const double unit = row.s * ln_of_2;
+    return request_.bins * (shape_.precision == Precision::fp64 ? unit : static_cast<double>(static_cast<float>(unit)));
   }
 
   std::string name_of(std::size_t row) const {
@@ -156,10 +76,10 @@ class Search {
   TileBlock &own_;
   TileBlock &sources_;
   const ThresholdRequest &request_;
-  Accuracy accuracy_;
-  std::vector<Row> rows_;
+  ThresholdAccuracy accuracy_;
+  std::vector<ThresholdRow> rows_;
   std::vector<double> u_sum_;
-  std::optional<TileBits> bits_;
+  TileBits bits_;  // no steps: nothing is known
   ThresholdReport report_;
 };
 
@@ -169,58 +89,34 @@ void Search::pass(RowKind kind, int columns) {
   shape.row = kind;
   shape.columns = columns;
   TileBits touched;
-  const PassReport report =
-      ring_.run(shape, Sides::own, own_, sources_,
-                {bits_.has_value() ? &*bits_ : request_.kept, request_.skip ? &touched : nullptr});
+  const PassReport report = ring_.run(shape, Sides::own, own_, sources_,
+                                      {bits_.steps.empty() ? nullptr : &bits_, request_.skip ? &touched : nullptr});
   ++report_.passes;
   report_.pass += report;
   if (request_.skip) bits_ = std::move(touched);
 }
 
-/// The first t of a row from its histogram. Every score lies within half a bin of where it is taken to be, so the true
-/// threshold lies within half a bin of the solution; Newton's steps end left of that, so half a bin left of them is
-/// safe.
-void Search::start_row(Row &row, const double *answers, std::int64_t stride) const {
-  const double bins = request_.bins;
-  const double factor = rounded(row.s * ln_of_2) * bins;
-  const double top = factor * answers[0];  // v of the largest score
-  const double k_max = answers[stride];
-  row.maximum = answers[0] * ln_of_2;
-  if (std::abs(k_max) * accuracy_.rounding > 0.125) return;  // bins are narrower than the rounding of scores
-  double count = 0;
-  for (int b = 0; b <= request_.bins; ++b) count += answers[(2 + b) * stride];
-  const double right = -std::expm1(-std::log(count) / row.e());
-  double t = 0;
-  for (int n = 0; n < most_steps; ++n) {
-    Powers sums;
-    sums.add(1 - t, row.e_minus_1, 1);  // the largest score itself
-    sums.add(1 - t + (k_max - top) / (2 * bins), row.e_minus_1, answers[2 * stride] - 1);
-    for (int b = 1; b <= request_.bins; ++b)
-      if (answers[(2 + b) * stride] > 0)
-        sums.add(1 - t + (k_max - b + 0.5 - top) / bins, row.e_minus_1, answers[(2 + b) * stride]);
-    const double step = sums.step(row.e());
-    t += step;
-    if (!(step > 0.1 / bins)) break;
-  }
-  const double widen = 8 * accuracy_.rounding * (std::abs(top / bins) + 2);
-  row.left = std::max(0.0, t - 0.501 / bins - widen);
-  row.t = std::clamp(t, row.left, std::max(row.left, right));
-}
-
 void Search::start() {
   communicator_.agree([&] {
     std::vector<double> factors(rows_.size());  // of score_bins
-    for (std::size_t i = 0; i < rows_.size(); ++i) factors[i] = request_.bins * rounded(rows_[i].s * ln_of_2);
+    for (std::size_t i = 0; i < rows_.size(); ++i) factors[i] = bin_factor(rows_[i]);
     own_.set_pass_scalars(factors, 0);
   });
+  // A score is counted within one unit and one bin of the largest at most. Bounds know of padding, too.
+  if (request_.skip)
+    bits_ = bound_scores(communicator_, shape_, own_, sources_, request_.s, 1 + 1.0 / request_.bins, ring_.threads());
+  if (bits_.steps.empty() && request_.kept != nullptr) bits_ = *request_.kept;
   pass(RowKind::score_bins, request_.bins);
-  own_.finish(RowKind::score_bins, request_.bins,
-              [&](LocalRow first, std::int64_t count, const double *answers, std::int64_t stride) {
-                for (std::int64_t i = 0; i < count; ++i) {
-                  if (answers[i] < infinity && answers[i + 2 * stride] == 0) continue;  // no score
-                  start_row(rows_[static_cast<std::size_t>(first.value + i)], answers + i, stride);
-                }
-              });
+  own_.finish(
+      RowKind::score_bins, request_.bins,
+      [&](LocalRow first, std::int64_t count, const double *answers, std::int64_t stride) {
+        for (std::int64_t i = 0; i < count; ++i) {
+          if (answers[i] < infinity && answers[i + 2 * stride] == 0) continue;  // no score
+          ThresholdRow &row = rows_[static_cast<std::size_t>(first.value + i)];
+          row.start(answers + i, stride, request_.bins, bin_factor(row), accuracy_);
+        }
+      },
+      ring_.threads());
   communicator_.agree([&] {
     for (std::size_t i = 0; i < rows_.size(); ++i)
       FLASHRING_CHECK(rows_[i].maximum < infinity, "scores: ", name_of(i), " has one of ", rows_[i].maximum,
@@ -233,7 +129,7 @@ void Search::place_rows() {
   const std::size_t n = rows_.size();
   std::vector<double> numbers(own_numbers * n);  // (rows, own_numbers) column-major
   for (std::size_t i = 0; i < n; ++i) {
-    const Row &row = rows_[i];
+    const ThresholdRow &row = rows_[i];
     numbers[i] = row.s * ln_of_2;
     numbers[n + i] = row.seen() ? row.maximum / ln_of_2 : 0;
     numbers[2 * n + i] = row.t;
@@ -254,9 +150,9 @@ Search::Error Search::collect(RowKind kind, int columns, bool step) {
   own_.finish(kind, columns, [&](LocalRow first, std::int64_t count, const double *answers, std::int64_t stride) {
     for (std::int64_t i = 0; i < count; ++i) {
       const auto at = static_cast<std::size_t>(first.value + i);
-      Row &row = rows_[at];
+      ThresholdRow &row = rows_[at];
       if (!row.seen()) continue;
-      const Powers sums{answers[i], answers[stride + i]};
+      const PowerSums sums{answers[i], answers[stride + i]};
       u_sum_[at] = sums.u;
       raise(error.sum, step ? row.advance(sums, accuracy_) : sums.error());
       raise(error.beyond, sums.error() - sums.noise(row.e(), row.t, accuracy_.rounding));
@@ -268,17 +164,18 @@ Search::Error Search::collect(RowKind kind, int columns, bool step) {
 void Search::hand_over(const AnswerReader &take) const {
   const RowKind kind = request_.second ? RowKind::threshold_sum : RowKind::power_sums;
   const int columns = shape_.columns;
-  std::vector<double> out;  // (c or 2c, rows of a tile)
-  own_.finish(kind, columns, [&](LocalRow first, std::int64_t count, const double *answers, std::int64_t stride) {
-    out.resize(static_cast<std::size_t>(row_rule(kind).outputs(columns) - 2) * static_cast<std::size_t>(stride));
-    for (std::int64_t o = 0; o < row_rule(kind).outputs(columns) - 2; ++o)
+  const std::int64_t outputs = row_rule(kind).outputs(columns) - 2;  // c or 2c
+  const auto divide = [&](LocalRow first, std::int64_t count, const double *answers, std::int64_t stride) {
+    std::vector<double> out(static_cast<std::size_t>(outputs * stride));
+    for (std::int64_t o = 0; o < outputs; ++o)
       for (std::int64_t i = 0; i < count; ++i) {
         const double sum = o >= columns ? answers[stride + i] : request_.ensure_sum_one ? answers[i] : 1;
         const double value = answers[(2 + o) * stride + i];
         out[static_cast<std::size_t>(o * stride + i)] = answers[stride + i] > 0 ? value / sum : 0;
       }
     take(first, count, out.data(), stride);
-  });
+  };
+  own_.finish(kind, columns, divide, ring_.threads());
 }
 
 ThresholdResult Search::run(const AnswerReader &take) {
@@ -304,12 +201,12 @@ ThresholdResult Search::run(const AnswerReader &take) {
   report_.tiles_visited = communicator_.sum(report_.pass.tile_pairs);
   report_.tiles_skipped = communicator_.sum(report_.pass.tile_pairs_skipped);
   ThresholdResult result{{}, report_};
-  for (const Row &row : rows_) {
+  for (const ThresholdRow &row : rows_) {
     result.rows.row_maximum.push_back(row.maximum);
     result.rows.t.push_back(row.t);
   }
   result.rows.u_sum = u_sum_;
-  if (bits_.has_value()) result.rows.tiles = std::move(*bits_);
+  result.rows.tiles = std::move(bits_);
   return result;
 }
 

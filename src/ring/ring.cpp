@@ -52,11 +52,15 @@ struct Ring::Buffers {
       : sweep(backend, std::max(1, options.threads), options.part_bytes),
         slots{Slot(backend.device), Slot(backend.device)},
         partial{AlignedBuffer(backend.device), AlignedBuffer(backend.device)},
-        arriving(backend.device) {}
+        arriving(backend.device),
+        kept(backend.device),
+        touched(backend.device) {}
   Sweep sweep;
   Slot slots[2];             // visiting blocks: one being computed, one arriving
   AlignedBuffer partial[2];  // states of the visiting rows: one being computed, one being sent
   AlignedBuffer arriving;    // a state on its way here
+  AlignedBuffer kept;        // TileBits of a step, on a device
+  AlignedBuffer touched;
 };
 
 /// One pass under way.
@@ -154,12 +158,15 @@ struct Ring::Pass {
   void sweep(Visit &visit, std::size_t step, const Visitor &visitor, std::byte *state) {
     const bool on_device = ring.backend_.device != nullptr;
     const TileInfo *tiles = on_device ? sources.tile_list(visit.owner) : visit.pairs.visiting().data();
-    const SweepWork work{shape,
-                         own.side(has_own(sides)),
-                         {tiles, visitor.payload, visitor.scalars, visitor.columns, state},
-                         visit.pairs,
-                         host_points(),
-                         choose(visit.pairs, step)};
+    SweepWork work{shape,
+                   own.side(has_own(sides)),
+                   {tiles, visitor.payload, visitor.scalars, visitor.columns, state},
+                   visit.pairs,
+                   host_points()};
+    const std::span<std::uint64_t> touched = choose(visit.pairs, step);
+    work.touched = touched.data();
+    if (on_device && choice.kept != nullptr) work.kept = send_bits(choice.kept->steps[step], ring.buffers_->kept);
+    if (on_device && !touched.empty()) work.touched = send_bits(touched, ring.buffers_->touched);
     Sweep &sweep = ring.buffers_->sweep;
     const std::size_t before = sweep.bytes_copied();
     const SweepCount count = sweep.run(work, [this] { poll(); });
@@ -167,17 +174,30 @@ struct Ring::Pass {
     report.tile_pairs += count.tile_pairs;
     report.tile_pairs_skipped += count.skipped;
     report.bytes_copied += static_cast<double>(sweep.bytes_copied() - before);
+    if (!on_device || touched.empty()) return;
+    ring.backend_.device->download(reinterpret_cast<std::byte *>(touched.data()), ring.buffers_->touched.data(),
+                                   touched.size_bytes());
+    report.bytes_copied += static_cast<double>(touched.size_bytes());
   }
 
-  /// The pairs of a step without those to be left out, and where those that are touched are written down.
-  std::uint64_t *choose(PairList &pairs, std::size_t step) const {
+  /// The pairs of a step without those to be left out, and where those that are touched are written down, all 0.
+  std::span<std::uint64_t> choose(PairList &pairs, std::size_t step) const {
     if (choice.kept != nullptr) pairs.keep_only(choice.kept->steps[step].data());
-    if (choice.touched == nullptr) return nullptr;
+    if (choice.touched == nullptr) return {};
     if (choice.touched->steps.size() <= step) choice.touched->steps.resize(step + 1);
     std::vector<std::uint64_t> &bits = choice.touched->steps[step];
-    const auto words = static_cast<std::size_t>(kept_words(pairs.visiting_tiles_of_sequence()));
-    bits.assign(pairs.own().size() * words, 0);
-    return bits.data();
+    bits.assign(own.tiles().size() * words_of_own_tile(pairs.visiting_tiles_of_sequence()), 0);
+    return bits;
+  }
+  static std::size_t words_of_own_tile(std::int64_t visiting_tiles) {
+    return static_cast<std::size_t>(kept_words(visiting_tiles));
+  }
+  /// Onto the device, in the order of its queue; the host's must stay until the pass is through.
+  std::uint64_t *send_bits(std::span<const std::uint64_t> bits, AlignedBuffer &buffer) {
+    if (bits.empty()) return nullptr;
+    ring.backend_.device->upload(buffer.data(), reinterpret_cast<const std::byte *>(bits.data()), bits.size_bytes());
+    report.bytes_copied += static_cast<double>(bits.size_bytes());
+    return reinterpret_cast<std::uint64_t *>(buffer.data());
   }
 
   /// Takes in the state that was under way, then sends the partial state of this step.
@@ -218,6 +238,12 @@ struct Ring::Pass {
       if (has_visiting(sides)) wanted.emplace_back(&buffers.partial[(n + 1) % 2], coming * state_bytes());
     }
     if (has_visiting(sides) && steps > 1) wanted.emplace_back(&buffers.arriving, coming * state_bytes());
+    if (ring.backend_.device != nullptr) {
+      const std::size_t bits =
+          8 * most_tiles(own) * words_of_own_tile(static_cast<std::int64_t>(coming) / sources.sequences().count);
+      wanted.emplace_back(&buffers.kept, choice.kept == nullptr ? 0 : bits);
+      wanted.emplace_back(&buffers.touched, choice.touched == nullptr ? 0 : bits);
+    }
     const std::size_t host_tiles = host_points() ? std::max(most_tiles(own), coming) : 0;
     const auto lacks = [](const auto &w) { return w.first->capacity() < w.second; };
     if (std::none_of(wanted.begin(), wanted.end(), lacks) && !buffers.sweep.lacks(shape, host_tiles))
@@ -317,8 +343,8 @@ PassReport Ring::run(const TileShape &shape, Sides sides, TileBlock &own, TileBl
   FLASHRING_REQUIRE(own.payload().device() == sources.payload().device(), "points of one side alone on the device");
   FLASHRING_REQUIRE(own.payload().device() == backend_.device || !transport_.queues_on_device(),
                     "points of the host need a transport with host_messages");
-  FLASHRING_REQUIRE(backend_.device == nullptr || (choice.kept == nullptr && choice.touched == nullptr),
-                    "pairs of tiles are chosen on hosts alone");
+  FLASHRING_REQUIRE(own.payload().device() == backend_.device || (choice.kept == nullptr && choice.touched == nullptr),
+                    "pairs of tiles are not chosen from points that come to a device in parts");
   const double before = now();
   Pass pass{*this, shape, sides, own, sources, choice, {}, nullptr, nullptr};
   try {

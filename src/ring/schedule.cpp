@@ -85,17 +85,23 @@ bool PairList::apply_mask(TilePair &pair) const {
   return seen != Visibility::none;
 }
 
-double PairList::point_pairs() const {
-  double pairs = 0;
-  if (mask_.causal) {  // the only mask that hides whole tiles
-    for (const TilePair &pair : *this)
-      pairs += static_cast<double>((*own_)[static_cast<std::size_t>(pair.own)].rows) *
-               (*visiting_)[static_cast<std::size_t>(pair.visiting)].rows;
-    return pairs;
+PairList::Count PairList::count() const {
+  Count count;
+  if (mask_.causal || kept_ != nullptr) {  // the only mask that hides whole tiles
+    Iterator at = begin();
+    for (; at != end(); ++at) {
+      const TilePair pair = *at;
+      ++count.tiles;
+      count.points += static_cast<double>((*own_)[static_cast<std::size_t>(pair.own)].rows) *
+                      (*visiting_)[static_cast<std::size_t>(pair.visiting)].rows;
+    }
+    count.skipped = static_cast<double>(at.skipped());
+    return count;
   }
   // Sequences have the same tiles: counted for the first. Rows of visiting tiles from J on, of even and odd J apart.
   const auto own_end = static_cast<std::size_t>(own_tiles());
   const auto visiting_end = static_cast<std::size_t>(visiting_tiles());
+  const bool whole = pattern_ == PairPattern::square || pattern_ == PairPattern::rectangle;
   std::vector<double> rest[2];
   for (std::size_t parity : {0, 1}) {
     rest[parity].assign(visiting_end + 1, 0);
@@ -106,10 +112,14 @@ double PairList::point_pairs() const {
     const std::size_t from = pattern_ == PairPattern::square ? i : 0;
     const std::size_t wanted = (i + (pattern_ == PairPattern::odd_half ? 1 : 0)) % 2;
     double rows = rest[wanted][from];
-    if (pattern_ == PairPattern::square || pattern_ == PairPattern::rectangle) rows += rest[1 - wanted][from];
-    pairs += rows * (*own_)[i].rows;
+    if (whole) rows += rest[1 - wanted][from];
+    count.points += rows * (*own_)[i].rows;
+    const std::size_t tiles = whole ? visiting_end - from : (visiting_end + 1 - wanted) / 2;
+    count.tiles += static_cast<double>(tiles);
   }
-  return pairs * meeting_.own;
+  count.points *= meeting_.own;
+  count.tiles *= meeting_.own;
+  return count;
 }
 
 void PairList::Iterator::settle() {

@@ -80,6 +80,10 @@ std::byte *BufferWriter::next() {
   return staging_.data() + filled_ - piece_;
 }
 
+std::byte *BufferWriter::piece(std::size_t index) {
+  return buffer_.device() == nullptr ? buffer_.data() + index * piece_ : next();
+}
+
 void BufferWriter::finish() {
   if (filled_ == 0) return;
   buffer_.device()->upload(buffer_.data() + sent_, staging_.data(), filled_);
@@ -103,6 +107,10 @@ const std::byte *BufferReader::next() {
     staged_ = at + bytes;
   }
   return staging_.data() + (at % staging_.size());
+}
+
+const std::byte *BufferReader::piece(std::size_t index) {
+  return buffer_.device() == nullptr ? buffer_.data() + index * piece_ : next();
 }
 
 std::size_t state_bytes(const Backend &backend, const TileShape &shape) {

@@ -51,15 +51,14 @@ void set_bit(const PairList &pairs, const TilePair &pair, std::uint64_t *bits) {
   word.fetch_or(std::uint64_t{1} << (visiting % 64), std::memory_order_relaxed);
 }
 
-/// The arrays of a side from tile `begin` on, with the payload of those tiles.
-TileSide side_from(const Backend &backend, const TileShape &shape, const TileSide &side, std::size_t begin,
+/// The arrays of a side from tile `begin` on, with the payload of those tiles and `scalars` numbers of each row.
+TileSide side_from(const Backend &backend, const TileShape &shape, const TileSide &side, int scalars, std::size_t begin,
                    const std::byte *payload) {
   const std::size_t rows = static_cast<std::size_t>(backend.tile_rows) * column_bytes(shape.precision);
   const auto from = [begin](auto *array, std::size_t tile_bytes) {
     return array == nullptr ? nullptr : array + begin * tile_bytes;
   };
-  return {side.tiles + begin, payload,
-          from(side.pass_scalars, static_cast<std::size_t>(row_rule(shape.row).scalars) * rows),
+  return {side.tiles + begin, payload, from(side.pass_scalars, static_cast<std::size_t>(scalars) * rows),
           from(side.columns, static_cast<std::size_t>(row_rule(shape.row).value_columns(shape.columns)) * rows),
           from(side.state, state_bytes(backend, shape))};
 }
@@ -170,10 +169,11 @@ void Sweep::work_through(const SweepWork &work, Tickets &tickets, Worker &worker
   worker.count = count;
 }
 
-double Sweep::queue(const SweepWork &work) {
-  if (work.pairs.own().empty() || work.pairs.visiting().empty()) return 0;
+SweepCount Sweep::queue(const SweepWork &work) {
+  if (work.pairs.own().empty() || work.pairs.visiting().empty()) return {};
   for (int s = 0; s < work.pairs.meeting().own; ++s) queue_sequence(work, s);
-  return work.pairs.point_pairs();
+  const PairList::Count count = work.pairs.count();
+  return {count.points, count.tiles, count.skipped};
 }
 
 /// Parts of points of the host follow each other in the queue, which keeps their order: no copy overtakes the call
@@ -189,6 +189,12 @@ void Sweep::queue_sequence(const SweepWork &work, int sequence) {
       work.host_points ? static_cast<std::size_t>(tiles_of_part(part_bytes_, backend_.payload_bytes(work.shape)))
                        : std::max(own_tiles, visiting_tiles);
   const bool square = pairs.pattern() == PairPattern::square;
+  const RowRule &rule = row_rule(work.shape.row);
+  const int own_scalars = rule.own_scalars > 0 ? rule.own_scalars : rule.scalars;
+  const auto bits = [&](auto *array, std::size_t tile) {  // parts have none
+    return array == nullptr ? nullptr
+                            : array + tile * static_cast<std::size_t>(kept_words(pairs.visiting_tiles_of_sequence()));
+  };
   for (std::size_t i = 0; i < own_tiles; i += part) {
     const std::size_t rows = std::min(part, own_tiles - i);
     const std::byte *own = payload_of(work, work.own, own_begin + i, rows, own_part_);
@@ -198,10 +204,11 @@ void Sweep::queue_sequence(const SweepWork &work, int sequence) {
       const std::byte *visiting =
           itself ? own : payload_of(work, work.visiting, visiting_begin + j, columns, visiting_part_);
       const PairPattern pattern = square && !itself ? PairPattern::rectangle : pairs.pattern();
-      backend_.device->evaluate({work.shape, side_from(backend_, work.shape, work.own, own_begin + i, own),
-                                 side_from(backend_, work.shape, work.visiting, visiting_begin + j, visiting),
-                                 static_cast<std::int32_t>(rows), static_cast<std::int32_t>(columns), pattern,
-                                 pairs.sides(), nullptr, workers_.front()->scratch.data()});
+      backend_.device->evaluate(
+          {work.shape, side_from(backend_, work.shape, work.own, own_scalars, own_begin + i, own),
+           side_from(backend_, work.shape, work.visiting, rule.scalars, visiting_begin + j, visiting),
+           static_cast<std::int32_t>(rows), static_cast<std::int32_t>(columns), pattern, pairs.sides(),
+           bits(work.kept, own_begin + i), workers_.front()->scratch.data(), bits(work.touched, own_begin + i)});
     }
   }
 }
@@ -242,7 +249,7 @@ void Sweep::clear() {
 SweepCount Sweep::run(const SweepWork &work, const std::function<void()> &poll) {
   const std::size_t tiles = work.host_points ? std::max(work.pairs.own().size(), work.pairs.visiting().size()) : 0;
   if (lacks(work.shape, tiles)) reserve(work.shape, tiles);
-  if (backend_.device != nullptr) return {queue(work), 0, 0};
+  if (backend_.device != nullptr) return queue(work);
   Tickets tickets(work, threads_);
   // What `poll` throws waits for the end: pairs that were handed out must be done, and nothing may leave a parallel
   // region.

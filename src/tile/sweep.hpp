@@ -18,11 +18,12 @@ struct SweepWork {
   TileSide own;
   TileSide visiting;
   const PairList &pairs;
-  bool host_points = false;          ///< payloads are the host's, all else a device's: they are sent there in parts
-  std::uint64_t *touched = nullptr;  ///< the step's TileBits, to be set; or null
+  bool host_points = false;             ///< payloads are the host's, all else a device's: they are sent there in parts
+  const std::uint64_t *kept = nullptr;  ///< of a device, which finds the pairs itself: those of `pairs`, or null
+  std::uint64_t *touched = nullptr;     ///< the step's TileBits, to be set, where the backend writes them; or null
 };
 
-/// What was evaluated: pairs of points and, not on devices, pairs of tiles; and of these what was left out.
+/// What was evaluated: pairs of points and of tiles; and pairs of tiles that were left out.
 struct SweepCount {
   double pairs = 0;
   double tile_pairs = 0;
@@ -53,7 +54,7 @@ class Sweep {
  private:
   struct Worker;
   class Tickets;
-  double queue(const SweepWork &work);
+  SweepCount queue(const SweepWork &work);
   void queue_sequence(const SweepWork &work, int sequence);
   std::size_t part_payload(const TileShape &shape, std::size_t host_tiles) const;
   /// Of some tiles, on the device.

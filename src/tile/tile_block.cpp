@@ -3,22 +3,12 @@
 #include <algorithm>
 
 #include "flashring/check.hpp"
+#include "tile/tile_loop.hpp"
 
 namespace flashring {
 namespace {
 
-/// Calls `visit(tile, local row of its first row)` for every tile; tiles follow the local rows.
-template <class Visit>
-void for_each_tile(std::span<const TileInfo> tiles, Visit visit) {
-  std::int64_t local = 0;
-  for (std::size_t t = 0; t < tiles.size(); ++t) {
-    visit(t, local);
-    local += tiles[t].rows;
-  }
-}
-
-/// Rows of points as backends pack them: where the pair function reads lengths, each row ends with length_unit /
-/// length, and where it reads covariances with the numbers of scale_in_tile.
+/// Rows of points as backends pack them: each ends with what the pair function reads of its length or covariance.
 class RowSource {
  public:
   RowSource(const TileShape &shape, const PointBlock &points)
@@ -140,16 +130,17 @@ TileBlock::TileBlock(const Backend &backend, const TileShape &shape, PointBlock 
 }
 
 TileBlock::TileBlock(const Backend &backend, const TileShape &shape, const RowPartition &partition, int rank,
-                     Sequences sequences, const RowReader &points)
+                     Sequences sequences, const RowReader &points, int threads)
     : TileBlock(backend, partition, rank, PointsMemory::device, sequences) {
   packed_ = precision_ = shape.precision;
+  threads_ = backend.device == nullptr ? threads : 1;
   const std::size_t bytes = backend.payload_bytes(shape);
   points_.resize(bytes * tiles_.size());
   BufferWriter writer(points_, bytes);
-  std::vector<double> rows(static_cast<std::size_t>(tile_rows() * shape.features));  // (T, features)
-  for_each_tile(tiles_, [&](std::size_t t, std::int64_t local) {
-    points(LocalRow{local}, tiles_[t].rows, rows.data());
-    backend.pack(shape, {rows.data(), tiles_[t].rows, nullptr, feature_scale(shape.pair)}, writer.next());
+  const auto numbers = static_cast<std::size_t>(tile_rows()) * static_cast<std::size_t>(shape.features);
+  for_each_tile(tiles_, threads_, numbers, [&](std::size_t t, std::int64_t local, double *rows) {
+    points(LocalRow{local}, tiles_[t].rows, rows);  // (T, features)
+    backend.pack(shape, {rows, tiles_[t].rows, nullptr, feature_scale(shape.pair)}, writer.piece(t));
   });
   writer.finish();
 }
@@ -330,18 +321,20 @@ void TileBlock::set_columns(int columns, const RowReader &values) {
   const std::size_t bytes = width * rows * column_bytes(precision_);
   columns_.resize(tiles_.size() * bytes);
   BufferWriter writer(columns_, bytes);
-  std::vector<double> from(rows * width);  // (T, columns)
-  const auto turn = [&]<class T>(T *to, std::size_t count) {
-    for (std::size_t c = 0; c < width; ++c)
-      for (std::size_t i = 0; i < rows; ++i) to[c * rows + i] = i < count ? static_cast<T>(from[i * width + c]) : T(0);
+  constexpr std::size_t block = 16;  // rows: lines of `from` stay in L1 while their numbers are read
+  const auto turn = [&]<class T>(const double *from, T *to, std::size_t count) {
+    for (std::size_t first = 0; first < rows; first += block)
+      for (std::size_t c = 0; c < width; ++c)
+        for (std::size_t i = first; i < std::min(first + block, rows); ++i)
+          to[c * rows + i] = i < count ? static_cast<T>(from[i * width + c]) : T(0);
   };
-  for_each_tile(tiles_, [&](std::size_t t, std::int64_t local) {
-    values(LocalRow{local}, tiles_[t].rows, from.data());
-    std::byte *tile = writer.next();
+  for_each_tile(tiles_, threads_, rows * width, [&](std::size_t t, std::int64_t local, double *from) {
+    values(LocalRow{local}, tiles_[t].rows, from);  // (T, columns)
+    std::byte *tile = writer.piece(t);
     if (precision_ == Precision::fp64)
-      turn(reinterpret_cast<double *>(tile), static_cast<std::size_t>(tiles_[t].rows));
+      turn(from, reinterpret_cast<double *>(tile), static_cast<std::size_t>(tiles_[t].rows));
     else
-      turn(reinterpret_cast<float *>(tile), static_cast<std::size_t>(tiles_[t].rows));
+      turn(from, reinterpret_cast<float *>(tile), static_cast<std::size_t>(tiles_[t].rows));
   });
   writer.finish();
 }
@@ -369,16 +362,17 @@ void TileBlock::take_answers(const TileShape &shape, const Columns<double> &out)
   wait_for(&device);
 }
 
-void TileBlock::finish(RowKind row, int columns, const AnswerReader &take) {
+void TileBlock::finish(RowKind row, int columns, const AnswerReader &take, int threads) {
   const RowRule &rule = row_rule(row);
   const auto rows = static_cast<std::size_t>(tile_rows());
   const auto words = static_cast<std::size_t>(rule.state_words(rule.passes - 1, columns));
-  std::vector<double> tile(static_cast<std::size_t>(rule.outputs(columns)) * rows);  // (outputs, T)
   BufferReader reader(state_, words * rows * 8);
-  for_each_tile(tiles_, [&](std::size_t t, std::int64_t local) {
-    rule.finish(columns, rows, reader.next(), tile.data());
-    take(LocalRow{local}, tiles_[t].rows, tile.data(), tile_rows());
-  });
+  for_each_tile(tiles_, backend_->device == nullptr ? threads : 1,
+                static_cast<std::size_t>(rule.outputs(columns)) * rows,
+                [&](std::size_t t, std::int64_t local, double *answers) {  // (outputs, T)
+                  rule.finish(columns, rows, reader.piece(t), answers);
+                  take(LocalRow{local}, tiles_[t].rows, answers, tile_rows());
+                });
 }
 
 void TileBlock::finish(RowKind row, int columns, const Columns<double> &out) {

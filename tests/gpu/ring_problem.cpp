@@ -136,7 +136,7 @@ std::vector<double> RingRun::pairs_of_steps() const {
   const Schedule schedule{own_.partition(), visiting,    communicator_.rank(), own_.tile_rows(),
                           problem_.sides,   one_block(), problem_.mask};
   std::vector<double> pairs;
-  for (int step = 0; step < schedule.steps(); ++step) pairs.push_back(schedule.visit(step).pairs.point_pairs());
+  for (int step = 0; step < schedule.steps(); ++step) pairs.push_back(schedule.visit(step).pairs.count().points);
   return pairs;
 }
 

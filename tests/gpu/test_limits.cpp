@@ -45,6 +45,18 @@ TEST(Limits, ColumnsTakeProductsOfTheirOwn) {
   EXPECT_EQ(limits(counted(), one, rates()).least(), 4800 / (66.0 + 32));
 }
 
+TEST(Limits, AttentionTakesProductsOfBothSides) {
+  Case one{Precision::fp32, RowKind::logsumexp, 64, 32, 100, false, true};
+  EXPECT_EQ(limits(counted(), one, rates()).tensor, 4800 / (384.0 + 3 * 32));
+  one.row = RowKind::score_bins;
+  EXPECT_EQ(limits(counted(), one, rates()).tensor, 4800 / 384.0);
+  one.row = RowKind::threshold_sum;
+  EXPECT_EQ(limits(counted(), one, rates()).tensor, 4800 / (384.0 + 6 * 32));
+  one.row = RowKind::softmax_gradient;
+  one.columns = 64 + 32;
+  EXPECT_EQ(limits(counted(), one, rates()).tensor, 4800 / (6 * 96.0 + 3 * (64 + 96)));
+}
+
 TEST(Limits, DoublesHaveNoUnitsOfTheirOwn) {
   const Case one{Precision::fp64, RowKind::sum, 3, 1, 100, true};
   const Limits found = limits(counted(), one, rates());

@@ -9,6 +9,7 @@
 #include "flashring/check.hpp"
 #include "flashring/threshold.hpp"
 #include "flashring/threshold_attention.hpp"
+#include "support/fake_device.hpp"
 #include "support/golden.hpp"
 #include "support/scatter.hpp"
 #include "support/tiles.hpp"
@@ -59,8 +60,8 @@ class Passes {
   Passes(const Problem &p, const ThresholdFamily &family)
       : p_(p),
         family_(family),
-        transport_(make_transport("auto", world())),
-        ring_(world(), *transport_, find_backend(p.backend), {}),
+        transport_(make_transport("auto", world(), backend_named(p.backend).device)),
+        ring_(world(), *transport_, backend_named(p.backend), {}),
         query_rows_(RowPartition::contiguous(static_cast<std::int64_t>(p.query_rows()), world().size())),
         key_rows_(RowPartition::contiguous(static_cast<std::int64_t>(p.key_rows()), world().size())) {}
 
@@ -116,7 +117,7 @@ class Passes {
   }
   TileBlock block(const GoldenArray &array, const RowPartition &partition) const {
     const PointSet points{width, part(array, 0, width)};
-    return {find_backend(p_.backend), shape(), local_block(points, partition, world().rank()), {}};
+    return {backend_named(p_.backend), shape(), local_block(points, partition, world().rank()), {}};
   }
   std::vector<double> local(const GoldenArray &array, std::size_t first, std::size_t count,
                             const RowPartition &partition) const {
@@ -188,7 +189,7 @@ void check_golden(const Problem &p, double tolerance) {
 // Numbers are below 10 and sums of at most 50 terms; S0 is 1 to 2^-46 (fp64) or 2^-20, which moves t by less than that,
 // p by as much and u, whose slope is (e - 1)/y u, by some hundred times as much for the y that occur.
 TEST(ThresholdGradient, GoldenNumbers) {
-  for (const char *backend : {"ref", "simd"}) {
+  for (const char *backend : {"ref", "simd", "device"}) {
     Problem p;
     p.backend = backend;
     check_golden(p, 100 * 50 * 10 * 0x1p-46);

@@ -142,13 +142,14 @@ TEST(Schedule, SequencesMeetTheirOwnAlone) {
           EXPECT_TRUE(!causal || b.first.value < a.first.value + a.rows);
         }
         EXPECT_TRUE(causal || seen.size() == static_cast<std::size_t>(6 * mine * theirs));
-        EXPECT_EQ(points, visit.pairs.point_pairs());
+        EXPECT_EQ(points, visit.pairs.count().points);
+        EXPECT_EQ(static_cast<double>(seen.size()), visit.pairs.count().tiles);
         EXPECT_EQ(visit.pairs.own().front().first.value, own.global_row(rank, LocalRow{0}).value + 5);
       }
     }
 }
 
-TEST(Schedule, PairsOfPointsAreCountedWithoutAList) {
+TEST(Schedule, PairsAreCountedWithoutAList) {
   for (const std::int64_t rows : {1, 4, 7, 50})
     for (const std::int64_t others : {3, 29})
       for (const PairPattern pattern :
@@ -163,14 +164,17 @@ TEST(Schedule, PairsOfPointsAreCountedWithoutAList) {
           Mask mask;
           mask.causal = causal;
           const PairList pairs(pattern, Sides::both, mask, own, visiting, 4);
-          double counted = 0;
+          PairList::Count counted;
           for (const TilePair &pair : pairs) {
             EXPECT_TRUE(is_due(pattern, pair.own, pair.visiting));
-            counted += static_cast<double>((*own)[static_cast<std::size_t>(pair.own)].rows) *
-                       (*visiting)[static_cast<std::size_t>(pair.visiting)].rows;
+            ++counted.tiles;
+            counted.points += static_cast<double>((*own)[static_cast<std::size_t>(pair.own)].rows) *
+                              (*visiting)[static_cast<std::size_t>(pair.visiting)].rows;
           }
-          EXPECT_EQ(pairs.point_pairs(), counted)
-              << rows << " x " << others << " pattern " << static_cast<int>(pattern);
+          SCOPED_TRACE(std::to_string(rows) + " x " + std::to_string(others) + " pattern " +
+                       std::to_string(static_cast<int>(pattern)));
+          EXPECT_EQ(pairs.count().points, counted.points);
+          EXPECT_EQ(pairs.count().tiles, counted.tiles);
         }
 }
 

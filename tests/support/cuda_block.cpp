@@ -18,6 +18,11 @@ CudaBlock::CudaBlock(int threads, Order order) : order_(order), fibers_(static_c
 }
 
 void CudaThread::sync() { owner_->wait(thread_, CudaBlock::State::waits_for_block); }
+bool CudaThread::sync_or(bool any) {
+  owner_->fibers_[static_cast<std::size_t>(thread_)].any = any;
+  sync();
+  return owner_->any_;
+}
 void CudaThread::sync_warp() { together(nullptr, nullptr); }
 
 void CudaThread::together(WarpWord word, void *call) {
@@ -156,9 +161,13 @@ bool CudaBlock::release_warps() {
 bool CudaBlock::release_block() {
   const bool all =
       std::all_of(fibers_.begin(), fibers_.end(), [](const Fiber &f) { return f.state == State::waits_for_block; });
-  if (all)
-    for (Fiber &fiber : fibers_) fiber.state = State::ready;
-  return all;
+  if (!all) return false;
+  any_ = std::any_of(fibers_.begin(), fibers_.end(), [](const Fiber &f) { return f.any; });
+  for (Fiber &fiber : fibers_) {
+    fiber.state = State::ready;
+    fiber.any = false;
+  }
+  return true;
 }
 
 void CudaBlock::wait_until(int thread, std::string what, std::function<bool()> open) {

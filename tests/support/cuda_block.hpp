@@ -36,6 +36,7 @@ class CudaThread {
   int block() const;
   std::byte *shared() const;
   void sync();
+  bool sync_or(bool any);
   void sync_warp();
 
   static float least(float a, float b) { return std::fmin(a, b); }
@@ -73,6 +74,8 @@ class CudaThread {
   static double log1p(double a) { return std::log1p(a); }
   static float ceil(float a) { return std::ceil(a); }
   static double ceil(double a) { return std::ceil(a); }
+  static float floor(float a) { return std::floor(a); }
+  static double floor(double a) { return std::floor(a); }
   /// ex2.approx.ftz: numbers below the smallest normal one are taken and given as 0.
   static float exp2(float a) {
     const float value = std::exp2(a);
@@ -117,6 +120,7 @@ class CudaBlock {
     ucontext_t context;  ///< at the beginning of the body
     jmp_buf place;       ///< where it waits
     bool begun = false;
+    bool any = false;  ///< what it brought to a synchronisation that asks whether any thread does
     std::unique_ptr<std::byte[]> stack;
     State state = State::done;
     std::string what;            ///< that it waits for
@@ -149,6 +153,7 @@ class CudaBlock {
   std::unique_ptr<std::byte[]> shared_;
   std::size_t shared_bytes_ = 0;
   int block_ = 0;
+  bool any_ = false;  ///< whether a thread brought true to the last synchronisation
   bool misaligned_ = false;
   int current_ = 0;
 };

@@ -63,6 +63,11 @@ void evaluate_block(const Backend &backend, const TileShape &shape, const BlockW
   if (work.fresh && other) theirs.reset(shape);
   AlignedBuffer kept(backend.device);
   upload(kept, std::as_bytes(std::span(work.kept)));
+  AlignedBuffer touched(backend.device);
+  if (work.touched != nullptr) {
+    work.touched->assign(own.tiles().size(), 0);
+    upload(touched, std::as_bytes(std::span(*work.touched)));
+  }
   AlignedBuffer scratch(backend.device);
   scratch.resize(backend.scratch_bytes(shape));
   poison(scratch);
@@ -74,8 +79,11 @@ void evaluate_block(const Backend &backend, const TileShape &shape, const BlockW
                        work.pattern,
                        work.sides,
                        work.kept.empty() ? nullptr : reinterpret_cast<const std::uint64_t *>(kept.data()),
-                       scratch.data()};
+                       scratch.data(),
+                       work.touched == nullptr ? nullptr : reinterpret_cast<std::uint64_t *>(touched.data())};
   for (int n = 0; n < work.calls; ++n) backend.device->evaluate(call);
+  if (work.touched != nullptr)
+    backend.device->download(reinterpret_cast<std::byte *>(work.touched->data()), touched.data(), touched.size());
   mine.fetch();
   if (other) theirs.fetch();
 }

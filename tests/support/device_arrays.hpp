@@ -35,9 +35,10 @@ using Kept = std::vector<std::uint64_t>;
 struct BlockWork {
   PairPattern pattern = PairPattern::rectangle;
   Sides sides = Sides::both;
-  Kept kept;          ///< empty: no pair is skipped
-  int calls = 1;      ///< the same call again, without a reset
-  bool fresh = true;  ///< states are reset on the device; otherwise those of the host are added to
+  Kept kept;                ///< empty: no pair is skipped
+  int calls = 1;            ///< the same call again, without a reset
+  bool fresh = true;        ///< states are reset on the device; otherwise those of the host are added to
+  Kept *touched = nullptr;  ///< takes the bits of pairs that the rule notes, of fewer than 65 visiting tiles
 };
 
 /// Runs it on copies of both sides, one copy where they are one object, and brings the states back.

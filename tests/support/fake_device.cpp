@@ -103,17 +103,19 @@ void evaluate_now(const BlockCall &call) {
   const TileSide own = there(call.own);
   const TileSide visiting = there(call.visiting);
   const std::uint64_t *kept = there(call.kept);
-  std::vector<TilePair> pairs;
+  std::uint64_t *touched = there(call.touched);
   for (std::int32_t i = 0; i < call.own_tiles; ++i)
     for (std::int32_t j = 0; j < call.visiting_tiles; ++j) {
       const Visibility seen = visibility(call.shape.mask, own.tiles[i], visiting.tiles[j]);
       if (!is_due(call.pattern, i, j) || seen == Visibility::none || !is_kept(kept, call.visiting_tiles, i, j))
         continue;
       const bool diagonal = call.pattern == PairPattern::square && i == j;
-      pairs.push_back({i, j, diagonal ? Sides::own : call.sides, seen == Visibility::some});
+      const TilePair pair{i, j, diagonal ? Sides::own : call.sides, seen == Visibility::some};
+      std::uint8_t mark = 0;
+      find_backend("ref").evaluate({call.shape, own, visiting, &pair, 1, nullptr, {}, &mark});
+      if (touched != nullptr && mark != 0)
+        touched[i * kept_words(call.visiting_tiles) + j / 64] |= std::uint64_t{1} << (j % 64);
     }
-  const auto count = static_cast<std::int64_t>(pairs.size());
-  find_backend("ref").evaluate({call.shape, own, visiting, pairs.data(), count, nullptr, {}});
 }
 
 void evaluate(const BlockCall &call) {

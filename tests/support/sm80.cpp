@@ -31,7 +31,7 @@ Launch plain_launch(const TileShape &shape, Sides sides, sm80::Variant variant) 
         return Launch{sm80::fold_wave_few<kind, row, padded_features.value, padded_values.value, CudaThread>,
                       sm80::few_shared_bytes<row, padded_features.value, padded_values.value>()};
       });
-  const std::size_t numbers = sm80::shared_values(sides, values);
+  const std::size_t numbers = sm80::shared_values(sides, row, shape.columns);
   if constexpr (sm80::folds(kind, row)) {
     if (shape.precision == Precision::fp64)
       return {sm80::fold_wave<kind, row, double, sm80::PlainPoints<double>, CudaThread>, numbers * sizeof(double)};
@@ -72,7 +72,7 @@ void add_slots(RowKind row, CudaThread &t, const sm80::WaveArguments &a) {
   switch (row) {
 #define FLASHRING_DEVICE_ROW(name) \
   case RowKind::name:              \
-    return sm80::add_wave(sm80::Rule<RowKind::name>{}, t, a);
+    return sm80::add_wave(sm80::Rule<sm80::state_rule(RowKind::name)>{}, t, a);
 #include "flashring/device_row_list.inc"
 #undef FLASHRING_DEVICE_ROW
     default:
@@ -195,8 +195,7 @@ void emulate(const BlockCall &call, const Emulation &how) {
 void emulate_reset(const TileShape &shape, std::int64_t tiles, std::byte *state) {
   CudaBlock block(sm80::tile_rows);
   const int words = words_of(shape);
-  sm80::Identity identity{};
-  row_rule(shape.row).identity(shape.pass, shape.columns, 1, reinterpret_cast<std::byte *>(identity.words));
+  const sm80::Identity identity = sm80::make_identity(shape, row_rule(shape.row).identity);
   for (int b = 0; b < tiles; ++b)
     block.run(b, 0, [&](CudaThread &t) { sm80::reset_states(t, words, identity, reinterpret_cast<double *>(state)); });
 }
@@ -211,7 +210,7 @@ void emulate_merge(const TileShape &shape, std::int64_t tiles, std::byte *into, 
       switch (shape.row) {
 #define FLASHRING_DEVICE_ROW(name) \
   case RowKind::name:              \
-    return sm80::merge_states<RowKind::name>(t, words, a, b);
+    return sm80::merge_states<sm80::state_rule(RowKind::name)>(t, words, a, b);
 #include "flashring/device_row_list.inc"
 #undef FLASHRING_DEVICE_ROW
         default:

@@ -80,7 +80,11 @@ void TileArrays::fill(AlignedBytes &array, const std::vector<double> &values, in
 void TileArrays::set_columns(const std::vector<double> &values) { fill(columns_, values, shape_.columns, 0); }
 
 void TileArrays::set_log_weights(const std::vector<double> &values) {
-  fill(log_weights_, values, 1, -std::numeric_limits<double>::infinity());
+  set_pass_scalars(values, 1, -std::numeric_limits<double>::infinity());
+}
+
+void TileArrays::set_pass_scalars(const std::vector<double> &values, int count, double padding) {
+  fill(log_weights_, values, count, padding);
 }
 
 void TileArrays::reset_state() {

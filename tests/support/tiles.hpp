@@ -40,6 +40,8 @@ class TileArrays {
   void set_columns(const std::vector<double> &values);
   /// (rows); the padding becomes minus infinity.
   void set_log_weights(const std::vector<double> &values);
+  /// (rows, count) column-major, of rules with numbers of their own for this side.
+  void set_pass_scalars(const std::vector<double> &values, int count, double padding);
   void reset_state();
   /// Overwrites the state's padding rows.
   void fill_state_padding(double value);

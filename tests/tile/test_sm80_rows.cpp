@@ -72,7 +72,8 @@ void check_answers() {
     CudaBlock block(T);
     for (int b = 0; b < static_cast<int>(tile_counts.size()); ++b)
       block.run(b, 0, [&](CudaThread &t) {
-        sm80::take_rows<row>(t, rows.map(true), words, static_cast<int>(o), states.data(), found.data());
+        sm80::take_rows<sm80::state_rule(row)>(t, rows.map(true), words, static_cast<int>(o), states.data(),
+                                               found.data());
       });
     std::size_t at = 0;
     for (std::size_t t = 0; t < tile_counts.size(); ++t) {

@@ -241,7 +241,8 @@ TEST(Sm80Waves, ASquareGivesItsDiagonalToTheOwnSide) {
 
 TEST(Sm80Shared, PartsDoNotMeetAndFitEveryDevice) {
   // 99 KB are what a block may have on the smallest device from compute capability 8.0 on (8.6, 8.9, 12.0).
-  constexpr std::size_t all = shared_values(Sides::both, 64);
+  // Heads of any width take the same.
+  constexpr std::size_t all = shared_values(Sides::both, RowKind::threshold_gradient, 2000);
   static_assert(all * sizeof(double) <= std::size_t{99} << 10);
   std::vector<double> memory(all);
   const Shared<double> s = cut_shared<double>(reinterpret_cast<std::byte *>(memory.data()));
@@ -250,7 +251,8 @@ TEST(Sm80Shared, PartsDoNotMeetAndFitEveryDevice) {
                                                              {s.shifts, piece_rows},
                                                              {s.weights, tile_rows * weight_stride},
                                                              {s.own_columns, column_chunk * tile_rows},
-                                                             {s.partial, warps * column_chunk * warp_rows}};
+                                                             {s.partial, warps * column_chunk * warp_rows},
+                                                             {s.others, tile_rows * weight_stride}};
   const double *next = memory.data();
   for (const auto &[begin, size] : parts) {
     EXPECT_EQ(begin, next);
@@ -263,6 +265,8 @@ TEST(Sm80Shared, PartsDoNotMeetAndFitEveryDevice) {
   EXPECT_EQ(s.weights - memory.data(), size(Sides::own, register_values));
   EXPECT_EQ(s.own_columns - memory.data(), size(Sides::own, register_values + 1));
   EXPECT_EQ(size(Sides::visiting, 1), size(Sides::both, 64));
+  EXPECT_EQ(s.others - memory.data(), size(Sides::both, 1));
+  EXPECT_EQ(shared_values(Sides::own, RowKind::threshold_sum, 0), all);
 }
 
 TEST(Sm80Shared, WeightsTurnWithoutMeetingABankTwice) {

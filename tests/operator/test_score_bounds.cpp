@@ -1,0 +1,146 @@
+// Pairs of tiles that are left out before any score is known, against all scores.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "flashring/check.hpp"
+#include "operator/score_bounds.hpp"
+#include "support/scatter.hpp"
+#include "support/tiles.hpp"
+#include "support/world.hpp"
+
+namespace flashring::test {
+namespace {
+
+constexpr double infinity = std::numeric_limits<double>::infinity();
+constexpr double width = 1 + 1.0 / 16;
+
+/// Queries and keys in clusters that lie further and further apart, so that some bounds are close; whole on every rank.
+struct Problem {
+  std::string backend = "simd";
+  Precision precision = Precision::fp32;
+  double scale = 1;
+  bool causal = false;
+  int threads = 1;
+  PointSet queries = random_points(1000, 6, 81);
+  PointSet keys = random_points(1000, 6, 82);
+  std::vector<double> log_weights = std::vector<double>(1000, 0.0);
+  std::vector<double> s = random_numbers(1000, 83);
+
+  explicit Problem(double step) {
+    for (std::size_t i = 0; i < 1000; ++i) {
+      queries.rows[i * 6 + i / 256] += step * (2.0 + static_cast<double>(i / 256));
+      keys.rows[i * 6 + i / 256] += step * (2.0 + static_cast<double>(i / 256));
+      s[i] = 1.5 + s[i];
+    }
+    // The sources of the second 256 but the last are hidden, and one of the others, the longest.
+    std::fill_n(log_weights.begin() + 256, 255, -infinity);
+    log_weights[40] = -infinity;
+    keys.rows[40 * 6] = 1000;
+  }
+  TileShape shape() const {
+    return {{PairKind::inner_exp, {scale, 0}}, RowKind::power_sums, 0, precision, 6, 1, {causal, false}};
+  }
+  Real score(std::size_t i, std::size_t j) const {
+    if (log_weights[j] == -infinity || (causal && j > i)) return -infinity;
+    Real sum = 0;
+    for (std::size_t k = 0; k < 6; ++k) sum += static_cast<Real>(queries.rows[i * 6 + k]) * keys.rows[j * 6 + k];
+    return scale * sum;
+  }
+};
+
+struct Outcome {
+  TileBits bits;
+  double cleared = 0;  ///< bits that are 0, of pairs that no mask hides
+  std::string wrong;   ///< a pair that was left out and holds a near score
+};
+
+std::vector<Real> row_tops(const Problem &p, std::span<const TileInfo> tiles) {
+  std::vector<Real> tops(p.queries.count(), -infinity);
+  for (const TileInfo &tile : tiles)
+    for (auto i = static_cast<std::size_t>(tile.first.value);
+         i < tile.first.value + static_cast<std::size_t>(tile.rows); ++i)
+      for (std::size_t j = 0; j < p.keys.count(); ++j) tops[i] = std::max(tops[i], p.score(i, j));
+  return tops;
+}
+
+/// The largest s x of two tiles, less that of the row: above -width is near.
+Real nearest(const Problem &p, const std::vector<Real> &tops, const TileInfo &own, const TileInfo &visiting) {
+  Real nearest = -infinity;
+  for (std::int64_t i = own.first.value; i < own.first.value + own.rows; ++i)
+    for (std::int64_t j = visiting.first.value; j < visiting.first.value + visiting.rows; ++j) {
+      const auto row = static_cast<std::size_t>(i);
+      const Real x = p.score(row, static_cast<std::size_t>(j));
+      if (x > -infinity) nearest = std::max(nearest, p.s[row] * (x - tops[row]));
+    }
+  return nearest;
+}
+
+Outcome run(const Problem &p) {
+  const int rank = world().rank();
+  const int ranks = world().size();
+  const RowPartition rows = RowPartition::contiguous(1000, ranks);
+  const Backend &backend = find_backend(p.backend);
+  TileBlock own(backend, p.shape(), local_block(p.queries, rows, rank), {});
+  TileBlock sources(backend, p.shape(), local_block(p.keys, rows, rank), {});
+  sources.set_pass_scalars(local_columns(p.log_weights, 1, rows, rank), -infinity);
+  const std::vector<double> s = local_columns(p.s, 1, rows, rank);
+  Outcome out{bound_scores(world(), p.shape(), own, sources, s, width, p.threads), 0, ""};
+  const std::vector<Real> tops = row_tops(p, own.tiles());
+  for (std::size_t step = 0; step < out.bits.steps.size(); ++step) {
+    const auto visiting = make_tiles(rows, (rank + static_cast<int>(step)) % ranks, backend.tile_rows);
+    for (std::size_t i = 0; i < own.tiles().size(); ++i)
+      for (std::size_t j = 0; j < visiting.size(); ++j) {
+        if (visibility(p.shape().mask, own.tiles()[i], visiting[j]) == Visibility::none) continue;
+        if (is_kept(out.bits.steps[step].data(), std::ssize(visiting), static_cast<std::int64_t>(i),
+                    static_cast<std::int64_t>(j)))
+          continue;
+        ++out.cleared;
+        if (const Real near = nearest(p, tops, own.tiles()[i], visiting[j]); near > -width)
+          out.wrong = detail::concatenate("tiles ", i, " and ", j, " of step ", step, ": ", static_cast<double>(near));
+      }
+  }
+  return out;
+}
+
+TEST(ScoreBounds, LeaveOutNothingNear) {
+  for (const double step : {0.5, 1.0, 2.0})
+    for (const double scale : {1.0, -1.0, 0.05})
+      for (const Precision precision : {Precision::fp64, Precision::fp32})
+        for (const bool causal : {false, true}) {
+          Problem p(step);
+          p.scale = scale;
+          p.precision = precision;
+          p.causal = causal;
+          const Outcome outcome = run(p);
+          EXPECT_EQ(outcome.wrong, "") << step << " " << scale << " " << causal;
+          const double found = world().sum(outcome.cleared);
+          EXPECT_TRUE(found > 0 || scale != 1 || step < 2 || causal) << "far pairs";
+        }
+}
+
+TEST(ScoreBounds, AreThoseOfEveryBackendAndThreadNumber) {
+  Problem p(2);
+  const Outcome one = run(p);
+  p.threads = 3;
+  EXPECT_EQ(run(p).bits.steps, one.bits.steps);
+  p.backend = "ref";
+  p.precision = Precision::fp64;
+  const Outcome ref = run(p);
+  EXPECT_EQ(ref.wrong, "");
+  EXPECT_GT(world().sum(ref.cleared), 0);
+}
+
+TEST(ScoreBounds, DistancesHaveNone) {
+  const RowPartition rows = RowPartition::contiguous(1000, world().size());
+  const Problem p(2);
+  TileShape shape = p.shape();
+  shape.pair = {PairKind::gaussian, {1, 0}};
+  TileBlock own(find_backend("simd"), shape, local_block(p.queries, rows, world().rank()), {});
+  TileBlock sources(find_backend("simd"), shape, local_block(p.keys, rows, world().rank()), {});
+  EXPECT_TRUE(bound_scores(world(), shape, own, sources, {}, width, 1).steps.empty());
+}
+
+}  // namespace
+}  // namespace flashring::test
