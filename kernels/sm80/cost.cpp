@@ -118,6 +118,10 @@ TileCost cost(Variant variant, const TileShape &shape, Sides sides) {
     cost.multiply_adds += shape.features + 2 * scalars_of(shape.pair.kind) + products * used;
     if (pairs) cost.adds += shape.columns * used;
     if (!is_inner(shape.pair.kind)) cost.adds += shape.features;
+    if (accumulate_of(shape.pair.kind) == Accumulate::covariance) {
+      cost.adds += 3 * covariance_numbers(shape.features);
+      cost.multiply_adds += 2 * covariance_numbers(shape.features);
+    }
   }
   if (powers) {
     constexpr int block = Rule<RowKind::slope>::block;
@@ -133,7 +137,8 @@ TileCost cost(Variant variant, const TileShape &shape, Sides sides) {
 /// Worst cases to first order. A feature is centred, scaled and rounded, 2u, and the scale itself is off by 2u. With
 /// |x||y| <= (|x|^2 + |y|^2)/2 and q <= 2(|x|^2 + |y|^2) that makes, in units of u(|x|^2 + |y|^2), 4 for inner products
 /// and d/2 for their d sums; 8 + 8 for differences, 6 for them and their squares, and 2d for d sums below q; 8 for
-/// scalars, u each and two products of q.
+/// scalars, u each and two products of q; 8 + 8 for covariances, and 7 roundings of the terms, whose sum is at most
+/// |x-y|^2 (simd/cost.hpp), with d(d+1)/2 for adding them.
 /// weight: the exponential (2^-22 in fp32, as the PTX manual states ex2.approx, and the polynomial of few features
 /// stays below; a rounding in fp64) and 8 roundings of the formula's functions.
 TileError error(Variant variant, const TileShape &shape) {
@@ -142,6 +147,7 @@ TileError error(Variant variant, const TileShape &shape) {
   const double u = shape.precision == Precision::fp64 ? 0x1p-53 : 0x1p-24;
   const double exponential = shape.precision == Precision::fp64 ? u : 0x1p-22;
   const double scalars = 8 * scalars_of(shape.pair.kind);
+  if (accumulate_of(shape.pair.kind) == Accumulate::covariance) return {(30 + d * (d + 1)) * u, exponential + 8 * u};
   return {(is_inner(shape.pair.kind) ? 4 + d / 2 : 22 + 2 * d + scalars) * u, exponential + 8 * u};
 }
 

@@ -22,7 +22,7 @@ struct Launch {
 
 template <PairKind kind, RowKind row>
 Launch choose_numbers(const WaveArguments &a) {
-  if constexpr (is_tuned(row) && folds(kind, row))
+  if constexpr (folds_few(kind, row))
     return with_padded_numbers(a.row_numbers, values_of(row, a.columns), [](auto padded_features, auto padded_values) {
       return Launch{few_kernel<kind, row, padded_features.value, padded_values.value>,
                     few_shared_bytes<row, padded_features.value, padded_values.value>()};

@@ -65,13 +65,17 @@ constexpr int values_of(RowKind row, int columns) {
 /// Whether a rule has kernels of the tuned paths; all others are folded on the plain one, from features as they are.
 constexpr bool is_tuned(RowKind row) { return row == RowKind::sum || row == RowKind::logsumexp; }
 
-/// Whether there are kernels for both: covariances of points have none, top_k looks at distances by differences,
-/// whatever the formula, slope at weights that are not above 1, and rules of attention at inner products.
+/// Whether there are kernels for both: top_k looks at distances by differences, whatever the formula, slope at weights
+/// that are not above 1, and rules of attention at inner products.
 constexpr bool folds(PairKind kind, RowKind row) {
-  if (accumulate_of(kind) == Accumulate::covariance) return false;
   if (is_attention(row)) return accumulate_of(kind) == Accumulate::inner;
   if (row == RowKind::slope) return accumulate_of(kind) != Accumulate::inner;
   return row != RowKind::top_k || (accumulate_of(kind) == Accumulate::difference && scalars_of(kind) == 0);
+}
+
+/// Whether there are kernels of few features for both: they hold a point in registers, without its covariance.
+constexpr bool folds_few(PairKind kind, RowKind row) {
+  return is_tuned(row) && accumulate_of(kind) != Accumulate::covariance;
 }
 
 /// Calls use(D, NC) with the padded numbers of features (and scalars) and values of the kernel that serves these, as
@@ -94,8 +98,8 @@ auto with_padded_numbers(int features, int values, Use use) {
   return features > 6 ? use(all, one) : use(six, one);
 }
 
-/// Numbers of a row in a payload of features as they are: with the scalars of the pair function.
-constexpr int row_numbers(const TileShape &shape) { return shape.features + scalars_of(shape.pair.kind); }
+/// Numbers of a row in a payload of features as they are: with those of the pair function.
+constexpr int row_numbers(const TileShape &shape) { return row_numbers(shape.pair.kind, shape.features); }
 
 /// Whether the payload is pieces, for the tensor path; else features as they are.
 constexpr bool takes_pieces(Variant variant, const TileShape &shape) {
@@ -108,7 +112,7 @@ constexpr bool takes_pieces(Variant variant, const TileShape &shape) {
 constexpr Path chosen_path(Variant variant, const TileShape &shape) {
   if (takes_pieces(variant, shape)) return Path::tensor;
   const int values = values_of(shape.row, shape.columns);
-  const bool few = is_tuned(shape.row) && shape.precision != Precision::fp64 &&
+  const bool few = folds_few(shape.pair.kind, shape.row) && shape.precision != Precision::fp64 &&
                    row_numbers(shape) <= max_few_features && values >= 1 && values <= max_few_values;
   return variant != Variant::plain && few ? Path::few_features : Path::plain;
 }
@@ -124,7 +128,8 @@ constexpr bool has_attention_kernels(const TileShape &shape) {
 constexpr bool has_kernels(Variant variant, const TileShape &shape) {
   if (is_attention(shape.row)) return has_attention_kernels(shape);
   if (!on_devices(shape.row) || shape.features < 1 || shape.columns < 0 || shape.columns > max_columns) return false;
-  if (accumulate_of(shape.pair.kind) == Accumulate::covariance) return false;
+  if (accumulate_of(shape.pair.kind) == Accumulate::covariance && shape.features > most_covariance_features)
+    return false;
   if (is_tuned(shape.row)) return true;
   if (shape.row == RowKind::top_k)
     return folds(shape.pair.kind, shape.row) && shape.precision != Precision::reduced && !shape.mask.causal &&

@@ -140,13 +140,54 @@ FLASHRING_DEVICE void accumulate(Thread &t, const Points &x, const Points &y, in
   }
 }
 
+/// The same with covariances, whose triangles follow the features: row k of them a chunk at a time, with the features
+/// that it meets and feature k. Cost for each pair: five operations for each of the d(d+1)/2 numbers of a triangle.
+/// Sums of a row of their own would be piece_rows more registers.
+template <class T, class Points, class Thread>
+FLASHRING_DEVICE void accumulate_covariances(Thread &t, const Points &x, const Points &y, int first_row, int features,
+                                             T *stage, T (&q)[piece_rows]) {
+  constexpr int chunk = (feature_chunk - 1) / 2;
+  FLASHRING_UNROLL
+  for (int j = 0; j < piece_rows; ++j) q[j] = 0;
+  FLASHRING_ROLL
+  for (int k = 0; k < features; ++k) {
+    const T own = x.at(t.thread(), k);
+    FLASHRING_ROLL
+    for (int first = 0; first <= k; first += chunk) {
+      const int count = k + 1 - first < chunk ? k + 1 - first : chunk;
+      const int triangle = features + k * (k + 1) / 2 + first;
+      t.sync();  // the last chunk has been read
+      FLASHRING_ROLL
+      for (int n = t.thread(); n < (2 * count + 1) * piece_rows; n += tile_rows) {
+        const int line = n / piece_rows;  // feature k, then `count` features, then as many numbers
+        const int number = line == 0 ? k : line <= count ? first + line - 1 : triangle + line - 1 - count;
+        stage[n] = y.at(first_row + n % piece_rows, number);
+      }
+      t.sync();
+      FLASHRING_ROLL
+      for (int l = 0; l < count; ++l) {
+        const T feature = x.at(t.thread(), first + l);
+        const T number = x.at(t.thread(), triangle + l);
+        const T *const features_there = stage + (1 + l) * piece_rows;
+        const T *const numbers_there = features_there + count * piece_rows;
+        FLASHRING_UNROLL
+        for (int j = 0; j < piece_rows; ++j)
+          q[j] = Thread::fma((number + numbers_there[j]) * (feature - features_there[j]), own - stage[j], q[j]);
+      }
+    }
+  }
+}
+
 /// w[j] = k, or log2 k, of the same; arguments and cost as above, 2 for scalars, and the formula.
 template <PairKind kind, bool logarithm, class T, class Points, class Thread>
 FLASHRING_DEVICE void weigh(Thread &t, const Points &x, const Points &y, int first_row, int features,
                             const double *constants, T *stage, T (&w)[piece_rows]) {
   using F = Formula<kind>;
   using M = Math<Thread, T>;
-  accumulate<F::declaration.accumulate>(t, x, y, first_row, features, stage, w);
+  if constexpr (F::declaration.accumulate == Accumulate::covariance)
+    accumulate_covariances(t, x, y, first_row, features, stage, w);
+  else
+    accumulate<F::declaration.accumulate>(t, x, y, first_row, features, stage, w);
   if constexpr (F::declaration.scalars > 0) multiply_scalars(t, x, y, first_row, features, stage, w);
   FLASHRING_UNROLL
   for (int j = 0; j < piece_rows; ++j) {

@@ -96,6 +96,10 @@ INSTANTIATE_TEST_SUITE_P(Every, Conformance,
                                             ::testing::Values(1, 2, 3, 5, 8, 9, 16, 17, 24, 31, 64, 100, 128, 200,
                                                               512)),
                          param_name);
+INSTANTIATE_TEST_SUITE_P(Covariances, Conformance,
+                         ::testing::Combine(::testing::ValuesIn(device_names()), ::testing::Values("local_mahalanobis"),
+                                            ::testing::Values(1, 3, 9, 32)),
+                         param_name);
 
 /// Few tiles of each path, for tools that watch every access.
 class Small : public ::testing::TestWithParam<std::tuple<std::string, std::string, int>> {};

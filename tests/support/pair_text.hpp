@@ -39,7 +39,7 @@ inline std::vector<std::string> all_pair_names() {
   return names;
 }
 
-/// Those that `ref` and `simd` have at so many features.
+/// Those that `ref`, `simd` and `sm80` have at so many features.
 inline std::vector<std::string> host_pair_names(int d) {
   std::vector<std::string> names = all_pair_names();
   if (d <= most_covariance_features) names.emplace_back("local_mahalanobis");

@@ -64,21 +64,15 @@ TEST(Sm80Differences, WhatThereAreKernelsFor) {
   EXPECT_TRUE(has(Variant::chosen, "laplacian:ell=1", Precision::fp32, 40, 1));
 }
 
-/// Covariances of points are left to the backends of hosts.
-TEST(Sm80Covariances, HaveNoKernels) {
-  for (const sm80::Variant variant : {sm80::Variant::chosen, sm80::Variant::plain, sm80::Variant::tensor})
-    for (const RowKind row : {RowKind::sum, RowKind::logsumexp, RowKind::top_k, RowKind::difference_product})
-      for (const Precision precision : precisions)
-        EXPECT_FALSE(sm80::has_kernels(variant, make_shape("local_mahalanobis:beta=1", row, precision, 3, 2)))
-            << row_rule(row).name;
-}
-
 std::string param_name(const ::testing::TestParamInfo<std::tuple<std::string, int>> &param) {
   return std::get<0>(param.param) + "_d" + std::to_string(std::get<1>(param.param));
 }
 
 INSTANTIATE_TEST_SUITE_P(Every, Sm80,
                          ::testing::Combine(::testing::ValuesIn(all_pair_names()), ::testing::Values(1, 3, 8, 20)),
+                         param_name);
+INSTANTIATE_TEST_SUITE_P(Covariances, Sm80,
+                         ::testing::Combine(::testing::Values("local_mahalanobis"), ::testing::Values(1, 3, 20)),
                          param_name);
 
 /// Patterns of tile pairs with masks, in waves of two by two tiles and other sizes. The tuned form has few features and
