@@ -89,7 +89,7 @@ struct AttentionReport {
   // Over all ranks; the first two of a family's forward:
   int iterations = 0;        ///< steps that the threshold took
   double sum_error = 0;      ///< largest |sum p - 1| of a row, before ensure_sum_one
-  double tiles_visited = 0;  ///< pairs of tiles in all passes; 0 on a device
+  double tiles_visited = 0;  ///< pairs of tiles in all passes
   double tiles_skipped = 0;  ///< those without a weight, or whose keys are padding alone
   std::string backend;       ///< that ran it
   Precision precision = Precision::fp32;
