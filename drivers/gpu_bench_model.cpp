@@ -54,7 +54,7 @@ void add(std::vector<Case> &cases, Precision precision, int features, std::int64
 /// Softmax forward and backward, then the passes of a threshold, forward and backward: a head of 64 features.
 void add_attention(std::vector<Case> &cases, std::int64_t rows) {
   constexpr int width = 64;
-  constexpr int bins = 16;
+  constexpr int bins = 32;
   const std::pair<RowKind, int> passes[] = {{RowKind::logsumexp, width},     {RowKind::softmax_gradient, 2 * width},
                                             {RowKind::score_bins, bins},     {RowKind::power_sums, 0},
                                             {RowKind::threshold_sum, width}, {RowKind::threshold_gradient, 2 * width}};

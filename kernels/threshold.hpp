@@ -11,6 +11,7 @@
 // y: the compiler drops what is not read. e_minus_1, e and s e come as M::V: rows of different families may lie in the
 // lanes of a vector where all are taken as `any`, which is right for every family but the exponential one.
 //
+// Sums of a threshold search take three_powers, which has one power more, in the same way.
 // Accuracy: p and u have the relative error of a few roundings times 1 + |ln p|, for any e; p is u y: no second
 // exponential, no division. Beside that the roundings of d and y enter, up to e units of the last place.
 // The policy M of formula.hpp has three words more here: log2_1p(d, y) = log2(y) for y = 1 + d in (0, 1] with relative
@@ -42,6 +43,25 @@ FLASHRING_DEVICE constexpr ThresholdWeight<M> threshold_powers(typename M::V d, 
     const V u = M::where_positive(y, M::exp2(M::mul(e_minus_1, M::log2_1p(d, y))), zero);
     return {M::mul(u, on), u};
   }
+}
+
+/// The powers y^e, y^(e-1) and y^(e-2) of the sums that a threshold is found by, for `power` one, two and any. The
+/// last one is as accurate as exp2 for e >= 2, and 0 for e = 1, where it has no meaning.
+template <class M>
+struct ThresholdPowers {
+  typename M::V p, u, v;
+};
+
+template <ThresholdPower power, class M>
+FLASHRING_DEVICE constexpr ThresholdPowers<M> three_powers(typename M::V d, typename M::V y, typename M::V e_minus_2) {
+  using V = typename M::V;
+  const V zero = M::set(0);
+  const V on = M::greatest(y, zero);
+  if constexpr (power == ThresholdPower::one) return {on, M::where_positive(y, M::set(1), zero), zero};
+  if constexpr (power == ThresholdPower::two) return {M::mul(on, on), on, M::where_positive(y, M::set(1), zero)};
+  const V v = M::where_positive(y, M::exp2(M::mul(e_minus_2, M::log2_1p(d, y))), zero);
+  const V u = M::mul(v, on);
+  return {M::mul(u, on), u, v};
 }
 
 /// phi(q)/q^2 with phi(q) = e^-q - 1 + q, for -1 <= q <= 0: sum over k >= 2 of (-q)^(k-2)/k! up to k = 20; the next

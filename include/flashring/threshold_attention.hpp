@@ -2,10 +2,10 @@
 // never stored. Of row i with scores x_ij = ln k_ij + g_j (g: log weight of a source, 0 or -infinity):
 //   d_ij = s_i (x_ij - max_j x_ij) - t_i,   y = [1 + d]_+,   p_ij = y^e_i,   u_ij = y^(e_i - 1),   sum_j p_ij = 1
 //   o_i = sum_j p_ij v_j,   o2_i = sum_j u_ij v_j / sum_j u_ij
-// t in [0, 1 - n^(-1/e)] is found by passes over all pairs: largest score and a histogram of absolute bins, then Newton
-// steps on (sum p)^(1/e) - 1, which is convex and falls, so that they are monotone after the first. A pass writes down
-// which pairs of tiles hold a score above the left ends of its rows; later passes visit those alone, and give the same
-// bits as if they visited all. Sources: Peters, Niculae, Martins, ACL 2019 (entmax); docs/mathematics.md.
+// t in [0, 1 - n^(-1/e)] is found by passes over all pairs: largest score and a histogram of absolute bins, then a list
+// of the scores that may have a weight where these are few, or steps on (sum p)^(1/e) - 1, convex and falling. A pass
+// writes down which pairs of tiles hold a score above the left ends of its rows; later passes visit those alone, and
+// give the same bits as if they visited all. Sources: Peters, Niculae, Martins, ACL 2019 (entmax); docs/mathematics.md.
 #pragma once
 
 #include <cstdint>
@@ -29,8 +29,12 @@ struct ThresholdRequest {
   bool skip = true;                               ///< leave out pairs of tiles without a weight
   const TileBits *kept = nullptr;                 ///< pairs of tiles that hold a source; null: all may
   std::function<std::string(LocalRow)> describe;  ///< a row for messages; empty: by its local number
-  int bins = 16;                                  ///< of one unit of z = s x, a power of two, at most 64
+  int bins = 32;                                  ///< of a histogram of scores, at most 64
 };
+
+/// Scores of a row that are listed at most: eight bytes each, as much as the row's values and sums take with 64
+/// columns.
+constexpr int most_listed = 128;
 
 /// What a gradient needs of the forward pass. (local rows) each.
 struct RowThresholds {
@@ -43,8 +47,8 @@ struct RowThresholds {
 /// Over all ranks, but for `pass`, which is this rank's.
 struct ThresholdReport {
   PassReport pass;           ///< of all passes
-  int passes = 0;            ///< over pairs of tiles: histogram, steps, output
-  int iterations = 0;        ///< Newton steps
+  int passes = 0;            ///< over pairs of tiles: histogram, lists or steps, output
+  int iterations = 0;        ///< lists and steps
   double sum_error = 0;      ///< largest |sum p - 1| of a row, before ensure_sum_one
   double tiles_visited = 0;  ///< pairs of tiles, all passes
   double tiles_skipped = 0;

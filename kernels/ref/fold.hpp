@@ -169,23 +169,43 @@ void fold_score_bins(const Fold &f, int i, int j, double log2_weight) {
   if (top - k <= bins) counts[static_cast<int>(top - k) * tile_rows] += 1;
 }
 
+/// s: the first three words of a row.
+void add_powers(const ThresholdPowers<ScalarMath> &w, double *s) {
+  s[0] += w.p;
+  s[tile_rows] += w.u;
+  s[2 * tile_rows] += w.v;
+}
+
 template <bool second>
 void fold_powers(const Fold &f, int i, int j, double log2_weight) {
   using R = Rule<RowKind::power_sums>;
   const double l = log2_weight + f.scalar(j) * log2_of_e;
-  double own[R::own_scalars];  // f, m, t, 1 - t, 1 - left, e - 1
+  double own[R::own_scalars];  // f, m, t, 1 - t, 1 - left, e - 2
   for (int n = 0; n < R::own_scalars; ++n) own[n] = f.own_scalar(R::own_scalars, n, i);
   const double z = own[0] * (l - own[1]);
   if (z + own[4] > 0) f.touch();
-  const auto [p, u] = threshold_powers<ThresholdPower::any, ScalarMath>(z - own[2], z + own[3], own[5]);
-  if (!(u > 0)) return;
-  double *s = reinterpret_cast<double *>(f.state) + i;  // (2 + c or 2c, T)
-  s[0] += p;
-  s[tile_rows] += u;
+  const ThresholdPowers<ScalarMath> w = three_powers<ThresholdPower::any, ScalarMath>(z - own[2], z + own[3], own[5]);
+  double *s = reinterpret_cast<double *>(f.state) + i;  // (3 + c or 2c, T)
+  add_powers(w, s);
+  if (!(w.u > 0)) return;
   for (int c = 0; c < f.shape.columns; ++c) {
-    s[(2 + c) * tile_rows] += p * f.column(c, j);
-    if (second) s[(2 + f.shape.columns + c) * tile_rows] += u * f.column(c, j);
+    s[(R::sums + c) * tile_rows] += w.p * f.column(c, j);
+    if (second) s[(R::sums + f.shape.columns + c) * tile_rows] += w.u * f.column(c, j);
   }
+}
+
+void fold_score_list(const Fold &f, int i, int j, double log2_weight) {
+  using R = Rule<RowKind::score_list>;
+  const double l = log2_weight + f.scalar(j) * log2_of_e;
+  double own[R::own_scalars];  // f, m, t, 1 - t, 1 - left, e - 2, a, b
+  for (int n = 0; n < R::own_scalars; ++n) own[n] = f.own_scalar(R::own_scalars, n, i);
+  const double z = own[0] * (l - own[1]);
+  if (z + own[4] > 0) f.touch();
+  double *s = reinterpret_cast<double *>(f.state) + i;  // (4 + c, T)
+  if (z + own[7] > 0)
+    add_powers(three_powers<ThresholdPower::any, ScalarMath>(z - own[2], z + own[3], own[5]), s);
+  else if (z + own[6] > 0)
+    R::append(s, f.shape.columns, tile_rows, l);
 }
 
 void fold_slope(const Fold &f, int i, int /*j*/, double log2_weight) {
@@ -218,6 +238,7 @@ constexpr RowFold fold_of(Rule<RowKind::softmax_gradient> /*rule*/) {
 constexpr RowFold fold_of(Rule<RowKind::score_bins> /*rule*/) { return {fold_score_bins, Takes::log2_weight}; }
 constexpr RowFold fold_of(Rule<RowKind::power_sums> /*rule*/) { return {fold_powers<false>, Takes::log2_weight}; }
 constexpr RowFold fold_of(Rule<RowKind::threshold_sum> /*rule*/) { return {fold_powers<true>, Takes::log2_weight}; }
+constexpr RowFold fold_of(Rule<RowKind::score_list> /*rule*/) { return {fold_score_list, Takes::log2_weight}; }
 constexpr RowFold fold_of(Rule<RowKind::threshold_gradient> /*rule*/) {
   return {fold_threshold_gradient, Takes::log2_weight};
 }

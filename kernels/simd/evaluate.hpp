@@ -99,6 +99,7 @@ void fold_piece(const TileShape &shape, const Piece<T> &piece, bool two_sided) {
   if (shape.row == RowKind::score_bins) return score_bins<T>(piece, fill_panel<Kernel, true, T>);
   if (shape.row == RowKind::power_sums) return power_sums<Precision, false>(piece, fill_panel<Kernel, true, T>);
   if (shape.row == RowKind::threshold_sum) return power_sums<Precision, true>(piece, fill_panel<Kernel, true, T>);
+  if (shape.row == RowKind::score_list) return score_list<Precision>(piece, fill_panel<Kernel, true, T>);
   if (shape.row == RowKind::difference_product)
     return two_sided ? difference_products<Kernel, true>(piece) : difference_products<Kernel, false>(piece);
   if (shape.columns == 1 && piece.mask == nullptr)

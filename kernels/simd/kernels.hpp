@@ -24,6 +24,7 @@
 
 #include "simd/power_sums.hpp"
 
+#include "simd/score_list.hpp"
 #include "simd/threshold_gradient.hpp"
 
 #include "simd/evaluate.hpp"

@@ -11,7 +11,7 @@ struct PowerScratch {
   T *other;      // (panel_rows, stride) y^(e-1)
   T *shift;      // (T) log weights of the giving rows times log2 e
   T *values;     // (c or 2c, T)
-  double *sums;  // (2, T) S0, S1
+  double *sums;  // (3, T) S0, S1, S2
 };
 
 template <class T>
@@ -25,7 +25,7 @@ HWY_INLINE PowerScratch<T> cut_power_scratch(std::byte *scratch, int value_sums)
   return s;
 }
 
-/// What a panel did for its receiving rows.
+/// What a column did for its rows.
 struct Reached {
   bool left = false;    ///< a score is above the left end of its row
   bool weight = false;  ///< a power is not 0
@@ -40,51 +40,85 @@ HWY_INLINE void add_lanes(Vec<T> sum, double *at) {
   for (std::size_t l = 0; l < hn::Lanes(d); ++l) at[l] += lanes[l];
 }
 
-/// One vector of receiving rows, whose numbers (6, T) are at `own`, and of which `rows` count. `panel` and `other` are
-/// the vector's column of panels.
-template <class Precision, ThresholdPower power, bool second, class T = typename Precision::T>
-HWY_INLINE Reached panel_to_powers(T *panel, T *other, int count, const T *shift, const T *own, int rows,
-                                   double *sums) {
+/// One vector of receiving rows and its column of a panel: scores, `stride` apart, to which `shift` is to be added.
+/// `own`: the numbers of these rows, T apart, of which so many count.
+template <class T>
+struct ScoreColumn {
+  T *panel;
+  int count;
+  const T *shift;
+  const T *own;
+  int rows;
+
+  HWY_INLINE Vec<T> number(int n) const { return hn::LoadU(hn::ScalableTag<T>(), own + n * tile_rows); }
+  /// f (l - m)
+  HWY_INLINE Vec<T> scaled(Vec<T> l) const { return hn::Mul(number(0), hn::Sub(l, number(1))); }
+  /// Shifts the scores and returns the largest of each row, scaled.
+  HWY_INLINE Vec<T> shift_scores() const {
+    const hn::ScalableTag<T> d;
+    Vec<T> top = hn::Set(d, -std::numeric_limits<T>::infinity());
+    for (int j = 0; j < count; ++j) {
+      T *const at = panel + j * panel_stride<T>();
+      const Vec<T> l = hn::Add(hn::Load(d, at), hn::Set(d, shift[j]));
+      hn::Store(l, d, at);
+      top = hn::Max(top, l);
+    }
+    return scaled(top);
+  }
+  /// Whether z + number n is positive in a row.
+  HWY_INLINE bool any_above(Vec<T> z, int n) const {
+    const hn::ScalableTag<T> d;
+    const auto valid = hn::FirstN(d, static_cast<std::size_t>(std::max(rows, 0)));
+    return !hn::AllFalse(d, hn::And(hn::Gt(hn::Add(z, number(n)), hn::Zero(d)), valid));
+  }
+};
+
+/// Adds the three sums of powers to rows sums[0], sums[1], ... (3, T); with `split` those of scores with z + number 7 >
+/// 0 alone. The powers y^e take the place of the scores, and with `second` those of y^(e-1) that of `other`. Returns
+/// whether a power is not 0.
+template <class Precision, ThresholdPower power, bool second, bool split = false, class T = typename Precision::T>
+HWY_INLINE bool sum_column(const ScoreColumn<T> &column, T *other, double *sums) {
   using M = Math<Precision, Vec<T>>;
   const hn::ScalableTag<T> d;
   const int stride = panel_stride<T>();
-  const Vec<T> factor = hn::LoadU(d, own);
-  const Vec<T> m = hn::LoadU(d, own + tile_rows);
-  const Vec<T> t = hn::LoadU(d, own + 2 * tile_rows);
-  const Vec<T> room = hn::LoadU(d, own + 3 * tile_rows);
-  const Vec<T> left_room = hn::LoadU(d, own + 4 * tile_rows);
-  const Vec<T> e_minus_1 = hn::LoadU(d, own + 5 * tile_rows);
-  Vec<T> top = hn::Set(d, -std::numeric_limits<T>::infinity());
-  for (int j = 0; j < count; ++j) {
-    const Vec<T> l = hn::Add(hn::Load(d, panel + j * stride), hn::Set(d, shift[j]));
-    hn::Store(l, d, panel + j * stride);
-    top = hn::Max(top, l);
-  }
-  const auto above = hn::Gt(hn::Add(hn::Mul(factor, hn::Sub(top, m)), left_room), hn::Zero(d));
-  const auto valid = hn::FirstN(d, static_cast<std::size_t>(std::max(rows, 0)));
-  if (hn::AllFalse(d, hn::And(above, valid))) {
-    for (int j = 0; j < count; ++j) {
-      hn::Store(hn::Zero(d), d, panel + j * stride);
-      if (second) hn::Store(hn::Zero(d), d, other + j * stride);
-    }
-    return {};
-  }
+  T *const panel = column.panel;
+  const Vec<T> t = column.number(2);
+  const Vec<T> room = column.number(3);
+  const Vec<T> e_minus_2 = column.number(5);
   Vec<T> p_sum[2] = {hn::Zero(d), hn::Zero(d)};
   Vec<T> u_sum[2] = {hn::Zero(d), hn::Zero(d)};
-  for (int j = 0; j < count; j += 2)  // an odd count ends with a row of padding, which is hidden
+  Vec<T> v_sum[2] = {hn::Zero(d), hn::Zero(d)};
+  for (int j = 0; j < column.count; j += 2)  // an odd count ends with a row of padding, which is hidden
 #pragma GCC unroll 2
     for (int b = 0; b < 2; ++b) {
-      const Vec<T> z = hn::Mul(factor, hn::Sub(hn::Load(d, panel + (j + b) * stride), m));
-      const auto [p, u] = threshold_powers<power, M>(hn::Sub(z, t), hn::Add(z, room), e_minus_1);
-      p_sum[b] = hn::Add(p_sum[b], p);
-      u_sum[b] = hn::Add(u_sum[b], u);
-      hn::Store(p, d, panel + (j + b) * stride);
-      if (second) hn::Store(u, d, other + (j + b) * stride);
+      const Vec<T> z = column.scaled(hn::Load(d, panel + (j + b) * stride));
+      Vec<T> y = hn::Add(z, room);
+      if constexpr (split) y = hn::IfThenElse(hn::Gt(hn::Add(z, column.number(7)), hn::Zero(d)), y, hn::Zero(d));
+      const ThresholdPowers<M> w = three_powers<power, M>(hn::Sub(z, t), y, e_minus_2);
+      p_sum[b] = hn::Add(p_sum[b], w.p);
+      u_sum[b] = hn::Add(u_sum[b], w.u);
+      v_sum[b] = hn::Add(v_sum[b], w.v);
+      hn::Store(w.p, d, panel + (j + b) * stride);
+      if (second) hn::Store(w.u, d, other + (j + b) * stride);
     }
   const Vec<T> support = hn::Add(u_sum[0], u_sum[1]);
   add_lanes<T>(hn::Add(p_sum[0], p_sum[1]), sums);
   add_lanes<T>(support, sums + tile_rows);
-  return {true, !hn::AllFalse(d, hn::Gt(support, hn::Zero(d)))};
+  add_lanes<T>(hn::Add(v_sum[0], v_sum[1]), sums + 2 * tile_rows);
+  return !hn::AllFalse(d, hn::Gt(support, hn::Zero(d)));
+}
+
+/// The scores of a column become powers.
+template <class Precision, ThresholdPower power, bool second, class T = typename Precision::T>
+HWY_INLINE Reached panel_to_powers(const ScoreColumn<T> &column, T *other, double *sums) {
+  if (column.any_above(column.shift_scores(), 4))
+    return {true, sum_column<Precision, power, second>(column, other, sums)};
+  const hn::ScalableTag<T> d;
+  for (int j = 0; j < column.count; ++j) {
+    hn::Store(hn::Zero(d), d, column.panel + j * panel_stride<T>());
+    if (second) hn::Store(hn::Zero(d), d, other + j * panel_stride<T>());
+  }
+  return {};
 }
 
 /// All pairs of two tiles. `second`: sums with y^(e-1) too.
@@ -97,7 +131,7 @@ HWY_NOINLINE void sum_powers(const Piece<T> &p, FillPanel<T> fill) {
   const PowerScratch<T> s = cut_power_scratch<T>(p.scratch, words);
   spread_log_weights<T>(p, s.shift);
   std::memset(s.values, 0, sizeof(T) * static_cast<std::size_t>(words * tile_rows));
-  std::memset(s.sums, 0, sizeof(double) * 2 * tile_rows);
+  std::memset(s.sums, 0, sizeof(double) * Rule<RowKind::power_sums>::sums * tile_rows);
   Reached reached;
   for (int i = 0; i < p.receive_rows; i += stride)
     for (int j0 = 0; j0 < p.give_rows; j0 += panel_rows) {
@@ -106,9 +140,9 @@ HWY_NOINLINE void sum_powers(const Piece<T> &p, FillPanel<T> fill) {
       bool any = false;
       for (int a = 0; a < NA; ++a) {
         const int at = i + a * lanes;
-        const Reached here = panel_to_powers<Precision, power, second>(
-            s.panel + a * lanes, s.other + a * lanes, count, s.shift + j0, p.receive_scalars + at,
-            std::min(lanes, p.receive_rows - at), s.sums + at);
+        const ScoreColumn<T> column{s.panel + a * lanes, count, s.shift + j0, p.receive_scalars + at,
+                                    std::min(lanes, p.receive_rows - at)};
+        const Reached here = panel_to_powers<Precision, power, second>(column, s.other + a * lanes, s.sums + at);
         reached.left = reached.left || here.left;
         any = any || here.weight;
       }
@@ -121,23 +155,27 @@ HWY_NOINLINE void sum_powers(const Piece<T> &p, FillPanel<T> fill) {
   if (p.touched != nullptr && reached.left) *p.touched = 1;
   p.turns->in_turn(p.receiver(), [&] {
     if (!reached.weight) return;
-    for (int i = 0; i < 2 * tile_rows; ++i) p.receive_state[i] += s.sums[i];
-    for (int i = 0; i < words * tile_rows; ++i) p.receive_state[2 * tile_rows + i] += s.values[i];
+    constexpr int sums = Rule<RowKind::power_sums>::sums * tile_rows;
+    for (int i = 0; i < sums; ++i) p.receive_state[i] += s.sums[i];
+    for (int i = 0; i < words * tile_rows; ++i) p.receive_state[sums + i] += s.values[i];
   });
 }
 
-/// By the exponents of the rows, e - 1 being pass scalar `number`: products where a small whole number serves all.
+/// By the exponents of the rows, of which pass scalar `number` is e less `by`: products where a small whole number
+/// serves all.
 template <class T>
-HWY_INLINE ThresholdPower common_power(const Piece<T> &p, int number) {
-  const T *const e_minus_1 = p.receive_scalars + number * tile_rows;
+HWY_INLINE ThresholdPower common_power(const Piece<T> &p, int number, int by) {
+  const T *const exponent = p.receive_scalars + number * tile_rows;
   for (int i = 1; i < p.receive_rows; ++i)
-    if (e_minus_1[i] != e_minus_1[0]) return ThresholdPower::any;
-  return e_minus_1[0] == 0 ? ThresholdPower::one : e_minus_1[0] == 1 ? ThresholdPower::two : ThresholdPower::any;
+    if (exponent[i] != exponent[0]) return ThresholdPower::any;
+  return exponent[0] == 1 - by   ? ThresholdPower::one
+         : exponent[0] == 2 - by ? ThresholdPower::two
+                                 : ThresholdPower::any;
 }
 
 template <class Precision, bool second, class T = typename Precision::T>
 HWY_INLINE void power_sums(const Piece<T> &p, FillPanel<T> fill) {
-  const ThresholdPower power = common_power<T>(p, 5);
+  const ThresholdPower power = common_power<T>(p, 5, 2);
   if (power == ThresholdPower::one) return sum_powers<Precision, ThresholdPower::one, second>(p, fill);
   if (power == ThresholdPower::two) return sum_powers<Precision, ThresholdPower::two, second>(p, fill);
   sum_powers<Precision, ThresholdPower::any, second>(p, fill);

@@ -64,7 +64,7 @@ HWY_NOINLINE void gradients_by_power(const Piece<T> &p, int features, Sides side
 
 template <class Precision, class T = typename Precision::T>
 HWY_INLINE void threshold_gradients(const Piece<T> &p, int features, Sides sides, FillPanel<T> fill) {
-  const ThresholdPower power = common_power<T>(p, 4);
+  const ThresholdPower power = common_power<T>(p, 4, 1);
   if (power == ThresholdPower::one) return gradients_by_power<Precision, ThresholdPower::one>(p, features, sides, fill);
   if (power == ThresholdPower::two) return gradients_by_power<Precision, ThresholdPower::two>(p, features, sides, fill);
   gradients_by_power<Precision, ThresholdPower::any>(p, features, sides, fill);

@@ -40,6 +40,7 @@ bool supports(const TileShape &shape) {
   if (shape.row == RowKind::softmax_gradient || shape.row == RowKind::threshold_gradient)
     return shape.columns > shape.features;
   if (shape.row == RowKind::power_sums || shape.row == RowKind::threshold_sum) return true;
+  if (shape.row == RowKind::score_list) return shape.columns >= 1;
   if (shape.row == RowKind::logsumexp) return shape.columns <= widest_value;
   const bool powers = sum_of(shape) != Sum::inner && shape.precision != Precision::reduced && shape.columns >= 1 &&
                       !shape.mask.active();
@@ -68,11 +69,16 @@ std::size_t scratch_bytes(const TileShape &shape) {
     return (panel + tile_rows + (3 + static_cast<std::size_t>(shape.columns)) * 4 * lanes) *
                column_bytes(shape.precision) +
            static_cast<std::size_t>(words(shape)) * tile_rows * sizeof(double);
-  // Two panels, log weights, sums of columns, and two in fp64.
+  // A panel, log weights, and the state of the tile.
+  if (shape.row == RowKind::score_list)
+    return (panel + tile_rows) * column_bytes(shape.precision) +
+           static_cast<std::size_t>(words(shape)) * tile_rows * sizeof(double);
+  // Two panels, log weights, sums of columns, and those of powers in fp64.
+  constexpr int powers = Rule<RowKind::power_sums>::sums;
   if (shape.row == RowKind::power_sums || shape.row == RowKind::threshold_sum)
-    return (2 * panel + tile_rows + static_cast<std::size_t>(words(shape) - 2) * tile_rows) *
+    return (2 * panel + tile_rows + static_cast<std::size_t>(words(shape) - powers) * tile_rows) *
                column_bytes(shape.precision) +
-           2 * tile_rows * sizeof(double);
+           powers * tile_rows * sizeof(double);
   const std::size_t sums = (2 + static_cast<std::size_t>(shape.columns)) * tile_rows;
   // sum: panel, sums, then rows and give_sums; one column: (T, lanes) slots. log-sum-exp: panel, state, shifts, and the
   // state in fp64. top_k: bounds of both sides and some distances, less than a panel.

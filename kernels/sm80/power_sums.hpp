@@ -7,21 +7,24 @@
 
 namespace flashring::sm80 {
 
-/// The scores in `p` become y^e; `u` takes y^(e-1) where it is not null. The state takes the sums of both.
-template <class T, class Thread>
-FLASHRING_DEVICE void form_powers(const RowPowers<Thread, T> &powers, T *p, T *u, bool counts, double *state) {
-  T p_sum = 0, u_sum = 0;
+/// The scores in `p` become y^e; `u` takes y^(e-1) where it is not null. The state takes the sums of both, and that of
+/// y^(e-2). `t`, `room`, `e_minus_2`: threshold, 1 - t, e - 2 of the row.
+template <class Thread, class T>
+FLASHRING_DEVICE void form_powers(T t, T room, T e_minus_2, T *p, T *u, bool counts, double *state) {
+  T p_sum = 0, u_sum = 0, v_sum = 0;
   FLASHRING_UNROLL_4
   for (int j = 0; j < piece_rows; ++j) {
-    const auto weight = powers.at(p[j]);
-    p_sum += weight.p;
-    u_sum += weight.u;
-    p[j] = weight.p;
-    if (u != nullptr) u[j] = weight.u;
+    const auto powers = three_powers<ThresholdPower::any, Math<Thread, T>>(p[j] - t, p[j] + room, e_minus_2);
+    p_sum += powers.p;
+    u_sum += powers.u;
+    v_sum += powers.v;
+    p[j] = powers.p;
+    if (u != nullptr) u[j] = powers.u;
   }
   if (!counts) return;
   state[0] += static_cast<double>(p_sum);
   state[tile_rows] += static_cast<double>(u_sum);
+  state[2 * tile_rows] += static_cast<double>(v_sum);
 }
 
 /// Returns whether a score of the thread's row is above the left end of its threshold. `second`: sums with y^(e-1) too.
@@ -30,7 +33,6 @@ FLASHRING_DEVICE bool fold_powers(Thread &t, const WaveArguments &a, const Point
   Shared<T> s = cut_shared<T>(t.shared());
   const auto number = [&](int n) { return p.own_scalars[n * tile_rows + t.thread()]; };
   const T factor = number(0), top = number(1), left_room = number(4);
-  const RowPowers<Thread, T> powers{number(2), number(3), number(5)};
   T w[piece_rows];
   score_piece<kind>(t, a, p, s, first, w);
   bool above = false;
@@ -41,11 +43,13 @@ FLASHRING_DEVICE bool fold_powers(Thread &t, const WaveArguments &a, const Point
   }
   const bool counts = t.thread() < p.own.rows;
   store_weights(t, w, s.weights, [](T z) { return z; });
-  form_powers(powers, row_of(t, s.weights), second ? row_of(t, s.others) : nullptr, counts, p.state + t.thread());
-  fold_range(t, Piece<T>{p, s, Sides::own, first, a.columns, 2, {}}, w, 0);
+  form_powers<Thread>(number(2), number(3), number(5), row_of(t, s.weights), second ? row_of(t, s.others) : nullptr,
+                      counts, p.state + t.thread());
+  constexpr int sums = Rule<RowKind::power_sums>::sums;
+  fold_range(t, Piece<T>{p, s, Sides::own, first, a.columns, sums, {}}, w, 0);
   if constexpr (second) {
     s.weights = s.others;
-    fold_range(t, Piece<T>{p, s, Sides::own, first, a.columns, 2 + a.columns, {}}, w, 0);
+    fold_range(t, Piece<T>{p, s, Sides::own, first, a.columns, sums + a.columns, {}}, w, 0);
   }
   return above && counts;
 }

@@ -26,7 +26,7 @@ constexpr int column_chunk = 8;
 
 /// Words of a row's identity that are told one by one, those of threshold_sum: they are an argument of a launch. Wider
 /// states, of rules of attention, go on with zeros.
-constexpr int identity_words = 2 + 2 * max_columns;
+constexpr int identity_words = 3 + 2 * max_columns;
 
 /// Blocks that a multiprocessor must be able to hold, which bounds registers: 3 leave 168 of 65,536 to a thread, 2
 /// leave 255. The smallest bounds with which no kernel keeps registers in memory on any of 8.0, 9.0, 10.0 and 12.0

@@ -156,8 +156,11 @@ PlanPhase Attention::State::forward_phase(Storage storage) const {
   const TileShape tile = tile_shape(RowKind::threshold_sum, storage, shape.value_width);
   const TileShape bins = tile_shape(RowKind::score_bins, storage, ThresholdRequest{}.bins);
   const Backend &chosen = backend_for(tile);
-  PlanPhase phase{"going forward", pass_memory(tile, std::max(state_bytes(chosen, tile), state_bytes(chosen, bins)))};
-  phase.memory.push_back({"numbers of rows", 8 * 22 * rows});  // s, e - 1; those of a search, 11; of tiles, 6; kept, 3
+  const TileShape list = tile_shape(RowKind::score_list, storage, most_listed);
+  const std::size_t lists = chosen.supports(list) ? state_bytes(chosen, list) : 0;
+  PlanPhase phase{"going forward",
+                  pass_memory(tile, std::max({state_bytes(chosen, tile), state_bytes(chosen, bins), lists}))};
+  phase.memory.push_back({"numbers of rows", 8 * 24 * rows});  // s, e - 1; those of a search, 11; of tiles, 8; kept, 3
   phase.memory.push_back({"pairs of tiles", 2 * bits_memory(chosen)});
   return phase;
 }

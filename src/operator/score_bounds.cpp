@@ -26,6 +26,16 @@ void read_rows(const TileShape &shape, TileBlock &block, std::size_t tile, int r
   backend.unpack(shape, block.payload().data() + tile * backend.payload_bytes(shape), rows, out);
 }
 
+/// ln k of inner_exp, linear in the product of packed features, which are those of a user times the feature scale.
+struct Line {
+  double offset, slope;
+  explicit Line(const PairFunction &pair)
+      : offset(log_weight(pair, 0)),
+        slope((log_weight(pair, 1) - offset) / (feature_scale(pair) * feature_scale(pair))) {}
+  double at(double q) const { return offset + slope * q; }
+  double size(double q) const { return std::abs(slope) * q; }
+};
+
 double log_weight_of(const TileShape &shape, TileBlock &sources, std::size_t at) {
   const std::byte *array = sources.pass_scalars().data();
   return shape.precision == Precision::fp64 ? reinterpret_cast<const double *>(array)[at]
@@ -41,6 +51,7 @@ void summarize(const TileShape &shape, TileBlock &sources, std::size_t tile, std
   const auto d = static_cast<std::size_t>(shape.features);
   const TileInfo &info = sources.tiles()[tile];
   const auto first = tile * static_cast<std::size_t>(sources.tile_rows());
+  const Line line(shape.pair);
   read_rows(shape, sources, tile, info.rows, rows.data());
   std::vector<std::size_t> seen;
   double largest = -infinity;
@@ -63,7 +74,7 @@ void summarize(const TileShape &shape, TileBlock &sources, std::size_t tile, std
       product += rows[j * d + k] * record[k];
     }
     record[2 * d] = std::max(record[2 * d], std::sqrt(square));
-    const double score = log_weight(shape.pair, product);
+    const double score = line.at(product);
     if (!(score > best)) continue;
     best = score;
     std::copy_n(rows.data() + j * d, d, record + d);
@@ -71,14 +82,6 @@ void summarize(const TileShape &shape, TileBlock &sources, std::size_t tile, std
     record[2 * d + 3] = static_cast<double>(info.first.value) + static_cast<double>(j);
   }
 }
-
-/// ln k of inner_exp, linear in the product of packed features.
-struct Line {
-  double offset, slope;
-  explicit Line(const PairFunction &pair) : offset(log_weight(pair, 0)), slope(log_weight(pair, 1) - offset) {}
-  double at(double q) const { return offset + slope * q; }
-  double size(double q) const { return std::abs(slope) * q; }
-};
 
 /// Tiles of keys whose products with a row are summed together.
 constexpr std::size_t together = 8;

@@ -1,17 +1,22 @@
 // Threshold attention by passes over tiles.
 //
-//   1. score_bins: max x and a histogram of z = s x, B bins a unit. The equation sum p = 1 with every score in the
-//      middle of its bin, solved row by row, gives the first t, and half a bin left of it the left end.
-//   2. power_sums: S0 = sum p and S1 = sum u at t; t += (S0/S1)(1 - S0^(-1/e)). From the second time on, if e >= 2,
-//      t is where the cubic through both values and slopes of t(S0^(1/e)) has its end: with errors r and r' of the two
-//      sums it leaves 4 r^2 r'^2 at most (random rows, e from 2 to 100), a Newton step r'^2. The last step is one that
-//      leaves little enough.
-//   3. power_sums or threshold_sum with the columns: output at the last t, with S0 and S1 measured there.
+//   1. score_bins: max x and a histogram of z = s x, B bins over the range that has a weight. The equation sum p = 1
+//   with
+//      every score in the middle of its bin, solved row by row, gives the first t, and half a bin left of it the left
+//      end.
+//   2. score_list, where at least half of the rows have few scores above their left ends, by the histogram: these
+//   scores
+//      come home, and t is solved for with them alone. Rows that have more are summed as in 3 by the same pass.
+//   3. power_sums: S0, S1 and S2, the sums of y^e, y^(e-1) and y^(e-2), at t, and a step of Newton (e < 2) or Halley on
+//      S0^(1/e) - 1. A sum that is off by r is off by r^2 after it, or by some |ln S0 / e|^3. The last step is one that
+//      leaves little enough. With e < 2, whose steps leave more, score_list takes the scores near t instead as soon as
+//      these are few in all rows that are not done: sums of those above are continued to the t that is solved for.
+//   4. power_sums or threshold_sum with the columns: output at the last t, with the sums measured there.
 //
 // Cost: a pass is N_q N_k pairs of d multiply-adds and a power (B/4 comparisons and additions in the first, in fp32),
 // the last c or 2c more; all passes leave out tile pairs without a weight, the first those that score_bounds.hpp knows.
-// With 16 bins two passes of step 2 do in fp32 for e >= 2. Memory: 15 numbers a row, a bit for every pair of tiles.
-// Reference: docs/mathematics.md.
+// Sparse rows take three passes of all in fp32, and so do all rows for e >= 4. Memory: 19 numbers a row, the lists, a
+// bit for every pair of tiles. Reference: docs/mathematics.md.
 #include "flashring/threshold_attention.hpp"
 
 #include <algorithm>
@@ -26,7 +31,9 @@ namespace flashring {
 namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
-constexpr int own_numbers = 6;  // f, m, t, 1 - t, 1 - left, e - 1 of power_sums
+/// Errors so many times larger than wanted shrink, whatever rounding does.
+constexpr double rounding_at_work = 1024;
+constexpr int power_sums = 3;  // S0, S1, S2 before all that a rule answers
 
 class Search {
  public:
@@ -51,19 +58,24 @@ class Search {
 
  private:
   void start();
-  void place_rows();
+  void place_rows(RowKind kind);
   void pass(RowKind kind, int columns);
+  int whole_lists();
+  int narrow_lists();
+  bool has_lists() const;
+  double list(int places);
   struct Error {
     double sum = 0;     ///< largest |S0 - 1|
     double beyond = 0;  ///< the same without what rounding explains
   };
   Error collect(RowKind kind, int columns, bool step);
   void hand_over(const AnswerReader &take) const;
-  /// B s ln 2 as score_bins reads it.
-  double bin_factor(const ThresholdRow &row) const {
-    const double unit = row.s * ln_of_2;
-    return request_.bins * (shape_.precision == Precision::fp64 ? unit : static_cast<double>(static_cast<float>(unit)));
+  /// A number as tiles read it.
+  double rounded(double value) const {
+    return shape_.precision == Precision::fp64 ? value : static_cast<double>(static_cast<float>(value));
   }
+  /// How many make a unit of z.
+  double bins(const ThresholdRow &row) const { return request_.bins / weighing_range(row.e(), shape_.precision); }
 
   std::string name_of(std::size_t row) const {
     const LocalRow local{static_cast<std::int64_t>(row)};
@@ -97,14 +109,15 @@ void Search::pass(RowKind kind, int columns) {
 }
 
 void Search::start() {
+  std::vector<double> factors;  // (rows) of score_bins
   communicator_.agree([&] {
-    std::vector<double> factors(rows_.size());  // of score_bins
-    for (std::size_t i = 0; i < rows_.size(); ++i) factors[i] = bin_factor(rows_[i]);
+    factors.resize(rows_.size());
+    for (std::size_t i = 0; i < rows_.size(); ++i) factors[i] = bins(rows_[i]) * rows_[i].s * ln_of_2;
     own_.set_pass_scalars(factors, 0);
   });
-  // A score is counted within one unit and one bin of the largest at most. Bounds know of padding, too.
-  if (request_.skip)
-    bits_ = bound_scores(communicator_, shape_, own_, sources_, request_.s, 1 + 1.0 / request_.bins, ring_.threads());
+  // What is counted lies within all bins and one more of the largest. Bounds know of padding, too.
+  const double width = (request_.bins + 1) * ln_of_2;
+  if (request_.skip) bits_ = bound_scores(communicator_, shape_, own_, sources_, factors, width, ring_.threads());
   if (bits_.steps.empty() && request_.kept != nullptr) bits_ = *request_.kept;
   pass(RowKind::score_bins, request_.bins);
   own_.finish(
@@ -113,7 +126,7 @@ void Search::start() {
         for (std::int64_t i = 0; i < count; ++i) {
           if (answers[i] < infinity && answers[i + 2 * stride] == 0) continue;  // no score
           ThresholdRow &row = rows_[static_cast<std::size_t>(first.value + i)];
-          row.start(answers + i, stride, request_.bins, bin_factor(row), accuracy_);
+          row.start(answers + i, stride, request_.bins, bins(row), rounded(bins(row) * row.s * ln_of_2), accuracy_);
         }
       },
       ring_.threads());
@@ -124,20 +137,99 @@ void Search::start() {
   });
 }
 
-/// The numbers of power_sums to the tiles. A row that saw nothing gets some that nothing is weighed by.
-void Search::place_rows() {
+/// The numbers of a rule to the tiles. A row that saw nothing gets some that nothing is weighed by.
+void Search::place_rows(RowKind kind) {
   const std::size_t n = rows_.size();
-  std::vector<double> numbers(own_numbers * n);  // (rows, own_numbers) column-major
+  const auto count = static_cast<std::size_t>(row_rule(kind).own_scalars);
+  std::vector<double> numbers(count * n);  // (rows, count) column-major
   for (std::size_t i = 0; i < n; ++i) {
     const ThresholdRow &row = rows_[i];
-    numbers[i] = row.s * ln_of_2;
-    numbers[n + i] = row.seen() ? row.maximum / ln_of_2 : 0;
-    numbers[2 * n + i] = row.t;
-    numbers[3 * n + i] = 1 - row.t;
-    numbers[4 * n + i] = 1 - row.left;
-    numbers[5 * n + i] = row.e_minus_1;
+    double low = -1;  // y > -low and y > -high: what score_list lists, and sums
+    double high = 0;
+    if (row.window == infinity) {
+      low = row.t - row.left;
+      high = -2;
+    } else if (row.window > 0) {
+      low = row.window;
+      high = -row.window;
+    }
+    const double room = 1 - row.t;
+    const double of_row[] = {row.s * ln_of_2, row.seen() ? row.maximum / ln_of_2 : 0,
+                             row.t,           room,
+                             1 - row.left,    row.e_minus_1 - 1,
+                             room + low,      room + high};
+    for (std::size_t k = 0; k < count; ++k) numbers[k * n + i] = of_row[k];
   }
-  own_.set_pass_scalars({numbers.data(), own_.local_rows(), own_numbers}, 0);
+  own_.set_pass_scalars({numbers.data(), own_.local_rows(), static_cast<int>(count)}, 0);
+}
+
+bool Search::has_lists() const {
+  TileShape shape = shape_;
+  shape.row = RowKind::score_list;
+  shape.columns = most_listed;
+  return own_.backend().supports(shape);
+}
+
+/// Rows with few scores above their left ends are to be listed whole. Returns for how many scores there must be places,
+/// 0 where that is for too few rows. From e = 4 on one step does as well, which is cheaper than a long list.
+int Search::whole_lists() {
+  double places = 0;
+  double listed = 0;
+  double seen = 0;
+  for (ThresholdRow &row : rows_) {
+    if (!row.seen()) continue;
+    ++seen;
+    row.window = row.above <= (row.e() < 4 ? most_listed : most_listed / 4) ? infinity : 0;
+    if (row.window == 0) continue;
+    ++listed;
+    places = std::max(places, row.above);
+  }
+  const bool worth = 2 * communicator_.sum(listed) >= communicator_.sum(seen) && has_lists();
+  return worth ? static_cast<int>(communicator_.max(places)) : 0;
+}
+
+/// Rows that another step would not finish are to be listed near t, if all of them can be: the places then, or 0. A
+/// window holds half as many scores as there are places if they lie evenly.
+int Search::narrow_lists() {
+  double listed = 0;
+  double others = 0;
+  for (ThresholdRow &row : rows_) {
+    row.window = 0;
+    if (!row.seen() || !(row.expected > accuracy_.wanted)) continue;
+    row.window = row.narrow(most_listed / 2.0, 1 / bins(row));
+    ++(row.window > 0 ? listed : others);
+  }
+  return communicator_.sum(others) == 0 && communicator_.sum(listed) > 0 && has_lists() ? most_listed : 0;
+}
+
+/// The pass of the lists; returns what is to be expected of the next one.
+double Search::list(int places) {
+  communicator_.agree([&] { place_rows(RowKind::score_list); });
+  pass(RowKind::score_list, places);
+  ++report_.iterations;
+  own_.finish(
+      RowKind::score_list, places,
+      [&](LocalRow first, std::int64_t count, const double *answers, std::int64_t stride) {
+        std::vector<double> scores;
+        for (std::int64_t i = 0; i < count; ++i) {
+          ThresholdRow &row = rows_[static_cast<std::size_t>(first.value + i)];
+          const auto answer = [&](std::int64_t n) { return answers[n * stride + i]; };
+          const PowerSums sums{answer(0), answer(1), answer(2)};
+          const auto listed = static_cast<std::int64_t>(answer(power_sums));
+          scores.clear();
+          for (std::int64_t k = 0; k < std::min<std::int64_t>(listed, places); ++k)
+            scores.push_back(answer(power_sums + 1 + k));
+          if (!row.seen()) continue;
+          if (row.window == 0)
+            row.advance(sums, accuracy_);
+          else if (listed <= places)
+            row.solve(sums, scores, rounded(row.s * ln_of_2), accuracy_);
+        }
+      },
+      ring_.threads());
+  double expected = 0;
+  for (const ThresholdRow &row : rows_) expected = row.seen() ? std::max(expected, row.expected) : expected;
+  return communicator_.max(expected);
 }
 
 /// Of all ranks; after a step what is to be expected of the next pass.
@@ -152,9 +244,10 @@ Search::Error Search::collect(RowKind kind, int columns, bool step) {
       const auto at = static_cast<std::size_t>(first.value + i);
       ThresholdRow &row = rows_[at];
       if (!row.seen()) continue;
-      const PowerSums sums{answers[i], answers[stride + i]};
+      const PowerSums sums{answers[i], answers[stride + i], answers[2 * stride + i]};
       u_sum_[at] = sums.u;
-      raise(error.sum, step ? row.advance(sums, accuracy_) : sums.error());
+      if (step) row.advance(sums, accuracy_);
+      raise(error.sum, step ? row.expected : sums.error());
       raise(error.beyond, sums.error() - sums.noise(row.e(), row.t, accuracy_.rounding));
     }
   });
@@ -164,13 +257,13 @@ Search::Error Search::collect(RowKind kind, int columns, bool step) {
 void Search::hand_over(const AnswerReader &take) const {
   const RowKind kind = request_.second ? RowKind::threshold_sum : RowKind::power_sums;
   const int columns = shape_.columns;
-  const std::int64_t outputs = row_rule(kind).outputs(columns) - 2;  // c or 2c
+  const std::int64_t outputs = row_rule(kind).outputs(columns) - power_sums;  // c or 2c
   const auto divide = [&](LocalRow first, std::int64_t count, const double *answers, std::int64_t stride) {
     std::vector<double> out(static_cast<std::size_t>(outputs * stride));
     for (std::int64_t o = 0; o < outputs; ++o)
       for (std::int64_t i = 0; i < count; ++i) {
         const double sum = o >= columns ? answers[stride + i] : request_.ensure_sum_one ? answers[i] : 1;
-        const double value = answers[(2 + o) * stride + i];
+        const double value = answers[(power_sums + o) * stride + i];
         out[static_cast<std::size_t>(o * stride + i)] = answers[stride + i] > 0 ? value / sum : 0;
       }
     take(first, count, out.data(), stride);
@@ -181,15 +274,20 @@ void Search::hand_over(const AnswerReader &take) const {
 ThresholdResult Search::run(const AnswerReader &take) {
   start();
   const RowKind output = request_.second ? RowKind::threshold_sum : RowKind::power_sums;
-  double expected = 1;  // |S0 - 1| of the next pass
+  int places = whole_lists();
+  double expected = places > 0 ? list(places) : 1;  // |S0 - 1| of the next pass
   double last_error = infinity;
   for (bool done = false; !done;) {
-    const bool last = expected <= accuracy_.wanted || report_.iterations >= most_steps;
-    communicator_.agree([&] { place_rows(); });
+    bool last = expected <= accuracy_.wanted || report_.iterations >= most_steps;
+    if (!last && (places = narrow_lists()) > 0) {
+      expected = list(places);
+      last = expected <= accuracy_.wanted;
+    }
+    communicator_.agree([&] { place_rows(last ? output : RowKind::power_sums); });
     pass(last ? output : RowKind::power_sums, last ? shape_.columns : 0);
     const Error error = collect(last ? output : RowKind::power_sums, last ? shape_.columns : 0, false);
     report_.sum_error = error.sum;
-    const bool stuck = !(error.sum < last_error / 2);
+    const bool stuck = error.sum < rounding_at_work * accuracy_.wanted && !(error.sum < last_error / 2);
     done = last && (error.beyond <= accuracy_.wanted || stuck || report_.iterations >= most_steps);
     if (done) break;
     last_error = report_.sum_error;
@@ -214,8 +312,7 @@ void check_request(const TileBlock &own, const TileShape &shape, const Threshold
   const auto rows = static_cast<std::size_t>(own.local_rows());
   FLASHRING_CHECK(request.s.size() == rows && request.e_minus_1.size() == rows, "s and e - 1: ", request.s.size(),
                   " and ", request.e_minus_1.size(), " numbers for ", rows, " rows of this rank");
-  FLASHRING_CHECK(request.bins >= 1 && request.bins <= max_columns && (request.bins & (request.bins - 1)) == 0,
-                  "bins = ", request.bins, "; a power of two up to ", max_columns);
+  FLASHRING_CHECK(request.bins >= 1 && request.bins <= max_columns, "bins = ", request.bins, "; 1 to ", max_columns);
   // Tiles multiply scores by s ln 2, and by bins, in their precision.
   const double most = shape.precision == Precision::fp64 ? 1e300 : 1e30;
   for (std::size_t i = 0; i < rows; ++i)

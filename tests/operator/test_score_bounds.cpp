@@ -120,6 +120,31 @@ TEST(ScoreBounds, LeaveOutNothingNear) {
         }
 }
 
+/// Tiles of keys that are alike have a score each, half a unit apart: what is left out is known.
+TEST(ScoreBounds, AreExactForTilesOfOneScore) {
+  for (const double scale : {0.1, 1.0, 10.0}) {
+    Problem p(0);
+    p.scale = scale;
+    p.log_weights.assign(1000, 0.0);
+    p.s.assign(1000, 1.0);
+    p.queries.rows.assign(6000, 0.0);
+    p.keys.rows.assign(6000, 0.0);
+    for (std::size_t i = 0; i < 1000; ++i) p.queries.rows[i * 6] = 1;
+    const RowPartition rows = RowPartition::contiguous(1000, world().size());
+    std::int64_t tiles = 0;
+    for (int rank = 0; rank < world().size(); ++rank)
+      for (const TileInfo &tile : make_tiles(rows, rank, find_backend(p.backend).tile_rows)) {
+        for (std::int64_t j = tile.first.value; j < tile.first.value + tile.rows; ++j)
+          p.keys.rows[static_cast<std::size_t>(j) * 6] = 0.5 / scale * static_cast<double>(tiles);
+        ++tiles;
+      }
+    const Outcome outcome = run(p);
+    EXPECT_EQ(outcome.wrong, "") << scale;
+    EXPECT_EQ(world().sum(outcome.cleared), static_cast<double>(tiles * (tiles - 3)))
+        << scale << ": 1.0 is near, 1.5 far";
+  }
+}
+
 TEST(ScoreBounds, AreThoseOfEveryBackendAndThreadNumber) {
   Problem p(2);
   const Outcome one = run(p);

@@ -104,7 +104,7 @@ void AttentionBlocks::make_own_numbers() {
     if (row_ == RowKind::softmax_gradient) of_row = {seen ? largest + std::log(sum) : -infinity, delta[i]};
     if (row_ == RowKind::score_bins) of_row = {0.75 * static_cast<double>(1 + i % 4)};
     if (row_ == RowKind::power_sums || row_ == RowKind::threshold_sum)
-      of_row = {factor, top, t, 1 - t, 1 - t + 0.125, family.e_minus_1};
+      of_row = {factor, top, t, 1 - t, 1 - t + 0.125, family.e_minus_1 - 1};
     if (row_ == RowKind::threshold_gradient && seen)
       of_row = {factor, top, t, 1 - t, family.e_minus_1, family.s * (family.e_minus_1 + 1), delta[i]};
     for (std::size_t k = 0; k < of_row.size(); ++k) own_numbers_[k * n + i] = of_row[k];

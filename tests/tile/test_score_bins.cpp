@@ -1,5 +1,5 @@
-// Row rule score_bins: histograms of scores that every backend and precision has exactly, against counts made one by
-// one; states merged in any order and grouping have the same bits.
+// Row rules score_bins and score_list: histograms and lists of scores that every backend and precision has exactly,
+// against those made one by one; states merged in any order and grouping have the same bits, or the same list.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -122,6 +122,135 @@ TEST(ScoreBins, AnyOrderGivesTheSameBits) {
     ASSERT_EQ(left, whole);
     ASSERT_EQ(histogram.merge(pair, rest), whole);
   } while (std::next_permutation(order.begin(), order.end()));
+}
+
+/// Own rows in turn: listed, summed with e = 2, and with e = 3.5 summed above y = 1/2 and listed below. Scores are
+/// whole numbers, and so is m; f is 1/16.
+class Lists {
+ public:
+  static constexpr double factor = 1.0 / 16;
+  static constexpr double room = 1.125;  // of lists; y begins 1/8 above
+
+  Lists(const std::string &backend, Precision precision, int places)
+      : backend_(find_backend(backend)),
+        shape_{parse_pair("inner_exp:s=0.69314718055994531"), RowKind::score_list, 0, precision, features, places, {}},
+        own_points_(whole_points(40, 83)),
+        visiting_points_(whole_points(pieces * 13, 84)),
+        own_(backend_, shape_, own_points_, make_tile_list(0, {40})),
+        visiting_(backend_, shape_, visiting_points_, make_tile_list(20, std::vector<int>(pieces, 13))),
+        hidden_(visiting_points_.count(), 0.0) {
+    const std::size_t n = own_points_.count();
+    std::vector<double> numbers(8 * n);
+    for (std::size_t i = 0; i < n; ++i) {
+      const double of_row[] = {factor, largest(i), 0, 1, room, exponent(i) - 2, low(i), high(i)};
+      for (std::size_t k = 0; k < 8; ++k) numbers[k * n + i] = of_row[k];
+    }
+    for (std::size_t j = 0; j < hidden_.size(); j += 6) hidden_[j] = -infinity;
+    own_.set_pass_scalars(numbers, 8, 0);
+    visiting_.set_log_weights(hidden_);
+  }
+
+  static double low(std::size_t i) { return i % 3 == 1 ? -1 : room; }
+  static double high(std::size_t i) { return i % 3 == 0 ? -1 : i % 3 == 1 ? 1 : 0.5; }
+  static double exponent(std::size_t i) { return i % 3 == 1 ? 2 : 3.5; }
+  std::size_t rows() const { return own_points_.count(); }
+  double score(std::size_t i, std::size_t j) const {
+    double sum = 0;
+    for (std::size_t k = 0; k < features; ++k)
+      sum += own_points_.rows[i * features + k] * visiting_points_.rows[j * features + k];
+    return sum;
+  }
+  /// Of all, the hidden ones too: one of those that are listed need not be there.
+  double largest(std::size_t i) const {
+    double top = -infinity;
+    for (std::size_t j = 0; j < visiting_points_.count(); ++j) top = std::max(top, score(i, j));
+    return top;
+  }
+  double z(std::size_t i, std::size_t j) const { return factor * (score(i, j) - largest(i)); }
+  /// The seen scores to be listed.
+  std::vector<double> within(std::size_t i) const {
+    std::vector<double> scores;
+    for (std::size_t j = 0; j < hidden_.size(); ++j)
+      if (hidden_[j] == 0 && z(i, j) + low(i) > 0 && z(i, j) + high(i) <= 0) scores.push_back(score(i, j));
+    std::sort(scores.begin(), scores.end());
+    return scores;
+  }
+  double power_sum(std::size_t i, double power) const {
+    double sum = 0;
+    for (std::size_t j = 0; j < hidden_.size(); ++j)
+      if (hidden_[j] == 0 && z(i, j) + high(i) > 0) sum += std::pow(z(i, j) + 1, power);
+    return sum;
+  }
+  State fold(const std::vector<int> &tiles) {
+    own_.reset_state();
+    std::vector<TilePair> pairs;
+    for (const int tile : tiles) pairs.push_back({0, tile, Sides::own, false});
+    evaluate(backend_, shape_, own_, visiting_, pairs);
+    return own_.state().copy();
+  }
+  State merge(State into, const State &from) const {
+    row_rule(RowKind::score_list)
+        .merge(0, shape_.columns, static_cast<std::size_t>(backend_.tile_rows), into.data(), from.data());
+    return into;
+  }
+  double word(const State &state, std::size_t w, std::size_t i) const {
+    return reinterpret_cast<const double *>(state.data())[w * static_cast<std::size_t>(backend_.tile_rows) + i];
+  }
+  std::vector<double> list(const State &state, std::size_t i) const {
+    std::vector<double> scores;
+    for (std::size_t k = 0; k < static_cast<std::size_t>(word(state, 3, i)); ++k)
+      scores.push_back(word(state, 4 + k, i));
+    std::sort(scores.begin(), scores.end());
+    return scores;
+  }
+
+ private:
+  const Backend &backend_;
+  TileShape shape_;
+  PointSet own_points_, visiting_points_;
+  TileArrays own_, visiting_;
+  std::vector<double> hidden_;
+};
+
+/// Powers of the last kind are off by 16 roundings of a power of 3.5, y being exact; sums of up to 65 terms by as many.
+TEST(ScoreList, ListsAndSums) {
+  for (const std::string &backend : vector_backends())
+    for (const Precision precision : {Precision::fp64, Precision::fp32}) {
+      Lists lists(backend, precision, pieces * 13);
+      const State state = lists.fold({0, 1, 2, 3, 4});
+      const double unit = precision == Precision::fp64 ? 0x1p-53 : 0x1p-24;
+      for (std::size_t i = 0; i < lists.rows(); ++i) {
+        SCOPED_TRACE(backend + " row " + std::to_string(i));
+        ASSERT_EQ(lists.list(state, i), lists.within(i));
+        for (std::size_t w = 0; w < 3; ++w) {
+          const double e = Lists::exponent(i);
+          const double sum = lists.power_sum(i, e - static_cast<double>(w));
+          ASSERT_NEAR(lists.word(state, w, i), sum, e == 2 ? 0 : (16 * 3.5 + 65) * unit * sum);
+        }
+      }
+    }
+}
+
+TEST(ScoreList, MergesInAnyOrder) {
+  Lists lists("ref", Precision::fp64, pieces * 13);
+  const State left = lists.merge(lists.fold({4, 1}), lists.merge(lists.fold({0}), lists.fold({3, 2})));
+  for (std::size_t i = 0; i < lists.rows(); ++i) EXPECT_EQ(lists.list(left, i), lists.within(i));
+}
+
+TEST(ScoreList, CountsWhatItHasNoPlaceFor) {
+  for (const std::string &backend : vector_backends()) {
+    Lists lists(backend, Precision::fp64, 2);
+    const State state = lists.merge(lists.fold({0, 1, 2}), lists.fold({3, 4}));
+    bool more = false;
+    for (std::size_t i = 0; i < lists.rows(); i += 3) {
+      const std::vector<double> within = lists.within(i);
+      EXPECT_EQ(lists.word(state, 3, i), static_cast<double>(within.size()));
+      more = more || within.size() > 2;
+      for (std::size_t k = 0; k < std::min<std::size_t>(2, within.size()); ++k)
+        EXPECT_GT(std::count(within.begin(), within.end(), lists.word(state, 4 + k, i)), 0);
+    }
+    EXPECT_TRUE(more);
+  }
 }
 
 }  // namespace
