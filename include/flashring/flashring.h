@@ -178,8 +178,8 @@ PETSC_EXTERN PetscErrorCode FlashringNearestPoints(MPI_Comm comm, PetscInt query
  * exp(-beta |x_i - x_j|^2) over all pairs is largest; dimension: twice that slope, an estimate of the dimension of the
  * set that the points lie on; at_edge: PETSC_TRUE where the largest of the candidates is the first or the last one, so
  * that beta is its own and dimension means nothing. NULL is allowed for each. coordinates (local_rows, features), finite;
- * local_rows may be 0. Fails where all points coincide. Cost: one pass over half the pairs with 6 candidates; memory for
- * the points once more and 12 numbers for each. Source: docs/mathematics.md, "Bandwidth by the slope". */
+ * local_rows may be 0. Fails where all points coincide. Cost: one pass over half the pairs with 5 candidates; memory for
+ * the points once more and 10 numbers for each. Source: docs/mathematics.md, "Bandwidth by the slope". */
 PETSC_EXTERN PetscErrorCode FlashringSlopeBandwidth(MPI_Comm comm, PetscInt local_rows, PetscInt features,
                                                     const PetscReal coordinates[], PetscReal *beta,
                                                     PetscReal *dimension, PetscBool *at_edge);

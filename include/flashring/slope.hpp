@@ -22,7 +22,7 @@ struct SlopePoint {
 /// Candidates beta = first times 1, 3/2, 2, 3, 4, 6, ...: each weight is a product of two others.
 struct SlopeGrid {
   double first = 0;                 ///< > 0, in 1/length^2
-  int candidates = 6;               ///< 3 to max_columns; 6 take one exponential a pair
+  int candidates = 5;               ///< 3 to max_columns; up to 6 take one exponential a pair
   std::vector<SlopePoint> sampled;  ///< estimates over all scales, ascending, or empty
 };
 
@@ -39,7 +39,7 @@ struct SlopeCurve {
   double dimension() const { return 2 * maximum; }
 };
 
-/// Default grid: 6 candidates around the maximum of the slope of a sample (median_sample points, options.seed), which
+/// Default grid: 5 candidates around the maximum of the slope of a sample (median_sample points, options.seed), which
 /// is looked for over all scales from 1/(8 median squared distance) to 4/(smallest positive squared distance) in steps
 /// of 2. The sample's pairs stand for those of all points, each point with itself counted once. Throws Error where all
 /// sampled points coincide. Collective.

@@ -2,9 +2,9 @@
 //   S_l = sum_ij k_ij^(n_l),  L_l = -sum_ij k_ij^(n_l) log2 k_ij,  n_l = 2, 3, 4, 6, 8, 12, 16, ...
 // (slope_power) so that beta n_l are c candidates for the beta of a gaussian, and n_l L_l ln 2 / S_l is d ln S / d ln
 // beta, negated. No columns travel: the number of columns of a shape is c. Each power is the product of two earlier
-// ones. State: c sums S_l, then c sums L_l, in fp64. Finish: the sums. Only totals over all rows have a meaning: of a
-// pair that serves both sides a backend may give both shares to the row of one. Listed after sum, whose states these
-// are.
+// ones. State: c sums S_l, then c sums L_l, in fp64. Finish: the sums. Only totals over all rows have a meaning: a
+// backend may give what the rows of a tile receive to one of them, and both shares of a pair that serves both sides to
+// one side. Listed after sum, whose states these are.
 template <>
 struct Rule<RowKind::slope> : SumsRule<RowKind::slope> {
   static constexpr const char *name = "slope";

@@ -60,8 +60,11 @@ TileCost cost(const TileShape &shape, Sides sides) {
   }
   if (shape.row == RowKind::slope) {  // see slope.hpp; the second side takes nothing
     constexpr int block = Rule<RowKind::slope>::block;
-    const double blocks = (shape.columns + block - 1) / block;
-    return {cost.multiply_adds + blocks * 2 * block, cost.adds + blocks * block, cost.exponentials + blocks, 0};
+    const bool one = shape.columns < block;
+    const double blocks = one ? 1 : (shape.columns + block - 1) / block;
+    const double candidates = one ? block - 1 : block;
+    cost.multiply_adds += blocks * (2 * candidates + (one ? 0 : 1));
+    return {cost.multiply_adds, cost.adds + blocks * candidates, cost.exponentials + blocks, 0};
   }
   if (shape.row == RowKind::difference_product) {
     cost.adds += shape.columns * used;

@@ -54,11 +54,12 @@ std::size_t scratch_bytes(const TileShape &shape) {
   const std::size_t lanes = 64 / column_bytes(shape.precision);  // at most
   const std::size_t width = chunk_width(static_cast<std::size_t>(shape.columns), lanes);
   const std::size_t panel = panel_rows * 4 * lanes;
-  if (shape.row == RowKind::slope)  // a panel and the sums
-    return (panel + static_cast<std::size_t>(words(shape)) * tile_rows) * column_bytes(shape.precision);
+  if (shape.row == RowKind::slope)  // a panel, and a vector of sums for each word
+    return panel * column_bytes(shape.precision) + static_cast<std::size_t>(words(shape)) * lanes * sizeof(double);
   // Products of differences: a panel and its transpose, the sums of both sides.
   if (shape.row == RowKind::difference_product)
-    return (2 * panel + 2 * static_cast<std::size_t>(words(shape)) * tile_rows) * column_bytes(shape.precision);
+    return (2 * panel + 2 * static_cast<std::size_t>(words(shape)) * (tile_rows + lanes)) *
+           column_bytes(shape.precision);
   if (shape.row == RowKind::softmax_gradient || shape.row == RowKind::threshold_gradient) {
     const auto features = static_cast<std::size_t>(shape.features);
     const std::size_t values = static_cast<std::size_t>(shape.columns) - features;

@@ -32,9 +32,16 @@ constexpr std::size_t chunk_width(std::size_t columns, std::size_t lanes) {
   return ((columns + lanes - 1) / lanes + 1) * lanes;
 }
 
-/// Functions whose products of differences are summed in registers against as many others: 25 sums, 5 differences and
-/// two more of 32 registers, 9, 3 and two of 16.
-constexpr int difference_block(bool many_registers) { return many_registers ? 5 : 3; }
+/// Functions whose products of differences with so many others are summed in registers: 27 sums, 3 weighted differences
+/// and one more of 32 registers, 10, 2 and one of 16. The longer the block, the fewer products with the weight: one for
+/// each function where all others fit. One function more fits where half of the pairs of the first ones are left out.
+constexpr int difference_rows(bool many_registers) { return many_registers ? 3 : 2; }
+constexpr int difference_columns(bool many_registers) { return many_registers ? 9 : 5; }
+
+/// From one word of their sums to the next: a line more than a tile has rows, or the words of a row would lie in 2 of
+/// the 64 sets of L1 (in fp32 4), which hold 16 lines (a pass of 10 functions in fp64: 7 %).
+template <class T>
+constexpr int sums_stride = tile_rows + static_cast<int>(64 / sizeof(T));
 
 /// Columns of log-sum-exp: their sums of a tile, in the working precision and in fp64, fill 0.4 of a 1 MB L2 in fp32.
 constexpr int widest_value = 128;

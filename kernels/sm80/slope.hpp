@@ -1,8 +1,8 @@
 // The row rule slope: each thread makes powers of the weights of its own row, 32 of them at a time.
 //
 // The visiting side is served as an own side, by a sweep of its own (serves_own_sides): sums need no slots. Cost for
-// each pair and side: the logarithm of the weight; for each block of candidates an exponential, and for each of them a
-// product, an addition and a multiply-add.
+// each pair and side: the logarithm of the weight; for each block of candidates, whole ones even where fewer are asked
+// for, an exponential, and for each of them a product, an addition and a multiply-add.
 #pragma once
 
 #include "sm80/sum.hpp"

@@ -2,14 +2,14 @@
 //
 //   S(beta) = sum_ij exp(-beta d_ij^2),  slope(beta) = beta sum_ij d_ij^2 exp(-beta d_ij^2) / S(beta)
 //
-//   1. Grid: the slope of a sample in steps of 2 over all scales, 6 candidates around its maximum. A sample of 2,048
+//   1. Grid: the slope of a sample in steps of 2 over all scales, 5 candidates around its maximum. A sample of 2,048
 //      points sees 2 million pairs, too few only where a point has less than one neighbour within the kernel; what it
 //      has not is the weight of each point with itself, which is N and is put in. One grid over all scales would take
 //      20 candidates and more, of 3 operations a pair each, for a coarser look at the maximum.
 //   2. One pass of row rule slope with the first candidate's gaussian; the visiting side takes nothing.
 //   3. Sums over rows and ranks; a parabola in ln beta through the largest slope and its neighbours.
 //
-// Cost: N^2/2 pairs of points of 2d operations, an exponential and 3 operations for each of 6 candidates; 2 sums for
+// Cost: N^2/2 pairs of points of 2d operations, an exponential and 3 operations for each of 5 candidates; 2 sums for
 // each row and candidate come home.
 #include "flashring/slope.hpp"
 
@@ -31,7 +31,7 @@ namespace {
 constexpr double ln_of_2 = 0.69314718055994530942;
 /// Most sampled scales: 2^60 in squared distances is more than fp64 tells apart.
 constexpr int most_octaves = 60;
-/// Place of the sampled maximum in the grid: from a half of it to three times that.
+/// Place of the sampled maximum in the grid: from a half of it to twice that, where its neighbours in the sample are.
 constexpr double middle_of_grid = 2;
 
 TileShape slope_shape(const OperatorOptions &options, int features, const SlopeGrid &grid) {

@@ -88,10 +88,10 @@ TEST(DifferenceProducts, EveryPairFunction) {
 
 TEST(DifferenceProducts, AnyNumberOfFunctions) {
   for (const Precision precision : {Precision::fp64, Precision::fp32}) {
-    const Differences most("gaussian:beta=0.7", 3, precision, 16);
+    const Differences most("gaussian:beta=0.7", 3, precision, 20);
     const Bounded own = most.expected(true);
     const Bounded visiting = most.expected(false);
-    for (const int columns : {1, 3, 4, 5, 6, 10, 11, 16}) {
+    for (const int columns : {1, 3, 4, 5, 6, 10, 11, 20}) {
       SCOPED_TRACE(std::to_string(columns) + " functions " + to_string(precision));
       Differences of = most;
       of.shape.columns = columns;
