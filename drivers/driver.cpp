@@ -309,6 +309,9 @@ Report make_report(const Communicator &communicator, const DriverOptions &option
   report.calls = counters.calls;
   report.passes = counters.passes;
   report.column_passes = counters.column_passes;
+  report.neighbour_passes = counters.neighbour_passes;
+  report.all_passes = counters.earlier_passes + counters.passes;
+  report.all_seconds = counters.earlier_seconds + seconds;
   for (const Precision precision : {Precision::fp64, Precision::fp32, Precision::reduced}) {
     const std::int64_t passes = counters.passes_in[static_cast<std::size_t>(precision)];
     if (passes > 0) report.passes_in.emplace_back(to_string(precision), passes);

@@ -76,7 +76,8 @@ EigenBenchSettings get_settings(const Communicator &communicator, DriverOptions 
 
 int run(const Communicator &communicator, DriverOptions &options) {
   EigenBenchSettings settings = get_settings(communicator, options);
-  RunPlan plan = plan_diffusion_map(communicator, settings.op, settings.shape, settings.request.pairs);
+  RunPlan plan =
+      plan_diffusion_map(communicator, settings.op, settings.shape, settings.request.pairs, {.landmarks = "none"});
   plan_features(settings.input, plan);
   communicator.agree([&] { plan.check_room(); });
   settings.op.exchange = plan.exchange.value;

@@ -170,8 +170,8 @@ int run(const Communicator &communicator, DriverOptions &options) {
   settings.shape = input_shape(settings.input, communicator);
   communicator.agree([&] { settings.request.eigen.pairs = get_pairs(options, settings.shape.rows); });
   const bool dry = options.flag("dry_run");
-  DiffusionMapPlan plan =
-      plan_diffusion_map(communicator, settings.op, settings.shape, settings.request.eigen.pairs, dry);
+  DiffusionMapPlan plan = plan_diffusion_map(communicator, settings.op, settings.shape, settings.request.eigen.pairs,
+                                             settings.request.nystrom, dry);
   plan_features(settings.input, plan);
   if (!settings.doob.empty() || !settings.doob_set.empty()) plan_doob(plan);
   if (!settings.sweep.empty()) plan_neighbour(plan, settings.request.eigen.pairs);

@@ -131,9 +131,11 @@ std::vector<double> read_scales(const Communicator &communicator, const std::str
              : read_point_scales(file, stream.partition(), communicator);
 }
 
-/// Every block of new points through the extension into the files.
-void extend_all(const Communicator &communicator, Extension &extension, PointStream &stream, const Settings &settings,
-                std::span<const double> scales, const PointBlock &neighbours, ExtensionFolder &folder) {
+/// Every block of new points through the extension into the files. Returns how many points these are: fewer where a
+/// signal came between two blocks. Throws Interrupted where it came before the first.
+std::int64_t extend_all(const Communicator &communicator, Extension &extension, PointStream &stream,
+                        const Settings &settings, std::span<const double> scales, const PointBlock &neighbours,
+                        ExtensionFolder &folder) {
   StatusLine line(communicator);
   const PointScale kind = point_scale(settings.op.pair.kind);
   const std::int64_t mine = stream.partition().local_rows(communicator.rank());
@@ -153,22 +155,30 @@ void extend_all(const Communicator &communicator, Extension &extension, PointStr
       std::vector<double> tuned = tuned_scales(communicator, settings.op, block.points, neighbours);
       communicator.agree([&] { block.points.set_point_scales(std::move(tuned), kind); });
     }
-    folder.write(block.first, extension.apply(block.points, block.first));
+    ExtendedRows rows;
+    try {
+      rows = extension.apply(block.points, block.first);
+    } catch (const Interrupted &) {
+      if (before == 0) throw;
+      return communicator.sum(std::min(before, mine));
+    }
+    folder.write(block.first, rows);
     const double done = static_cast<double>(stream.given()) / static_cast<double>(std::max<std::int64_t>(1, mine));
     std::array<char, 100> words{};
     std::snprintf(words.data(), words.size(), "%.1f %% of the new points, %.0f s; left: about %.0f s",
                   100 * std::min(1.0, done), line.elapsed(), std::max(0.0, line.elapsed() * (1 / done - 1)));
     line.show(words.data());
   }
+  return stream.shape().rows;
 }
 
 Report report_of(const Communicator &communicator, const DriverOptions &options, const KernelOperator &op,
-                 const Extension &extension, double count) {
+                 const Extension &extension, double count, bool tuned) {
   Report report = make_report(communicator, options, op);
   const PassReport &work = op.counters().queries;
   const double seconds = std::max(1e-12, communicator.max(work.seconds));
-  report.status = "complete";
-  report.passes = extension.passes();
+  report.neighbour_passes = tuned ? 1 : 0;
+  report.passes = extension.passes() + report.neighbour_passes;
   report.pairs_per_second = count * static_cast<double>(op.rows()) * extension.passes() / seconds;
   report.ring_wait_fraction = communicator.max(work.wait_seconds) / seconds;
   report.device_copy_bytes = communicator.sum(work.bytes_copied);
@@ -209,16 +219,18 @@ int compute(const Communicator &communicator, const DriverOptions &options, cons
   op->set_stop(StopSignals::asked);
   Extension extension(*op, std::move(model.results));
   const double setup_done = seconds_now();
-  extend_all(communicator, extension, stream, settings, scales, neighbours, folder);
+  const std::int64_t extended = extend_all(communicator, extension, stream, settings, scales, neighbours, folder);
 
-  Report report = report_of(communicator, options, *op, extension, static_cast<double>(stream.shape().rows));
+  const bool complete = extended == stream.shape().rows;
+  Report report = report_of(communicator, options, *op, extension, static_cast<double>(extended), tuned);
+  report.status = complete ? "complete" : "interrupted by the user";
   report.seconds_read = read_done - start;
   report.seconds_setup = setup_done - begun;
   report.seconds_solve = op->counters().queries.seconds;
   report.seconds_total = seconds_now() - start;
   const std::vector<std::string> findings = folder.complete(report, labels);
   print_results(communicator, report, settings.model, stream.shape(), folder, findings);
-  return exit_converged;
+  return complete ? exit_converged : exit_interrupted;
 }
 
 int run(const Communicator &communicator, DriverOptions &options) {

@@ -74,7 +74,8 @@ MapOutcome solve_map(const Communicator &communicator, const DriverOptions &opti
   const double start = seconds_now();
   Input input = read_input(settings.input, communicator);
   const double read_done = seconds_now();
-  const std::int64_t copies = tune_point_scales(communicator, settings.op, input.points);
+  input.search = tune_point_scales(communicator, settings.op, input.points);
+  const std::int64_t copies = input.search.copies;
   const double tuning_done = seconds_now();
   folder.write_points(input.points);
   const double points_written = seconds_now();
@@ -122,7 +123,10 @@ std::string passes_text(const Report &report) {
   std::string precisions;
   for (const auto &[precision, passes] : report.passes_in)
     precisions += (precisions.empty() ? "" : ", ") + std::to_string(passes) + " in " + precision;
-  return std::to_string(report.passes) + " passes (" + precisions + ")";
+  if (report.neighbour_passes > 0) precisions += "; " + std::to_string(report.neighbour_passes) + " for neighbours";
+  std::string text = std::to_string(report.passes) + " passes (" + precisions + ")";
+  if (report.start == "checkpoint") text += ", " + std::to_string(report.all_passes) + " in all runs";
+  return text;
 }
 
 int exit_code(const DiffusionMap &map) {

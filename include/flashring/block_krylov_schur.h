@@ -25,8 +25,8 @@ PETSC_EXTERN PetscErrorCode EPSBlockKrylovSchurSetSeed(EPS eps, PetscInt seed);
 
 /* The state of the solver goes to `file` whenever so many seconds have passed (default 600), and where the stop function of a
  * matrix of type flashring asks for the end; "" or NULL: no more. The file and the one before it, file.previous, are kept
- * (docs/files.md). A file that cannot be written does not end the solution. -eps_blockkrylovschur_checkpoint,
- * -eps_blockkrylovschur_checkpoint_every. Collective. */
+ * (docs/files.md). EPSSetUp refuses a name that another run is writing, as file.owner tells; a file that cannot be written later
+ * does not end the solution. -eps_blockkrylovschur_checkpoint, -eps_blockkrylovschur_checkpoint_every. Collective. */
 PETSC_EXTERN PetscErrorCode EPSBlockKrylovSchurSetCheckpoint(EPS eps, const char file[], PetscReal seconds);
 /* The next solution goes on from such a file, on any number of ranks, with its block size and size of basis. EPSSetUp
  * refuses a file of other points, another kernel or other parameters, and names the difference.

@@ -47,11 +47,11 @@ struct DiffusionMapPlan : RunPlan {
 };
 
 /// What such a map will take of memory with the solver, block and size of basis that SLEPc's options ask for. Phases:
-/// reading, solving, measuring. A block that is not given is the usual one, which the solver falls back on where memory
-/// is short; with `measured` it is the one that the solver would choose, where that takes some 20 ms for each size.
-/// Collective. Throws Error.
+/// reading, starting (with landmarks), solving, measuring. A block that is not given is the usual one, which the solver
+/// falls back on where memory is short; with `measured` it is the one that the solver would choose, where that takes
+/// some 20 ms for each size. Collective. Throws Error.
 DiffusionMapPlan plan_diffusion_map(const Communicator &communicator, const OperatorOptions &options, PointShape shape,
-                                    int pairs, bool measured = false);
+                                    int pairs, const NystromOptions &nystrom, bool measured = false);
 
 /// Sign rule: the entry of largest magnitude of every column is positive; among entries within `tie` (relative) of it
 /// the one of lowest global row decides. columns: (local_rows, K), tie: (K). Collective.

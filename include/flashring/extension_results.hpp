@@ -36,15 +36,17 @@ class ExtensionFolder {
   void begin(const RowPartition &partition, const Results &map, const RowPartition &map_rows);
   /// Rows [first, first + rows) of the file of new points, on this rank; there may be none.
   void write(GlobalRow first, const ExtendedRows &rows);
-  /// After all rows: the rest of results.h5, map.png and report.json, specified in docs/files.md; then all take their
-  /// names. `labels`: one per new point, or empty. `report`: seconds_total up to here; writing is measured by the
-  /// folder. Returns findings in words, which are in the report, too.
+  /// After all rows, or the blocks that were done when the run was stopped: the rows of the others become NaN. The rest
+  /// of results.h5, map.png and report.json, specified in docs/files.md; then all take their names. `labels`: on rank 0
+  /// one per new point, or none. `report`: seconds_total up to here; writing is measured by the folder. Returns
+  /// findings in words, which are in the report, too.
   std::vector<std::string> complete(Report report, const std::vector<std::string> &labels);
 
   const std::string &path() const { return folder_.path(); }
 
  private:
   struct Progress;
+  std::int64_t end_rows();  // how many all ranks have written; the others become NaN
   const Communicator &communicator_;
   RunFolder folder_;
   std::unique_ptr<Progress> progress_;  // from begin to complete

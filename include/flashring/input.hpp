@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "flashring/communicator.hpp"
+#include "flashring/neighbours.hpp"
 #include "flashring/options.hpp"
 #include "flashring/points.hpp"
 
@@ -40,6 +41,7 @@ struct Input {
   PointBlock points;            ///< feature map and scales applied and remembered, point scales set
   std::vector<double> weights;  // (local_rows), positive and finite; empty: not given
   std::vector<double> target;   // the same
+  ScaleSearch search = {};      ///< where tune_point_scales was asked for the points
 };
 
 /// The points alone, as given, on contiguous row ranges. Collective. Throws Error, the same on every rank, that names

@@ -30,8 +30,11 @@ struct Counters {
   std::int64_t column_passes = 0;
   std::array<std::int64_t, 3> passes_in{};  ///< of each Precision
   PassReport ring;
-  PassReport landmarks;  ///< of products with landmarks (LandmarkOperator), which are no passes
-  PassReport queries;    ///< of averages at other points (QueryOperator), which are none either
+  PassReport landmarks;               ///< of products with landmarks (LandmarkOperator), which are no passes
+  PassReport queries;                 ///< of averages at other points (QueryOperator), which are none either
+  std::int64_t neighbour_passes = 0;  ///< of passes: searches that lengths or covariances of the points come from
+  std::int64_t earlier_passes = 0;    ///< of the runs before, up to the checkpoint that this one goes on from
+  double earlier_seconds = 0;         ///< that those passes took
 };
 
 /// Set-up passes, about: each of one column in fp64.
@@ -93,6 +96,10 @@ class KernelOperator {
   /// Takes these vectors, (local_rows) each, of an operator with the same points, measure, target and options: the
   /// set-up passes are not made.
   void restore_set_up(std::vector<double> density, std::vector<double> weight, std::vector<double> degree);
+  /// Passes and their seconds that were made before a restart, for counters().
+  void restore_work(std::int64_t passes, double seconds);
+  /// Counts the search that the points' lengths or covariances come from (tune_point_scales) as a pass.
+  void count_neighbours(const PassReport &search);
   /// The density alone, (local_rows), of an operator of the same points, measure and pair function, whatever its alpha:
   /// one set-up pass is left.
   void restore_density(std::vector<double> density);

@@ -35,8 +35,8 @@ class MetricFolder {
   MetricFolder(const Communicator &communicator, const std::string &path, bool overwrite, const std::string &model);
 
   /// Writes everything; all files take their names together. `map`: with the right vectors at the rows of `partition`.
-  /// `labels`: one per row over all ranks, or empty. `report`: seconds_total up to here. Returns findings in words,
-  /// which are in the report, too.
+  /// `labels`: on rank 0 one per row over all ranks, or none. `report`: seconds_total up to here. Returns findings in
+  /// words, which are in the report, too.
   std::vector<std::string> write(const Results &map, const Metric &metric, const RowPartition &partition, Report report,
                                  const std::vector<std::string> &labels);
 

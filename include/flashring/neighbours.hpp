@@ -40,13 +40,20 @@ Neighbours nearest_points(const Communicator &communicator, const OperatorOption
 /// Distance to the k-th neighbour, the bandwidth of a self-tuned kernel: (rows).
 std::vector<double> knn_distance(const Neighbours &neighbours);
 
+/// How points came to their lengths or covariances.
+struct ScaleSearch {
+  bool made = false;        ///< by a search for neighbours; otherwise they were there, or are not needed
+  std::int64_t copies = 0;  ///< points with as many neighbours in the same place, whose own would be 0
+  PassReport report;        ///< of the search
+};
+
 /// Where the pair function of the options reads a length of every point and `points` have none: the distance to the
 /// neighbour options.knn, exact; 0 becomes the smallest positive length. Where it reads a covariance: that of the point
 /// and its options.knn nearest neighbours, at least d, with a hundredth of the mean variance added to every variance
 /// (src/operator/local_covariance.cpp); 0 becomes the smallest positive trace, the same in all directions. One pass,
-/// and a second copy of the points for its time. Returns how many were 0; nothing is done to points that have lengths
-/// or covariances, or where none are read. Collective.
-std::int64_t tune_point_scales(const Communicator &communicator, const OperatorOptions &options, PointBlock &points);
+/// and a second copy of the points for its time. Nothing is done to points that have lengths or covariances, or where
+/// none are read. Collective.
+ScaleSearch tune_point_scales(const Communicator &communicator, const OperatorOptions &options, PointBlock &points);
 
 /// The same at new points, of points with such lengths: (query rows, scale_numbers). A query at the place of a point
 /// counts as that point, so that it has its length. One pass of M N pairs. Collective.

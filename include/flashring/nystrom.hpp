@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "flashring/kernel_operator.hpp"
+#include "flashring/plan.hpp"
 
 namespace flashring {
 
@@ -19,6 +20,10 @@ struct NystromOptions {
 /// eigenproblem of theirs takes longer than some passes. 0 where that leaves fewer than two for a column: so few points
 /// are solved sooner than started.
 std::int64_t nystrom_landmarks(std::int64_t rows, int columns);
+
+/// What a start takes of memory beside the operator, on the rank with most rows; nothing where there is none.
+std::vector<MemoryPart> nystrom_memory(const NystromOptions &options, const PairFunction &pair, PointShape shape,
+                                       int ranks, int columns);
 
 /// Throws Error for an unknown rule or a negative number.
 void check_nystrom(const NystromOptions &options);

@@ -32,8 +32,8 @@ PointBlock read_hdf5(const std::string &file, const std::string &dataset, const 
 
 /// Points from text, one row per line, fields separated by tab (.tsv), or by comma, semicolon, tab or blanks, whichever
 /// the first line shows. A first line of words is a header; empty lines and lines that begin with
-/// # are passed over. Every rank parses its own part of the file. Errors as read_npy, and: ragged line (its number, and
-/// both counts), field that is no finite number (line, column, text), empty file.
+/// # are passed over. Every rank parses its own rows and holds nothing beside them but a buffer. Errors as read_npy,
+/// and: ragged line (its number, and both counts), field that is no finite number (line, column, text), empty file.
 PointBlock read_csv(const std::string &file, const Communicator &communicator);
 
 /// One number per point from any of the files above, shape (N,) or (N, 1): this rank's rows of the contiguous
@@ -48,8 +48,8 @@ std::vector<double> read_vector(const std::string &what, const std::string &file
 std::vector<char> read_point_set(const std::string &what, const std::string &text, const PointBlock &points,
                                  const Communicator &communicator);
 
-/// One label per line of a text file, without blanks around it, or one number per point of an NPY or HDF5 file. Every
-/// rank gets all `rows` of them. Throws Error when the count differs. Collective.
+/// One label per line of a text file, without blanks around it, or one number per point of an NPY or HDF5 file: all
+/// `rows` of them on rank 0, none elsewhere. Throws Error when the count differs. Collective.
 std::vector<std::string> read_labels(const std::string &file, std::int64_t rows, const Communicator &communicator);
 
 }  // namespace flashring

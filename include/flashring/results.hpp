@@ -49,10 +49,13 @@ struct Report {
   Bandwidth bandwidth;  ///< how the pair function came to its length scale
   std::int64_t calls = 0, passes = 0, column_passes = 0;
   std::vector<std::pair<std::string, std::int64_t>> passes_in;  ///< precision, passes; those with none are left out
-  std::string start;                                            ///< what the solver started from, in words
-  double landmark_pairs = 0;                                    ///< pairs with landmarks, which are in no pass
-  double pairs_per_second = 0;                                  ///< effective: N^2 per pass
-  double evaluated_pairs_per_second = 0;                        ///< pairs really computed
+  std::int64_t neighbour_passes = 0;      ///< of passes: searches that lengths or covariances of points come from
+  std::int64_t all_passes = 0;            ///< with those of the runs before a restart, up to the checkpoint
+  double all_seconds = 0;                 ///< that these took, on the slowest rank
+  std::string start;                      ///< what the solver started from, in words
+  double landmark_pairs = 0;              ///< pairs with landmarks, which are in no pass
+  double pairs_per_second = 0;            ///< effective: N^2 per pass
+  double evaluated_pairs_per_second = 0;  ///< pairs really computed
   double ring_wait_fraction = 0;
   double device_copy_bytes = 0;  ///< of vectors, between host and GPU, of all ranks
   /// seconds_total without the writing: OutputFolder measures that of points and results, fills seconds_write, adds it.
@@ -82,9 +85,9 @@ class OutputFolder {
   /// After write_points, once: the rest of results.h5, embedding.npy, spectrum.png, map.png and report.json, specified
   /// in docs/files.md. Each is written under a temporary name; when all are complete they replace what was there,
   /// report.json last: it marks the run as complete. After an Error the folder holds what it held before, and the
-  /// points must be written again. `labels`: one per row over all ranks, or empty. Returns findings in words, which are
-  /// in the report's diagnoses too: a picture that could not be drawn (gnuplot missing) is one of them, not an Error.
-  /// The same on every rank.
+  /// points must be written again. `labels`: on rank 0 one per row over all ranks, or none. Returns findings in words,
+  /// which are in the report's diagnoses too: a picture that could not be drawn (gnuplot missing) is one of them, not
+  /// an Error. The same on every rank.
   std::vector<std::string> write(const Results &results, Report report, const std::vector<std::string> &labels);
 
   const std::string &path() const { return folder_.path(); }

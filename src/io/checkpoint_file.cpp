@@ -57,16 +57,6 @@ bool holds_checkpoint(const std::string &name) {
   }
 }
 
-/// Permissions, read-only mounts, quotas: only a real file tells.
-void probe_folder(const std::string &name) {
-  {
-    FileHandle handle(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC);
-    handle.write(std::as_bytes(std::span("flashring")), 0);
-    handle.close();
-  }
-  fs::remove(name);
-}
-
 std::int64_t small_bytes(const CheckpointState &state) {
   std::size_t numbers = 0;
   for (const auto &[name, values] : state.arrays) numbers += values.size();
@@ -229,23 +219,16 @@ void write_all(const Communicator &communicator, const RowPartition &partition, 
 
 std::string previous_checkpoint(const std::string &file) { return file + ".previous"; }
 
-void check_checkpoint_place(const Communicator &communicator, const std::string &file) {
-  communicator.agree([&] {
-    if (communicator.rank() != 0) return;
-    FLASHRING_CHECK(!file.empty(), "-checkpoint: the name is empty; give the name of a file");
-    holds_checkpoint(file);
-    holds_checkpoint(previous_checkpoint(file));
-    probe_folder(unfinished_name(file));
-  });
+void check_replaceable(const std::string &file) {
+  holds_checkpoint(file);
+  holds_checkpoint(previous_checkpoint(file));
 }
 
 void write_checkpoint(const Communicator &communicator, const RowPartition &partition, const std::string &file,
                       const CheckpointState &state, const std::vector<CheckpointArray> &arrays) {
   communicator.agree([&] {
     check_arrays(arrays, partition.local_rows(communicator.rank()));
-    if (communicator.rank() != 0) return;
-    holds_checkpoint(file);
-    holds_checkpoint(previous_checkpoint(file));
+    if (communicator.rank() == 0) check_replaceable(file);
   });
   try {
     write_all(communicator, partition, file, state, arrays);

@@ -1,5 +1,5 @@
 // Checkpoints: the state of a long computation in one HDF5 file, as docs/files.md specifies it. CheckpointReader
-// (io/checkpoint_reader.hpp) reads them.
+// (io/checkpoint_reader.hpp) reads them, CheckpointClaim (io/checkpoint_claim.hpp) keeps other runs away.
 #pragma once
 
 #include <cstdint>
@@ -34,9 +34,8 @@ struct CheckpointArray {
 /// FILE.previous: the checkpoint before the newest one.
 std::string previous_checkpoint(const std::string &file);
 
-/// To be asked before a long computation: FILE can take checkpoints, that is, its folder takes a file, and neither FILE
-/// nor FILE.previous is something else, which a checkpoint would replace. Collective; an Error is common to all ranks.
-void check_checkpoint_place(const Communicator &communicator, const std::string &file);
+/// Throws Error where FILE or FILE.previous is something else than a checkpoint, which one would replace.
+void check_replaceable(const std::string &file);
 
 /// Writes FILE.unfinished, all of it to the disk, then renames FILE to FILE.previous and it to FILE. Whatever ends the
 /// program meanwhile, one of the two is whole; a damaged FILE does not take the place of FILE.previous. After an

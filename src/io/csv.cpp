@@ -1,6 +1,7 @@
-// Points from text. Each rank parses the lines that begin in its share of the bytes; then the rows, whose number per
-// rank is known only now, move to the contiguous partition. Cost: every byte is read once, every row moves once. Where
-// rows are taken block by block they stay, and every byte is read twice: once to count them.
+// Points from text. Each rank counts the rows that begin in its share of the bytes; then each parses its rows of the
+// contiguous partition (where rows are taken block by block, those of its share) from the share on where they begin.
+// Cost: every byte is read twice, and those before a rank's first row in that share once more, since lines differ in
+// length; a rank holds its points and a buffer.
 // A line's number is the count of the lines before it, on the ranks before this one too, so that a message names the
 // first bad line of the file whoever met it.
 #include <algorithm>
@@ -101,21 +102,21 @@ CsvFile open_csv(const std::string &file, const Communicator &communicator) {
   return csv;
 }
 
-/// The lines that begin in this rank's share of the bytes and hold a row. The file must outlive it.
+/// The lines that begin at a byte of [begin, end) and hold a row. The file must outlive it.
 class CsvRows {
  public:
-  CsvRows(const CsvFile &csv, const Communicator &communicator)
+  CsvRows(const CsvFile &csv, std::int64_t begin, std::int64_t end)
       : csv_(csv),
-        shares_(RowPartition::contiguous(csv.layout.bytes, communicator.size()).ranges(communicator.rank())),
-        // A line begins behind the end of another one: from the byte before the share, the first end is passed over.
-        reader_(csv.name, *csv.handle, std::max<std::int64_t>(0, begin() - 1), buffer_bytes) {
+        end_(end),
+        // A line begins behind the end of another one: from the byte before, the first end is passed over.
+        reader_(csv.name, *csv.handle, std::max<std::int64_t>(0, begin - 1), buffer_bytes) {
     std::string_view line;
-    ended_ = shares_.empty() || (begin() > 0 && !reader_.next(line));
+    ended_ = begin >= end || (begin > 0 && !reader_.next(line));
   }
 
   /// False behind the last one.
   bool next(std::string_view &line) {
-    while (!ended_ && next_line(reader_, line) && reader_.begin() < begin() + shares_.front().count) {
+    while (!ended_ && next_line(reader_, line) && reader_.begin() < end_) {
       ++lines_;
       if (!is_skipped(line, csv_.layout.separator) && reader_.begin() != csv_.layout.header) return true;
     }
@@ -126,36 +127,12 @@ class CsvRows {
   std::int64_t lines() const { return lines_; }
 
  private:
-  std::int64_t begin() const { return shares_.empty() ? 0 : shares_.front().begin.value; }
-
   const CsvFile &csv_;
-  std::vector<RowRange> shares_;  // one, or none
+  std::int64_t end_;
   LineReader reader_;
   std::int64_t lines_ = 0;
   bool ended_ = false;
 };
-
-/// What a rank found in its share of the bytes.
-struct CsvShare {
-  std::vector<double> values;  // (rows, fields)
-  std::int64_t lines = 0;      ///< up to the fault, if there is one
-  std::string fault;           ///< the words behind the number of the last line
-};
-
-CsvShare read_share(const CsvFile &csv, const Communicator &communicator) {
-  CsvShare share;
-  const CsvLayout &layout = csv.layout;
-  std::vector<double> row(layout.fields);
-  CsvRows rows(csv, communicator);
-  for (std::string_view line; share.fault.empty() && rows.next(line);) {
-    if (parse_line(line, layout.separator, row))
-      share.values.insert(share.values.end(), row.begin(), row.end());
-    else
-      share.fault = explain_line(line, layout.separator, layout.fields, layout.first_line);
-  }
-  share.lines = rows.lines();
-  return share;
-}
 
 /// Every rank's number.
 std::vector<std::int64_t> gather_counts(const Communicator &communicator, std::int64_t count) {
@@ -165,10 +142,25 @@ std::vector<std::int64_t> gather_counts(const Communicator &communicator, std::i
   return counts;
 }
 
-/// Lines on the ranks before this one.
-std::int64_t lines_before(const Communicator &communicator, std::int64_t lines) {
-  const std::vector<std::int64_t> all = gather_counts(communicator, lines);
-  return std::accumulate(all.begin(), all.begin() + communicator.rank(), std::int64_t{0});
+/// Where rows lie in a text: what every rank counted in its share of the bytes.
+struct CsvShares {
+  std::vector<std::int64_t> begins;  // (ranks) first byte
+  std::vector<std::int64_t> rows;    // (ranks)
+  std::vector<std::int64_t> lines;   // (ranks) of all kinds
+};
+
+CsvShares count_shares(const CsvFile &csv, const Communicator &communicator) {
+  const RowPartition bytes = RowPartition::contiguous(csv.layout.bytes, communicator.size());
+  const std::vector<RowRange> &mine = bytes.ranges(communicator.rank());
+  const std::int64_t begin = mine.empty() ? csv.layout.bytes : mine.front().begin.value;
+  std::int64_t rows = 0;
+  std::int64_t lines = 0;
+  communicator.agree([&] {
+    CsvRows counting(csv, begin, begin + bytes.local_rows(communicator.rank()));
+    for (std::string_view line; counting.next(line);) ++rows;
+    lines = counting.lines();
+  });
+  return {gather_counts(communicator, begin), gather_counts(communicator, rows), gather_counts(communicator, lines)};
 }
 
 void check_points(const CsvFile &csv, std::int64_t rows) {
@@ -177,59 +169,76 @@ void check_points(const CsvFile &csv, std::int64_t rows) {
 }
 
 /// A text whose rows are taken one after the other.
-struct CsvStream {
-  CsvStream(CsvFile file, const Communicator &communicator) : csv(std::move(file)), rows(csv, communicator) {}
-  CsvFile csv;
-  CsvRows rows;
-  std::int64_t lines_before = 0;
+class CsvStream {
+ public:
+  /// From global row `first` on: the rows before it in the share where it lies are passed over.
+  CsvStream(CsvFile csv, const CsvShares &shares, std::int64_t first)
+      : csv_(std::move(csv)), rows_(csv_, begin_of(shares, first), csv_.layout.bytes) {
+    std::string_view line;
+    while (first > 0 && rows_.next(line)) --first;
+  }
 
   std::vector<double> read(std::int64_t count) {
-    const CsvLayout &layout = csv.layout;
+    const CsvLayout &layout = csv_.layout;
     std::vector<double> values(static_cast<std::size_t>(count) * layout.fields);
     std::string_view line;
     for (std::int64_t i = 0; i < count; ++i) {
-      FLASHRING_CHECK(rows.next(line), csv.name, ": ends early: it was cut off while it is read; let no other program ",
-                      "write it and run again");
+      FLASHRING_CHECK(rows_.next(line), csv_.name,
+                      ": ends early: it was cut off while it is read; let no other program ", "write it and run again");
       const auto row = std::span(values).subspan(static_cast<std::size_t>(i) * layout.fields, layout.fields);
       if (parse_line(line, layout.separator, row)) continue;
-      throw Error(detail::concatenate(csv.name, ": line ", lines_before + rows.lines(),
+      throw Error(detail::concatenate(csv_.name, ": line ", lines_before_ + rows_.lines(),
                                       explain_line(line, layout.separator, layout.fields, layout.first_line)));
     }
     return values;
   }
+
+ private:
+  /// First byte of the share where row `first` lies; `first` becomes its number there.
+  std::int64_t begin_of(const CsvShares &shares, std::int64_t &first) {
+    std::size_t share = 0;
+    for (; share + 1 < shares.rows.size() && first >= shares.rows[share]; ++share) {
+      first -= shares.rows[share];
+      lines_before_ += shares.lines[share];
+    }
+    return shares.begins[share];
+  }
+
+  std::int64_t lines_before_ = 0;
+  CsvFile csv_;
+  CsvRows rows_;
 };
 
 }  // namespace
 
 PointBlock read_csv(const std::string &file, const Communicator &communicator) {
-  const CsvFile csv = open_csv(file, communicator);
-  const int rank = communicator.rank();
-  CsvShare share;
-  communicator.agree([&] { share = read_share(csv, communicator); });
-  const std::int64_t before = lines_before(communicator, share.lines);
-  communicator.agree([&] { FLASHRING_CHECK(share.fault.empty(), file, ": line ", before + share.lines, share.fault); });
-  const auto mine = static_cast<std::int64_t>(share.values.size() / csv.layout.fields);
-  RowPartition partition = RowPartition::from_counts(gather_counts(communicator, mine));
-  const std::int64_t rows = partition.rows();
+  CsvFile csv = open_csv(file, communicator);
+  const CsvShares shares = count_shares(csv, communicator);
+  const std::int64_t rows = std::accumulate(shares.rows.begin(), shares.rows.end(), std::int64_t{0});
   PointBlock points;
   communicator.agree([&] {
     check_points(csv, rows);
-    points = PointBlock(std::move(partition), rank, static_cast<int>(csv.layout.fields), std::move(share.values));
+    const int rank = communicator.rank();
+    RowPartition partition = RowPartition::contiguous(rows, communicator.size());
+    const int features = static_cast<int>(csv.layout.fields);
+    const std::int64_t count = partition.local_rows(rank);
+    const std::int64_t first = count > 0 ? partition.global_row(rank, LocalRow{0}).value : 0;
+    std::vector<double> values;
+    if (count > 0) values = CsvStream(std::move(csv), shares, first).read(count);
+    points = PointBlock(std::move(partition), rank, features, std::move(values));
   });
-  return redistribute(communicator, std::move(points), RowPartition::contiguous(rows, communicator.size()));
+  return points;
 }
 
 OpenPoints open_csv_points(const std::string &file, const Communicator &communicator) {
-  const auto stream = std::make_shared<CsvStream>(open_csv(file, communicator), communicator);
-  CsvRows counting(stream->csv, communicator);
-  std::int64_t rows = 0;
-  communicator.agree([&] {
-    for (std::string_view line; counting.next(line);) ++rows;
-  });
-  stream->lines_before = lines_before(communicator, counting.lines());
-  RowPartition partition = RowPartition::from_counts(gather_counts(communicator, rows));
-  communicator.agree([&] { check_points(stream->csv, partition.rows()); });
-  const PointShape shape{partition.rows(), static_cast<int>(stream->csv.layout.fields)};
+  CsvFile csv = open_csv(file, communicator);
+  const CsvShares shares = count_shares(csv, communicator);
+  RowPartition partition = RowPartition::from_counts(shares.rows);
+  communicator.agree([&] { check_points(csv, partition.rows()); });
+  const PointShape shape{partition.rows(), static_cast<int>(csv.layout.fields)};
+  const auto before = shares.rows.begin() + communicator.rank();
+  const auto stream = std::make_shared<CsvStream>(std::move(csv), shares,
+                                                  std::accumulate(shares.rows.begin(), before, std::int64_t{0}));
   const auto read = [stream](std::int64_t /*begin*/, std::int64_t count) { return stream->read(count); };
   return {file, shape, std::move(partition), read};
 }

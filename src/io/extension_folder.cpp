@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <limits>
 #include <numeric>
 
 #include "flashring/check.hpp"
@@ -38,10 +39,23 @@ std::vector<std::int64_t> make_file(const std::string &name, std::int64_t count,
 
 }  // namespace
 
+/// NaN in this rank's rows from local row `written` on.
+void write_nan(const std::string &file, std::int64_t offset, int columns, const RowPartition &partition, int rank,
+               std::int64_t written) {
+  std::vector<double> values;
+  for (RowPiece piece : row_pieces(partition, rank, columns)) {
+    const std::int64_t done = std::clamp<std::int64_t>(written - piece.local, 0, piece.count);
+    piece = {piece.global + done, 0, piece.count - done};
+    if (piece.count == 0) continue;
+    values.assign(static_cast<std::size_t>(piece.count * columns), std::numeric_limits<double>::quiet_NaN());
+    write_rows(file, offset, {values, piece.count, columns, true, {}, {}}, {piece});
+  }
+}
+
 /// What is known between begin and complete.
 struct ExtensionFolder::Progress {
   Progress(const RowPartition &partition, const Results &from, const RowPartition &map_rows_of, int rank)
-      : count(partition.rows()), sampler(partition.rows()), map_sampler(0) {
+      : new_rows(partition), count(partition.rows()), sampler(partition.rows()), map_sampler(0) {
     map.rows = from.rows;
     map.features = from.features;
     map.pairs = from.pairs;
@@ -56,7 +70,9 @@ struct ExtensionFolder::Progress {
   }
 
   Results map;  // without rows
+  RowPartition new_rows;
   std::int64_t count;
+  std::int64_t written = 0;           // rows of this rank, the first ones
   std::vector<double> scale;          // (K-1), lambda_k^t
   std::vector<std::int64_t> offsets;  // of /embedding, /log_density, /far
   RowSampler sampler, map_sampler;
@@ -105,13 +121,30 @@ void ExtensionFolder::write(GlobalRow first, const ExtendedRows &rows) {
         write_rows(folder_.unfinished("results.h5"), progress.offsets[a], arrays[a], {{first.value, 0, count}});
     progress.sampler.add(first.value, count, embedding, 0, rows.log_density);
   });
+  progress.written += count;
   progress.far += std::accumulate(rows.far.begin(), rows.far.end(), 0.0);
   progress.seconds += seconds_since(start);
+}
+
+std::int64_t ExtensionFolder::end_rows() {
+  Progress &progress = *progress_;
+  const std::int64_t done = communicator_.sum(progress.written);
+  if (done == progress.count) return done;
+  communicator_.agree([&] {
+    for (std::size_t a = 0; a < progress.offsets.size(); ++a)
+      write_nan(folder_.unfinished("results.h5"), progress.offsets[a],
+                a == 0 ? static_cast<int>(progress.scale.size()) : 1, progress.new_rows, communicator_.rank(),
+                progress.written);
+  });
+  progress.findings.push_back(
+      fmt::format("{} of {} new points have coordinates; the rows of the others are NaN", done, progress.count));
+  return done;
 }
 
 std::vector<std::string> ExtensionFolder::complete(Report report, const std::vector<std::string> &labels) {
   const auto start = Clock::now();
   Progress &progress = *progress_;
+  const std::int64_t done = end_rows();
   const auto far = static_cast<std::int64_t>(communicator_.sum(progress.far));
   if (far > 0)
     progress.findings.push_back(
@@ -123,6 +156,7 @@ std::vector<std::string> ExtensionFolder::complete(Report report, const std::vec
     Hdf5File file(folder_.unfinished("results.h5"), Hdf5File::Start::add, 8 * std::ssize(progress.map.eigenvalues));
     write_provenance(file, extension_kind, progress.map, report);
     file.set_attribute("/", "M", progress.count);
+    file.set_attribute("/", "extended", done);
     file.write_vector("/eigenvalues", progress.map.eigenvalues);
     describe(file, "/eigenvalues", "1", "eigenvalues of the map, largest first");
     file.close();
@@ -134,7 +168,7 @@ std::vector<std::string> ExtensionFolder::complete(Report report, const std::vec
   const double closing = seconds_since(start);
   report.seconds_write = progress.seconds + closing;
   report.seconds_total += closing;
-  folder_.complete(extension_json(progress.map, report, progress.count, far, progress.findings));
+  folder_.complete(extension_json(progress.map, report, {progress.count, done, far}, progress.findings));
   return progress.findings;
 }
 

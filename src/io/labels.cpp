@@ -1,4 +1,4 @@
-// Labels: one per line, read by rank 0, or one number per point; every rank gets all.
+// Labels: one per line, or one number per point; they are for pictures, which rank 0 draws.
 #include <cmath>
 
 #include "flashring/check.hpp"
@@ -44,24 +44,19 @@ std::vector<std::string> read_number_labels(const std::string &file, std::int64_
   for (const double value : read_vector("-labels", file, rows, communicator)) mine += number_label(value) + '\n';
   std::string all;
   for (const std::string &part : communicator.gather(mine)) all += part;
-  return split_lines(all);
+  return communicator.rank() == 0 ? split_lines(all) : std::vector<std::string>();
 }
 
 std::vector<std::string> read_text_labels(const std::string &file, std::int64_t rows,
                                           const Communicator &communicator) {
-  std::string text;
+  std::vector<std::string> labels;
   communicator.agree([&] {
     if (communicator.rank() != 0) return;
-    text = read_text(file);
-    const std::size_t count = split_lines(text).size();
-    FLASHRING_CHECK(static_cast<std::int64_t>(count) == rows, file, ": holds ", count, " labels for ", rows,
+    labels = split_lines(read_text(file));
+    FLASHRING_CHECK(std::ssize(labels) == rows, file, ": holds ", labels.size(), " labels for ", rows,
                     " points; give one label per line, in the order of the points");
   });
-  std::int64_t bytes = static_cast<std::int64_t>(text.size());
-  communicator.broadcast(std::as_writable_bytes(std::span(&bytes, 1)), 0);
-  text.resize(static_cast<std::size_t>(bytes));
-  communicator.broadcast(std::as_writable_bytes(std::span(text)), 0);
-  return split_lines(text);
+  return labels;
 }
 
 }  // namespace

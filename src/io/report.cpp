@@ -66,6 +66,7 @@ void add_passes(Json &json, const Report &report) {
   json["passes"] = report.passes;
   json["passes_in"] = passes_of(report);
   json["column_passes"] = report.column_passes;
+  json["neighbour_passes"] = report.neighbour_passes;
 }
 
 Json outcome_json(const SweepOutcome &outcome) {
@@ -162,6 +163,7 @@ std::string report_json(const Results &results, const Report &report, const std:
   json["bandwidth"] = bandwidth_of(report.bandwidth);
   json["calls"] = report.calls;
   add_passes(json, report);
+  json["all_runs"] = {{"passes", report.all_passes}, {"pass_seconds", report.all_seconds}};
   json["start"] = report.start;
   json["landmark_pairs"] = static_cast<std::int64_t>(report.landmark_pairs);
   json["pairs_per_second"] = report.pairs_per_second;
@@ -190,14 +192,16 @@ std::string sweep_json(const SweepTable &table) {
   return text_of(json);
 }
 
-std::string extension_json(const Results &map, const Report &report, std::int64_t count, std::int64_t far,
+std::string extension_json(const Results &map, const Report &report, const ExtensionCounts &counts,
                            const std::vector<std::string> &findings) {
   Json json = run_of(report);
   json["N"] = map.rows;
   json["d"] = map.features;
-  json["M"] = count;
-  json["far"] = far;
+  json["M"] = counts.points;
+  json["extended"] = counts.extended;
+  json["far"] = counts.far;
   json["passes"] = report.passes;
+  json["neighbour_passes"] = report.neighbour_passes;
   json["pairs_per_second"] = report.pairs_per_second;
   add_costs(json, report);
   json["eigenvalues"] = map.eigenvalues;

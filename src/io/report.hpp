@@ -19,8 +19,12 @@ std::string report_json(const Results &results, const Report &report, const std:
 
 /// The text of sweep.json, as docs/files.md specifies it.
 std::string sweep_json(const SweepTable &table);
-/// The same of an extension of `map`, of which no rows are read, to `count` points, `far` of them far.
-std::string extension_json(const Results &map, const Report &report, std::int64_t count, std::int64_t far,
+/// New points: all, those that have coordinates, and those of them that are far.
+struct ExtensionCounts {
+  std::int64_t points = 0, extended = 0, far = 0;
+};
+/// The same of an extension of `map`, of which no rows are read.
+std::string extension_json(const Results &map, const Report &report, const ExtensionCounts &counts,
                            const std::vector<std::string> &findings);
 
 /// What a search for neighbours found.

@@ -92,8 +92,8 @@ class NearestChosen {
 };
 
 LandmarkChoice kmeans_landmarks(KernelOperator &op, const LandmarkRequest &request) {
-  const std::int64_t cheap = 200000000 / (request.count * point_numbers(op.options().pair, op.features()));
-  const std::int64_t most = std::clamp(cheap, 2 * request.count, 10 * request.count);
+  const std::int64_t most =
+      sampled_rows("kmeans++", request.count, op.rows(), point_numbers(op.options().pair, op.features()));
   const std::vector<GlobalRow> sample = uniform_rows(op, most, request.seed);
   const std::vector<double> points = op.gather_points(sample);
   const std::vector<double> drawn = from_first_rank(op.communicator(), [&] {  // places, then counts
@@ -197,6 +197,13 @@ LandmarkChoice leverage_landmarks(KernelOperator &op, const LandmarkRequest &req
 void check_landmark_rule(const std::string &rule) {
   FLASHRING_CHECK(rule == "uniform" || rule == "kmeans++" || rule == "leverage" || rule == "none", "landmarks '", rule,
                   "' are not known; take uniform, kmeans++, leverage or none");
+}
+
+std::int64_t sampled_rows(const std::string &rule, std::int64_t count, std::int64_t rows, int numbers) {
+  if (rule == "leverage") return count;
+  if (rule != "kmeans++") return 0;
+  const std::int64_t cheap = 200000000 / (count * numbers);
+  return std::min(rows, std::clamp(cheap, 2 * count, 10 * count));
 }
 
 std::vector<double> values_at(const KernelOperator &op, std::span<const double> values,

@@ -28,6 +28,9 @@ struct LandmarkRequest {
 /// Throws Error for a word that is no rule.
 void check_landmark_rule(const std::string &rule);
 
+/// Rows whose points every rank gathers to draw landmarks from; 0 where none are needed. `numbers`: of a point.
+std::int64_t sampled_rows(const std::string &rule, std::int64_t count, std::int64_t rows, int numbers);
+
 /// At most request.count rows, the same for any number of ranks. Collective.
 LandmarkChoice choose_landmarks(KernelOperator &op, const LandmarkRequest &request);
 

@@ -138,6 +138,12 @@ std::vector<double> extend(LandmarkOperator &landmarks, const KernelOperator &op
   return sums;
 }
 
+/// 0: no start.
+std::int64_t landmark_count(const NystromOptions &options, std::int64_t rows, int columns) {
+  if (options.landmarks == "none") return 0;
+  return options.count > 0 ? std::min<std::int64_t>(options.count, rows) : nystrom_landmarks(rows, columns);
+}
+
 }  // namespace
 
 std::int64_t nystrom_landmarks(std::int64_t rows, int columns) {
@@ -155,15 +161,29 @@ void check_nystrom(const NystromOptions &options) {
                   " is negative; give a positive number, or 0 to have it chosen");
 }
 
+std::vector<MemoryPart> nystrom_memory(const NystromOptions &options, const PairFunction &pair, PointShape shape,
+                                       int ranks, int columns) {
+  const std::int64_t count = landmark_count(options, shape.rows, columns);
+  if (count == 0) return {};
+  const auto m = static_cast<double>(count);
+  const int numbers = point_numbers(pair, shape.features);
+  const double rows = std::ceil(static_cast<double>(shape.rows) / ranks);
+  const auto sample = static_cast<double>(sampled_rows(options.landmarks, count, shape.rows, numbers));
+  // The sample once more as MPI adds it up; landmarks as they are gathered, read and packed, on rank 0 their matrix,
+  // its eigenvectors and twice that for LAPACK; vectors as they are made and as PETSc's, and what scales them.
+  return {{"sample to draw landmarks from", 8 * 2 * sample * numbers},
+          {"landmarks", 8 * (3 * m * numbers + 4 * m * m)},
+          {"start vectors", 8 * rows * (2 * columns + 3)}};
+}
+
 std::vector<double> nystrom_start(KernelOperator &op, const NystromOptions &options, int columns) {
   FLASHRING_REQUIRE(op.options().form == Form::symmetric, "a Nystrom start needs form symmetric");
   op.communicator().agree([&] {
     check_nystrom(options);
     FLASHRING_CHECK(columns >= 1, "columns of a Nystrom start: ", columns, "; at least 1 is needed");
   });
-  const std::int64_t count =
-      options.count > 0 ? std::min<std::int64_t>(options.count, op.rows()) : nystrom_landmarks(op.rows(), columns);
-  if (options.landmarks == "none" || count == 0) return {};
+  const std::int64_t count = landmark_count(options, op.rows(), columns);
+  if (count == 0) return {};
   const RowScales scales = row_scales(op);
   const LandmarkChoice choice = choose_landmarks(op, {options.landmarks, count, columns, scales.scale, options.seed});
   LandmarkOperator landmarks(op, op.gather_points(choice.rows));

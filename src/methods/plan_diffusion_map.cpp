@@ -1,6 +1,6 @@
-// Memory of a diffusion map: the points, the operator, the solver's basis, the vectors that come out. Three stretches
-// compete for the peak: choosing the bandwidth, the solver with its basis, and the residual passes with the vectors
-// that came out.
+// Memory of a diffusion map: the points, the operator, the solver's basis, the vectors that come out. Four stretches
+// compete for the peak: choosing the bandwidth, the landmarks of the start, the solver with its basis, and the residual
+// passes with the vectors that came out.
 #include <petscmat.h>
 
 #include <algorithm>
@@ -70,10 +70,23 @@ BlockPlan plan_block(const Communicator &communicator, const OperatorOptions &op
   return {block, std::min(n, basis) + 2 * std::int64_t{block}};
 }
 
+/// Code and tables of MPI, HDF5, OpenMP and BLAS that the program as started had not touched: measured, whatever N.
+MemoryPart libraries() { return {"libraries at work", 8e6}; }
+
+/// The phase in which landmarks give the solver its first block, where they do.
+void add_start(const OperatorOptions &in_fp64, const NystromOptions &nystrom, DiffusionMapPlan &plan) {
+  std::vector<MemoryPart> parts = nystrom_memory(nystrom, in_fp64.pair, plan.shape, plan.ranks, plan.columns);
+  if (parts.empty()) return;
+  const auto of_operator = operator_memory(in_fp64, plan.shape, plan.ranks, plan.columns, plan.exchange.value);
+  parts.insert(parts.begin(), of_operator.begin(), of_operator.end());
+  parts.push_back(libraries());
+  plan.phases.push_back({"starting", std::move(parts)});
+}
+
 }  // namespace
 
 DiffusionMapPlan plan_diffusion_map(const Communicator &communicator, const OperatorOptions &options, PointShape shape,
-                                    int pairs, bool measured) {
+                                    int pairs, const NystromOptions &nystrom, bool measured) {
   communicator.agree([&] {
     FLASHRING_CHECK(shape.rows <= PETSC_MAX_INT, "-points: ", shape.rows, " points do not fit the ",
                     8 * sizeof(PetscInt), "-bit indices of this PETSc; use one with 64-bit indices");
@@ -91,11 +104,9 @@ DiffusionMapPlan plan_diffusion_map(const Communicator &communicator, const Oper
   OperatorOptions in_fp64 = resolved;
   in_fp64.precision = Precision::fp64;
   in_fp64.ramp = "none";
-  BlockPlan solved{1, 0};
-  if (in_blocks)
-    solved = plan_block(communicator, resolved, plan, static_cast<double>(rows), pairs, measured);
-  else
-    solved.basis = basis_size(shape.rows, pairs);
+  const BlockPlan solved = in_blocks
+                               ? plan_block(communicator, resolved, plan, static_cast<double>(rows), pairs, measured)
+                               : BlockPlan{1, basis_size(shape.rows, pairs)};
   plan.columns = static_cast<int>(solved.columns);
   // One vector beyond the basis, a start vector and one to work with.
   PlanPhase solving{"solving", operator_memory(resolved, shape, ranks, plan.columns, plan.exchange.value)};
@@ -104,12 +115,13 @@ DiffusionMapPlan plan_diffusion_map(const Communicator &communicator, const Oper
   measuring.memory.push_back({"eigenvectors", pairs * vector});
   // The products or, later, pi, degree, weight and one to diagnose with.
   measuring.memory.push_back({"products", std::max(block, 4) * vector});
-  // Code and tables of MPI, HDF5, OpenMP and BLAS that the program as started had not touched: measured, whatever N.
-  for (PlanPhase *phase : {&solving, &measuring}) phase->memory.push_back({"libraries at work", 8e6});
-  plan.phases = {{"reading", input_memory(options, shape, ranks)}, solving, measuring};
+  for (PlanPhase *phase : {&solving, &measuring}) phase->memory.push_back(libraries());
+  plan.phases = {{"reading", input_memory(options, shape, ranks)}};
+  if (needs_slope(options)) plan.phases.push_back(slope_phase(communicator, in_fp64, shape));
   if (point_scale(options.pair.kind) != PointScale::none)  // at most: they may be given
-    plan.phases.insert(plan.phases.begin() + 1, tuning_phase(communicator, in_fp64, shape));
-  if (needs_slope(options)) plan.phases.insert(plan.phases.begin() + 1, slope_phase(communicator, in_fp64, shape));
+    plan.phases.push_back(tuning_phase(communicator, in_fp64, shape));
+  if (in_blocks) add_start(in_fp64, nystrom, plan);
+  plan.phases.insert(plan.phases.end(), {solving, measuring});
   return plan;
 }
 

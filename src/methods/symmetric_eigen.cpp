@@ -30,6 +30,7 @@ SymmetricEigen symmetric_eigen(std::vector<double> matrix, std::size_t n) {
   FLASHRING_CHECK(info == 0, "LAPACK's dsyevd finds no eigenvalues of a matrix of ", n, " landmarks (info = ", info,
                   "); take other landmarks or none");
   SymmetricEigen found;
+  found.vectors.reserve(matrix.size());
   for (std::size_t k = n; k-- > 0;) {
     found.values.push_back(ascending[k]);
     const auto column = matrix.begin() + static_cast<std::ptrdiff_t>(k * n);

@@ -131,6 +131,18 @@ void KernelOperator::count_pass(const SumRequest &request, const PassReport &rep
   counters_.column_passes += request.columns;
 }
 
+void KernelOperator::count_neighbours(const PassReport &search) {
+  counters_.ring += search;
+  ++counters_.passes;
+  ++counters_.passes_in[static_cast<std::size_t>(Precision::fp64)];
+  ++counters_.neighbour_passes;
+}
+
+void KernelOperator::restore_work(std::int64_t passes, double seconds) {
+  counters_.earlier_passes = passes;
+  counters_.earlier_seconds = seconds;
+}
+
 std::vector<double> KernelOperator::pass_of_one_column(std::span<const double> x) {
   std::vector<double> y(static_cast<std::size_t>(local_rows()));
   apply_scaled({x.data(), local_rows(), y.data(), local_rows(), 1, Precision::fp64});

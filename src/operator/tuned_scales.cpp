@@ -58,9 +58,9 @@ std::int64_t replace_zeros(const Communicator &communicator, int features, doubl
 
 }  // namespace
 
-std::int64_t tune_point_scales(const Communicator &communicator, const OperatorOptions &options, PointBlock &points) {
+ScaleSearch tune_point_scales(const Communicator &communicator, const OperatorOptions &options, PointBlock &points) {
   const PointScale kind = point_scale(options.pair.kind);
-  if (kind == PointScale::none || communicator.max(static_cast<double>(points.point_scale())) > 0) return 0;
+  if (kind == PointScale::none || communicator.max(static_cast<double>(points.point_scale())) > 0) return {};
   if (kind == PointScale::covariance) communicator.agree([&] { check_neighbourhood(options.knn, points.features()); });
   const Neighbours found = nearest_neighbours(communicator, in_fp64(options), points, options.knn);
   std::vector<double> scales;
@@ -74,7 +74,7 @@ std::int64_t tune_point_scales(const Communicator &communicator, const OperatorO
         replace_zeros(communicator, points.features(), least_trace(communicator, points.features(), scales), scales);
   }
   communicator.agree([&] { points.set_point_scales(std::move(scales), kind); });
-  return zeros;
+  return {true, zeros, found.report};
 }
 
 std::vector<double> tuned_scales(const Communicator &communicator, const OperatorOptions &options,

@@ -38,8 +38,9 @@ std::shared_ptr<KernelOperator> make_operator(MPI_Comm comm, const OperatorOptio
 
 std::shared_ptr<KernelOperator> make_operator(MPI_Comm comm, const OperatorOptions &options, Input input) {
   std::unique_ptr<Communicator> communicator = make_mpi_communicator(comm);
-  tune_point_scales(*communicator, options, input.points);
+  if (!input.search.made) input.search = tune_point_scales(*communicator, options, input.points);
   std::shared_ptr<KernelOperator> op = own_operator(std::move(communicator), options, std::move(input.points));
+  if (input.search.made) op->count_neighbours(input.search.report);
   // A rank without rows has empty vectors, given or not.
   std::array<double, 2> given{input.weights.empty() ? 0.0 : 1.0, input.target.empty() ? 0.0 : 1.0};
   op->communicator().max(std::span<double>(given));

@@ -97,7 +97,17 @@ class ReadArray {
 
 }  // namespace
 
-BlockCheckpoint::BlockCheckpoint(EPS eps, BlockKrylovSchur &solver) : eps_(eps), solver_(solver) {}
+void claim_checkpoint(EPS eps, BlockKrylovSchur &solver) {
+  CheckpointOptions &options = solver.checkpoint;
+  if (!options.file.empty() && options.claim == nullptr)
+    options.claim = std::make_unique<CheckpointClaim>(communicator_of(eps, solver), options.file);
+}
+
+BlockCheckpoint::BlockCheckpoint(EPS eps, BlockKrylovSchur &solver) : eps_(eps), solver_(solver) {
+  claim_checkpoint(eps, solver);  // where this is another solution since the set-up
+}
+
+BlockCheckpoint::~BlockCheckpoint() { solver_.checkpoint.claim.reset(); }
 
 bool BlockCheckpoint::due() const {
   const CheckpointOptions &options = solver_.checkpoint;
@@ -118,15 +128,21 @@ void BlockCheckpoint::write(const BlockState &state, BV V, BV X) {
   const ReadArray block(X);
   std::vector<CheckpointArray> arrays{block.named("block", state.width)};
   if (state.m > 0) arrays.push_back(basis.named("basis", state.m));
+  const Communicator &communicator = communicator_of(eps_, solver_);
   const std::shared_ptr<KernelOperator> &op = solver_.choice.op;
+  if (op != nullptr) {
+    const Counters &work = op->counters();
+    checkpoint.integers["passes"] = work.earlier_passes + work.passes;
+    checkpoint.reals["seconds of passes"] = work.earlier_seconds + communicator.max(work.ring.seconds);
+  }
   if (op != nullptr && op->options().form != Form::kernel) {
     arrays.push_back({"density", 1, op->density().data(), op->local_rows()});
     arrays.push_back({"weight", 1, op->weight().data(), op->local_rows()});
     arrays.push_back({"degree", 1, op->degree().data(), op->local_rows()});
   }
   try {
-    write_checkpoint(communicator_of(eps_, solver_), partition_of(eps_, solver_), solver_.checkpoint.file, checkpoint,
-                     arrays);
+    communicator.agree([&] { solver_.checkpoint.claim->check(); });
+    write_checkpoint(communicator, partition_of(eps_, solver_), solver_.checkpoint.file, checkpoint, arrays);
   } catch (const Error &error) {
     solver_.findings.push_back(
         detail::concatenate("checkpoint after ", state.steps, " products: ", error.what(), "; the run goes on"));
@@ -136,7 +152,7 @@ void BlockCheckpoint::write(const BlockState &state, BV V, BV X) {
 
 void prepare_checkpoints(EPS eps, BlockKrylovSchur &solver) {
   CheckpointOptions &options = solver.checkpoint;
-  if (!options.file.empty()) check_checkpoint_place(communicator_of(eps, solver), options.file);
+  claim_checkpoint(eps, solver);
   if (options.restart.empty() || options.reader != nullptr) return;
   options.reader = std::make_shared<CheckpointReader>(communicator_of(eps, solver), options.restart);
 }
@@ -146,22 +162,22 @@ PetscInt open_checkpoint(EPS eps, BlockKrylovSchur &solver) {
   const CheckpointReader &reader = *solver.checkpoint.reader;
   if (!reader.finding().empty()) solver.findings.push_back(reader.finding());
   const CheckpointState::Words here = identity(eps, solver);
+  const std::shared_ptr<KernelOperator> &op = solver.choice.op;
+  PetscInt block = 0;
   communicator.agree([&] {
     const std::string differences = identity_differences(reader.file(), reader.state().identity, here);
     FLASHRING_CHECK(differences.empty(), "-restart: another problem: ", differences);
     const auto &integers = reader.state().integers;
-    FLASHRING_CHECK(integers.count("block size") == 1 && integers.count("basis size") == 1, "-restart: ", reader.file(),
-                    " has no sizes of blocks and basis; it is not one of blockkrylovschur");
-    const auto block = static_cast<PetscInt>(integers.at("block size"));
+    block = static_cast<PetscInt>(stored_number(integers, "block size"));
     FLASHRING_CHECK(solver.asked == 0 || solver.asked == block, "-restart: ", reader.file(), " has blocks of ", block,
                     ", and -eps_blockkrylovschur_blocksize asks for ", solver.asked);
-    const auto basis = static_cast<PetscInt>(integers.at("basis size"));
+    const auto basis = static_cast<PetscInt>(stored_number(integers, "basis size"));
     FLASHRING_CHECK(eps->ncv < 1 || eps->ncv >= basis, "-restart: ", reader.file(), " has a basis of ", basis,
                     " columns, and -eps_ncv asks for ", eps->ncv);
     if (eps->ncv < 1) eps->ncv = basis;
+    if (op != nullptr)
+      op->restore_work(stored_number(integers, "passes"), stored_number(reader.state().reals, "seconds of passes"));
   });
-  const auto block = static_cast<PetscInt>(reader.state().integers.at("block size"));
-  const std::shared_ptr<KernelOperator> &op = solver.choice.op;
   if (op == nullptr || reader.columns("weight") != 1) return block;
   const auto column = [&](const char *name) {
     std::vector<double> values(static_cast<std::size_t>(op->local_rows()));

@@ -17,8 +17,12 @@ struct BlockKrylovSchur;
 
 class BlockCheckpoint {
  public:
-  /// Writes nothing where solver.checkpoint.file is empty.
+  /// Writes nothing where solver.checkpoint.file is empty; else the name is this run's until the object ends.
+  /// Collective.
   BlockCheckpoint(EPS eps, BlockKrylovSchur &solver);
+  BlockCheckpoint(const BlockCheckpoint &) = delete;
+  BlockCheckpoint &operator=(const BlockCheckpoint &) = delete;
+  ~BlockCheckpoint();
 
   /// Whether the time has come, by the clock of the first rank. Collective.
   bool due() const;
@@ -34,7 +38,10 @@ class BlockCheckpoint {
   Clock::time_point last_ = Clock::now();
 };
 
-/// Tries whether solver.checkpoint.file can be written, and opens solver.checkpoint.restart. Collective.
+/// Claims solver.checkpoint.file, where there is one and this run has not. Collective. Throws Error.
+void claim_checkpoint(EPS eps, BlockKrylovSchur &solver);
+
+/// Claims solver.checkpoint.file, which is tried to be written, and opens solver.checkpoint.restart. Collective.
 void prepare_checkpoints(EPS eps, BlockKrylovSchur &solver);
 
 /// Compares what must agree with solver.checkpoint.reader, takes the size of the basis from it, and the normalisation

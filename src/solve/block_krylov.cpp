@@ -102,7 +102,7 @@ class BlockKrylov {
   void leave_where_asked() {
     if (solver_.choice.op == nullptr || !solver_.choice.op->stop_requested()) return;
     save();
-    if (!now_.rotated && eps_->nconv > now_.locked) keep(eps_->nconv);
+    if (!rotated_ && eps_->nconv > now_.locked) keep(eps_->nconv);
     throw Interrupted("interrupted by the user");
   }
 
@@ -204,7 +204,7 @@ class BlockKrylov {
     else
       ramp_.choose(errors_.allowed(eps_->nconv, wanted()), smallest_product_ / norm_of_matrix());
     now_.m += now_.width;
-    now_.rotated = false;
+    rotated_ = false;
     take_product(begin);
     if (!start.empty()) errors_.set(begin, start);
   }
@@ -335,7 +335,7 @@ class BlockKrylov {
     now_.locked = locked;
     now_.m = count;
     now_.newest = 0;
-    now_.rotated = true;
+    rotated_ = true;
   }
 
   /// More products add nothing to this space that their errors do not hide, or one that was found in the lowest
@@ -364,7 +364,7 @@ class BlockKrylov {
     now_.width = count;
     now_.coupling = SmallMatrix(now_.width, now_.m);
     errors_.forget();
-    now_.rotated = true;
+    rotated_ = true;
     now_.scouting = false;
   }
 
@@ -377,6 +377,7 @@ class BlockKrylov {
   StOperator operator_;
   OwnedBv X_;  // (n, widest) the next block
   BlockState now_;
+  bool rotated_ = false;  // the leading columns of the basis are Schur vectors already
   ConvergenceTest test_;
   PetscReal smallest_product_ = HUGE_VAL;  // norm, of the latest block: the next one's are not much larger
   PrecisionRamp ramp_;

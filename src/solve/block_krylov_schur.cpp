@@ -206,6 +206,7 @@ PetscErrorCode EPSBlockKrylovSchurSetCheckpoint(EPS eps, const char file[], Pets
              "%g seconds between checkpoints are no time", (double)seconds);
   flashring::data_of(eps)->checkpoint.file = file == nullptr ? "" : file;
   flashring::data_of(eps)->checkpoint.every = seconds;
+  flashring::data_of(eps)->checkpoint.claim.reset();
   eps->state = EPS_STATE_INITIAL;
   PetscFunctionReturn(PETSC_SUCCESS);
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "flashring/kernel_operator.hpp"
+#include "io/checkpoint_claim.hpp"
 #include "io/checkpoint_reader.hpp"
 
 namespace flashring {
@@ -48,6 +49,7 @@ struct CheckpointOptions {
   std::string file;                            ///< empty: none is written
   double every = 600;                          ///< seconds
   std::string restart;                         ///< a checkpoint to go on from, or empty
+  std::unique_ptr<CheckpointClaim> claim;      ///< of `file`, from set-up to the end of the solution
   std::shared_ptr<CheckpointReader> reader;    ///< of `restart`, from set-up to the end of the solution
   std::shared_ptr<Communicator> communicator;  ///< of matrices without a kernel operator
 };

@@ -7,15 +7,8 @@
 namespace flashring {
 namespace {
 
-std::int64_t integer(const CheckpointState &checkpoint, const char *name) {
-  const auto found = checkpoint.integers.find(name);
-  FLASHRING_CHECK(found != checkpoint.integers.end(), "the checkpoint has no number '", name,
-                  "'; it is not one of blockkrylovschur");
-  return found->second;
-}
-
 PetscInt count(const CheckpointState &checkpoint, const char *name, PetscInt most) {
-  const std::int64_t value = integer(checkpoint, name);
+  const std::int64_t value = stored_number(checkpoint.integers, name);
   FLASHRING_CHECK(value >= 0 && value <= most, "the checkpoint says ", name, " ", value, ", outside [0, ", most,
                   "] of this solver; give the -eps_ncv of the run that wrote it");
   return static_cast<PetscInt>(value);
@@ -47,10 +40,8 @@ void fill(const std::vector<double> &values, PetscInt rows, PetscInt columns, Sm
 void store(const BlockState &state, CheckpointState &checkpoint) {
   checkpoint.integers["columns"] = state.m;
   checkpoint.integers["width"] = state.width;
-  checkpoint.integers["newest"] = state.newest;
   checkpoint.integers["locked"] = state.locked;
   checkpoint.integers["steps"] = state.steps;
-  checkpoint.integers["rotated"] = state.rotated ? 1 : 0;
   checkpoint.integers["scouting"] = state.scouting ? 1 : 0;
   checkpoint.integers["random vectors"] = static_cast<std::int64_t>(state.random.used);
   checkpoint.integers["seed"] = static_cast<std::int64_t>(state.random.seed);
@@ -65,16 +56,12 @@ BlockState load_block_state(const CheckpointState &checkpoint, PetscInt limit) {
   BlockState state;
   state.m = count(checkpoint, "columns", limit);
   state.width = count(checkpoint, "width", limit);
-  state.newest = count(checkpoint, "newest", state.m);
   state.locked = count(checkpoint, "locked", state.m);
   state.steps = count(checkpoint, "steps", PETSC_MAX_INT);
-  state.rotated = integer(checkpoint, "rotated") != 0;
-  state.scouting = integer(checkpoint, "scouting") != 0;
-  state.random.used = static_cast<std::uint64_t>(integer(checkpoint, "random vectors"));
-  state.random.seed = static_cast<std::uint64_t>(integer(checkpoint, "seed"));
-  const auto scale = checkpoint.reals.find("scale");
-  FLASHRING_CHECK(scale != checkpoint.reals.end(), "the checkpoint has no number 'scale'");
-  state.scale = scale->second;
+  state.scouting = stored_number(checkpoint.integers, "scouting") != 0;
+  state.random.used = static_cast<std::uint64_t>(stored_number(checkpoint.integers, "random vectors"));
+  state.random.seed = static_cast<std::uint64_t>(stored_number(checkpoint.integers, "seed"));
+  state.scale = stored_number(checkpoint.reals, "scale");
   state.projected = SmallMatrix(limit, limit);
   state.coupling = SmallMatrix(state.width, state.m);
   fill(array(checkpoint, "H", state.m * state.m), state.m, state.m, state.projected);

@@ -15,6 +15,7 @@
 #include "petsc/mat_context.hpp"
 #include "solve/basis_columns.hpp"
 #include "solve/block_basis.hpp"
+#include "solve/block_checkpoint.hpp"
 #include "solve/block_krylov_schur.hpp"
 
 namespace flashring {
@@ -98,6 +99,7 @@ void set_checkpoints(EPS eps, const EigenRequest &request) {
   if (!request.checkpoint.empty())
     check_petsc(EPSBlockKrylovSchurSetCheckpoint(eps, request.checkpoint.c_str(), request.checkpoint_every),
                 "EPSBlockKrylovSchurSetCheckpoint");
+  claim_checkpoint(eps, *static_cast<BlockKrylovSchur *>(eps->data));  // a refusal comes before the set-up passes
   if (!request.restart.empty())
     check_petsc(EPSBlockKrylovSchurSetRestart(eps, request.restart.c_str()), "EPSBlockKrylovSchurSetRestart");
 }

@@ -12,6 +12,7 @@
 #include "flashring/check.hpp"
 #include "flashring/communicator_mpi.hpp"
 #include "flashring/fingerprint.hpp"
+#include "io/checkpoint_claim.hpp"
 #include "io/checkpoint_reader.hpp"
 
 namespace flashring {
@@ -75,7 +76,7 @@ void work(const Communicator &communicator, int count, char **arguments) {
   const auto partition = RowPartition::contiguous(std::strtoll(arguments[2], nullptr, 10), communicator.size());
   Run run{communicator, arguments[1], std::strtoll(arguments[3], nullptr, 10), partition, {}};
   run.values.resize(static_cast<std::size_t>(run.local_rows() * columns));
-  check_checkpoint_place(communicator, run.file);
+  const CheckpointClaim claim(communicator, run.file);
   if (count == 5) restart(run);
   while (run.step < run.steps) {
     advance(run);

@@ -111,12 +111,46 @@ TEST(ExtensionFolder, SaysWhatItIs) {
   std::string keys;
   for (const auto &item : json.items()) keys += item.key() + " ";
   EXPECT_EQ(keys,
-            "version git status options ranks threads backend target precision exchange pair N d M far passes "
-            "pairs_per_second ring_wait_fraction device_copy_bytes seconds peak_bytes_per_rank eigenvalues residuals "
+            "version git status options ranks threads backend target precision exchange pair N d M extended far passes "
+            "neighbour_passes pairs_per_second ring_wait_fraction device_copy_bytes seconds peak_bytes_per_rank "
+            "eigenvalues residuals "
             "diagnoses ");
   EXPECT_EQ(json["M"], 23);
   EXPECT_EQ(json["far"], 5);
   EXPECT_EQ(json["diagnoses"].get<std::vector<std::string>>(), findings);
+}
+
+/// As when a signal ends the run after the first blocks.
+TEST(ExtensionFolder, RowsThatWereNotReachedAreNaN) {
+  const std::string folder = scratch_folder("extension_part");
+  const WithoutPictures fast(folder);
+  const RowPartition partition = RowPartition::contiguous(23, world().size());
+  const int rank = world().rank();
+  const RowPartition map_rows = RowPartition::contiguous(7, world().size());
+  const SampleRun run = make_run(map_rows, 3, pairs);
+  const std::int64_t mine = std::min<std::int64_t>(3, partition.local_rows(rank));  // done by each rank
+  ExtensionFolder output(world(), folder, false, "no model");
+  output.begin(partition, run.results, map_rows);
+  output.write(partition.global_row(rank, LocalRow{0}), rows_from(partition.global_row(rank, LocalRow{0}).value, mine));
+  const std::vector<std::string> findings = output.complete(run.report, {});
+  const std::int64_t done = world().sum(mine);
+  EXPECT_EQ(findings.at(0),
+            std::to_string(done) + " of 23 new points have coordinates; the rows of the others are NaN");
+  if (rank != 0) return;
+  const fs::path file = fs::path(folder) / "results.h5";
+  EXPECT_EQ(read_number_attribute(file, "extended"), static_cast<double>(done));
+  for (const char *name : {"/embedding", "/log_density", "/far"}) {
+    const std::vector<double> values = read_dataset(file, name).values;
+    const auto columns = static_cast<std::int64_t>(values.size()) / 23;
+    for (int r = 0; r < world().size(); ++r)
+      for (std::int64_t i = 0; i < partition.local_rows(r); ++i) {
+        const std::int64_t row = partition.global_row(r, LocalRow{i}).value;
+        for (std::int64_t c = 0; c < columns; ++c)
+          EXPECT_EQ(std::isnan(values[static_cast<std::size_t>(row * columns + c)]), i >= 3) << name << " " << row;
+      }
+  }
+  const auto json = nlohmann::ordered_json::parse(read_file(fs::path(folder) / "report.json"));
+  EXPECT_EQ(json["extended"], done);
 }
 
 TEST(ExtensionFolder, TheModelIsNotReplaced) {

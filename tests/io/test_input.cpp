@@ -93,7 +93,8 @@ TEST(Readers, VectorsHoldOneNumberPerPoint) {
 TEST(Readers, LabelsMayBeNumbers) {
   const std::string folder = scratch_folder("readers_labels");
   write_formats(folder + "/l", {3, -1, 0.5, 0, 7, 1e20}, 6, 1);
-  const std::vector<std::string> expected = {"3", "-1", "0.5", "0", "7", "1e+20"};
+  std::vector<std::string> expected = {"3", "-1", "0.5", "0", "7", "1e+20"};
+  if (world().rank() != 0) expected.clear();
   for (const char *name : {"/l.npy", "/l.h5", "/l.h5:/p"}) EXPECT_EQ(read_labels(folder + name, 6, world()), expected);
   expect_error(error_of([&] { read_labels(folder + "/l.npy", 5, world()); }),
                {"rank 0: -labels " + folder + "/l.npy: holds 6 numbers for 5 points"});

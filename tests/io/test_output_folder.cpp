@@ -146,9 +146,9 @@ TEST(OutputFolder, ReportHasItsKeysInOrder) {
   for (const auto &item : json.items()) keys += item.key() + " ";
   EXPECT_EQ(keys,
             "version git status options ranks threads backend target precision exchange pair N d bandwidth calls "
-            "passes passes_in column_passes start landmark_pairs pairs_per_second evaluated_pairs_per_second "
-            "ring_wait_fraction device_copy_bytes seconds peak_bytes_per_rank eigenvalues residuals residual_over_gap "
-            "diagnoses ");
+            "passes passes_in column_passes neighbour_passes all_runs start landmark_pairs pairs_per_second "
+            "evaluated_pairs_per_second ring_wait_fraction device_copy_bytes seconds peak_bytes_per_rank eigenvalues "
+            "residuals residual_over_gap diagnoses ");
   EXPECT_EQ(json["options"]["points"], "my points.npy");
   EXPECT_EQ(json["N"], 7);
   EXPECT_EQ(json["passes"], 12);

@@ -242,7 +242,7 @@ TEST(DiffusionMap, PlansToTakeLittleMoreThanItsVectors) {
             options.set(name, value);
           options.set("ramp", ramp);
           options.set("precision", precision);
-          const RunPlan plan = plan_diffusion_map(world(), options, {1000000, d}, pairs);
+          const RunPlan plan = plan_diffusion_map(world(), options, {1000000, d}, pairs, {});
           const double columns = residual_columns;
           const bool beside = std::string_view(ramp) != "none" || std::string_view(precision) != "fp64";
           double numbers = d + columns + basis + (beside ? 0.5 * d : 0);

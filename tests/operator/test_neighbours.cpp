@@ -62,7 +62,7 @@ TEST(TunedScales, AreDistancesToTheSeventhNeighbour) {
   const PointSet set{static_cast<int>(rows.shape[1]), rows.values};
   const RowPartition partition = RowPartition::contiguous(static_cast<std::int64_t>(set.count()), world().size());
   PointBlock points = local_block(set, partition, world().rank());
-  EXPECT_EQ(tune_point_scales(world(), tuned_options(7), points), 0);
+  EXPECT_EQ(tune_point_scales(world(), tuned_options(7), points).copies, 0);
   const std::vector<double> scales(points.point_scales().begin(), points.point_scales().end());
   const std::vector<double> all_scales = gather_columns(scales, 1, partition, world());
   for (std::size_t i = 0; i < all_scales.size(); ++i)
@@ -78,7 +78,7 @@ TEST(TunedScales, CopiesHaveTheSmallestLengthOfOthers) {
     std::copy_n(set.rows.begin(), 2, set.rows.begin() + static_cast<std::ptrdiff_t>(6 * i));
   const RowPartition partition = RowPartition::contiguous(40, world().size());
   PointBlock points = local_block(set, partition, world().rank());
-  EXPECT_EQ(tune_point_scales(world(), tuned_options(4), points), 5);
+  EXPECT_EQ(tune_point_scales(world(), tuned_options(4), points).copies, 5);
   const std::vector<double> scales(points.point_scales().begin(), points.point_scales().end());
   const std::vector<double> lengths = gather_columns(scales, 1, partition, world());
   for (const std::size_t copy : {0U, 3U, 6U, 9U, 12U})
@@ -119,7 +119,7 @@ TEST(TunedScales, CovariancesAreThoseOfNeighbours) {
   for (const auto &[name, partition] : partitions(70, world().size())) {
     SCOPED_TRACE(name);
     PointBlock points = local_block(set, partition, world().rank());
-    EXPECT_EQ(tune_point_scales(world(), tuned_options(6, covariances), points), 0);
+    EXPECT_EQ(tune_point_scales(world(), tuned_options(6, covariances), points).copies, 0);
     const std::vector<double> mine(points.point_scales().begin(), points.point_scales().end());
     std::vector<double> columns(mine.size());  // (local_rows, 6) column-major
     const std::size_t n = mine.size() / 6;
@@ -147,7 +147,7 @@ TEST(TunedScales, CovariancesOfCopiesAndOfTooFewNeighbours) {
     std::copy_n(set.rows.begin(), 2, set.rows.begin() + static_cast<std::ptrdiff_t>(6 * i));
   const RowPartition partition = RowPartition::contiguous(40, world().size());
   PointBlock points = local_block(set, partition, world().rank());
-  EXPECT_EQ(tune_point_scales(world(), tuned_options(4, covariances), points), 5);
+  EXPECT_EQ(tune_point_scales(world(), tuned_options(4, covariances), points).copies, 5);
   if (world().rank() == 0) {
     EXPECT_GT(points.point_scales()[0], 0);
     EXPECT_EQ(points.point_scales()[0], points.point_scales()[2]);
@@ -168,11 +168,11 @@ TEST(TunedScales, GivenLengthsStay) {
   PointBlock points = local_block(set, RowPartition::contiguous(20, world().size()), world().rank());
   const std::vector<double> given(static_cast<std::size_t>(points.local_rows()), 0.5);
   points.set_point_scales(given);
-  EXPECT_EQ(tune_point_scales(world(), tuned_options(4), points), 0);
+  EXPECT_FALSE(tune_point_scales(world(), tuned_options(4), points).made);
   EXPECT_TRUE(std::equal(given.begin(), given.end(), points.point_scales().begin()));
   OperatorOptions gaussian;
   PointBlock plain = local_block(set, RowPartition::contiguous(20, world().size()), world().rank());
-  EXPECT_EQ(tune_point_scales(world(), gaussian, plain), 0);
+  EXPECT_FALSE(tune_point_scales(world(), gaussian, plain).made);
   EXPECT_TRUE(plain.point_scales().empty());
 }
 

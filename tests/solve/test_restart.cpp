@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "flashring/diffusion_map.hpp"
+#include "io/checkpoint_claim.hpp"
 #include "io/file_size_limit.hpp"
 #include "support/block_solver.hpp"
 #include "support/error_of.hpp"
@@ -73,10 +74,11 @@ EigenRequest request_of(const std::string &checkpoint, const std::string &restar
 }
 
 /// Ends a solution after so many passes, with a checkpoint.
-std::int64_t interrupt(const Problem &problem, const std::string &file, std::int64_t passes) {
+std::int64_t interrupt(const Problem &problem, const std::string &file, std::int64_t passes,
+                       const std::string &restart = "") {
   problem.op->set_stop([&problem, passes] { return problem.op->counters().passes >= passes; });
   try {
-    problem.solve(request_of(file));
+    problem.solve(request_of(file, restart));
   } catch (const Interrupted &) {  // nothing had converged
   }
   return problem.op->counters().passes;
@@ -101,6 +103,8 @@ TEST_P(RestartRamp, EndsWhereAnUndisturbedSolutionDoes) {
     for (const double residual : residuals(*second.op, found.values, found.vectors)) EXPECT_LT(residual, 2e-9);
     // Set-up is in the file; noise is measured again, and the first product is in the working precision.
     EXPECT_LE(before + second.op->counters().passes, all + 6) << end;
+    EXPECT_EQ(second.op->counters().earlier_passes, before) << end;
+    EXPECT_GT(second.op->counters().earlier_seconds, 0) << end;
   }
 }
 
@@ -114,6 +118,31 @@ TEST_F(Restart, WithoutTheRampTheBitsAreTheSame) {
   const EigenPairs found = second.solve(request_of("", file_));
   EXPECT_EQ(found.values, expected.values);
   EXPECT_EQ(found.vectors, expected.vectors);
+}
+
+/// Passes of runs that are not there any more go from checkpoint to checkpoint.
+TEST_F(Restart, PassesOfAllRunsAreKnown) {
+  std::int64_t passes = interrupt(Problem("none"), file_, 8);
+  const Problem second("none");
+  passes += interrupt(second, file_, 6, file_);
+  const Problem third("none");
+  EXPECT_TRUE(third.solve(request_of("", file_)).complete);
+  EXPECT_EQ(third.op->counters().earlier_passes, passes);
+  EXPECT_GT(third.op->counters().earlier_seconds, second.op->counters().earlier_seconds);
+}
+
+/// The name of a checkpoint is another run's, until that ends.
+TEST_F(Restart, TwoRunsNeedTwoNames) {
+  const Problem problem("none");
+  EigenRequest request = request_of(file_);
+  request.before_first_pass = [&] { problem.op->degree(); };
+  auto other = std::make_unique<CheckpointClaim>(world(), file_);
+  EXPECT_NE(error_of([&] { problem.solve(request); }).find("give another name to -checkpoint"), std::string::npos);
+  EXPECT_EQ(problem.op->counters().passes, 0);
+  other.reset();
+  EXPECT_TRUE(problem.solve(request).complete);
+  world().sum(1.0);
+  EXPECT_FALSE(fs::exists(file_ + ".owner"));
 }
 
 TEST_F(Restart, AnotherProblemIsNamed) {
