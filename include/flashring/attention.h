@@ -37,9 +37,9 @@ PETSC_EXTERN PetscErrorCode FlashringAttentionDestroy(FlashringAttention *attent
 
 /* One option as text, the same on every rank: op, alpha, scale_family, scale, causal, causal_offset, backend,
  * transport, route, threads, with the values that `flashring-attention -help` lists; and memory, where the arrays of the
- * calls lie, key_padding apart: host or device, the current one of CUDA, whose arrays are copied once each to the host
- * and results back, with the work on them done before a call and when it returns. Before the first of the following
- * calls. */
+ * calls lie, key_padding apart: host or device, the current one of CUDA, whose arrays are used where they lie, or by
+ * backends of processors copied to the host and results back, with the work on them done before a call and when it
+ * returns. Before the first of the following calls. */
 PETSC_EXTERN PetscErrorCode FlashringAttentionSetOption(FlashringAttention attention, const char name[],
                                                         const char value[]);
 

@@ -17,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "flashring/buffer.hpp"
 #include "flashring/communicator.hpp"
 #include "flashring/partition.hpp"
 #include "flashring/plan.hpp"
@@ -60,11 +61,13 @@ struct AttentionOptions {
   std::string transport = "auto";
   Route route = Route::direct;
   int threads = 0;  ///< 0: cores in the affinity mask divided by the ranks on this machine
-  /// Where the arrays of all calls lie, but for key_padding, which is the host's. Those of a device (the current one of
-  /// CUDA, whatever `backend` is) are copied once each to the host, which packs tiles, and results back; PassReport's
-  /// bytes_copied counts them. What the caller queued for them must be done before a call, and a call returns when its
-  /// results are there. Error where no GPU can be used.
+  /// Where the arrays of all calls lie, but for key_padding, which is the host's. Those of a device, the current one of
+  /// CUDA, are used where they lie by the backends of GPUs; for others they are copied once each to the host and
+  /// results back, which PassReport's bytes_copied counts. What the caller queued for them must be done before a call,
+  /// and a call returns when its results are there. Error where no GPU can be used.
   MemorySpace memory = MemorySpace::host;
+  /// Tiles of the caller's own, and their device, instead of those that `backend` names, or null.
+  const Backend *kernels = nullptr;
 };
 
 /// One call's arrays of this rank: the rows of its part of the partitions.
@@ -77,9 +80,10 @@ struct AttentionInput {
 
 /// What backward needs of forward, (B, H_q, n_q) each.
 struct AttentionSaved {
-  std::vector<double> log_sum_exp;       ///< softmax: of the scores of a row; -infinity where it sees no key
-  RowThresholds thresholds;              ///< the families
-  std::vector<std::byte> second_output;  ///< these with `gradient`: O2 (B, H_q, n_q, D_v), fp64 or fp32
+  std::vector<double> log_sum_exp;  ///< softmax: of the scores of a row; -infinity where it sees no key
+  RowThresholds thresholds;         ///< the families
+  /// These with `gradient`: O2 (B, H_q, n_q, D_v), fp64 or fp32; on the device where o is used there, else the host's.
+  AlignedBuffer second_output{};
 };
 
 /// What the last call did.

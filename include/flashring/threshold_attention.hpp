@@ -66,8 +66,10 @@ bool folds_thresholds(const Backend &backend, TileShape shape);
 /// time, by the ring's threads at once; c = shape.columns may be 0. Both blocks are packed in shape.precision;
 /// `sources` carries its log weights as pass scalar and v as c columns, which stay; the pass scalars of `own` are
 /// overwritten; shape.row is not read. The sum of p is 1 to 2^-20 in fp32 and reduced precision and to 2^-46 in fp64
-/// where rounding allows it. A row without a source gives zeros. Features must be finite. Throws Error that names the
-/// row where the largest score is not a finite number, and for a backend without the rules. Collective.
+/// where rounding allows it. Without `take` the sums stay in the states of `own`, those of power_sums or with
+/// request.second of threshold_sum, not divided. A row without a source gives zeros. Features must be finite. Throws
+/// Error that names the row where the largest score is not a finite number, and for a backend without the rules.
+/// Collective.
 ThresholdResult threshold_attention(const Communicator &communicator, Ring &ring, TileShape shape, TileBlock &own,
                                     TileBlock &sources, const ThresholdRequest &request, const AnswerReader &take);
 

@@ -22,6 +22,7 @@
 
 #include "flashring/pair.hpp"
 #include "flashring/row.hpp"
+#include "flashring/storage.hpp"
 #include "flashring/types.hpp"
 
 namespace flashring {
@@ -206,6 +207,24 @@ struct RowMap {
   const double *scale = nullptr;          // (rows) what every number is multiplied with, or null
 };
 
+/// Columns [first, first + count) of an array (rows, width) of a caller on the device, rows in the order of the tiles'.
+template <class Byte>
+struct StoredRows {
+  Byte *data = nullptr;
+  Storage storage = Storage::fp32;
+  std::int64_t width = 0;
+  int first = 0;
+  int count = 0;
+};
+
+/// Which answers of a row rule become such columns: those from `first` on, divided by answer `divisor` (0 where that is
+/// 0), times `factor`.
+struct StoredAnswers {
+  int first = 0;
+  int divisor = -1;  ///< -1: none
+  double factor = 1;
+};
+
 /// Memory and queue of a backend whose arrays are not the host's. Everything but allocate, release and finish is queued
 /// in the order of the calls, and what goes wrong there is told by the next `finish`. Numbers of tiles and of
 /// bytes are not 0. For one thread at a time, whose current device is the one that was current at first use: programs
@@ -225,6 +244,19 @@ struct Device {
                 std::byte *array);
   /// `values` (rows) become answer `output` of the row rule.
   void (*take)(const RowMap &rows, const TileShape &shape, int output, const std::byte *state, double *values);
+  /// Payloads as Backend::pack makes them of these rows, without a mean, for inner products. RowMap::scale is not read
+  /// here and in the next three. `wrong` (tiles) becomes 1 where a number of a tile is not finite, else 0.
+  void (*pack_stored)(const RowMap &rows, const TileShape &shape, const StoredRows<const std::byte> &from, double scale,
+                      std::int32_t *wrong, std::byte *payload);
+  /// Columns from `column` on of an array (tiles, columns, T) of the precision become these; the padding 0.
+  void (*place_stored)(const RowMap &rows, Precision precision, int columns, int column,
+                       const StoredRows<const std::byte> &from, std::int32_t *wrong, std::byte *array);
+  /// Answers of the row rule become columns of a caller's array.
+  void (*take_stored)(const RowMap &rows, const TileShape &shape, const StoredAnswers &answers, const std::byte *state,
+                      const StoredRows<std::byte> &to);
+  /// `products` (rows) become the inner products of the rows of two arrays, summed in fp64 in the order of columns.
+  void (*multiply_stored)(const RowMap &rows, const StoredRows<const std::byte> &a,
+                          const StoredRows<const std::byte> &b, double *products);
   /// Waits for everything queued. Null, or what went wrong since the last wait.
   const char *(*finish)();
   /// Bytes that can be had now.

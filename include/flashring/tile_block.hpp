@@ -39,6 +39,13 @@ using RowReader = std::function<void(LocalRow first, std::int64_t count, double 
 using AnswerReader =
     std::function<void(LocalRow first, std::int64_t count, const double *answers, std::int64_t stride)>;
 
+/// Rows of a caller's array in the memory of the backend's device, where nothing of them is copied to the host.
+struct StoredPart {
+  StoredRows<const std::byte> rows;
+  /// Is told the rows of the first tile that has a number that is not finite; throws.
+  std::function<void(LocalRow first, std::int64_t count)> not_finite;
+};
+
 /// Where the packed points of a backend with a device are: there, or on the host, from where they go in parts.
 enum class PointsMemory : std::uint8_t { device, host };
 
@@ -64,6 +71,9 @@ class TileBlock {
   /// columns: readers are called by several at once.
   TileBlock(const Backend &backend, const TileShape &shape, const RowPartition &partition, int rank,
             Sequences sequences, const RowReader &points, int threads = 1);
+  /// The same of rows that lie on the backend's device, for inner products.
+  TileBlock(const Backend &backend, const TileShape &shape, const RowPartition &partition, int rank,
+            Sequences sequences, const StoredPart &points);
 
   /// The same rows after they moved, packed in shape.precision; columns must be set anew.
   void replace_points(const TileShape &shape, PointBlock &&points, std::span<const double> mean);
@@ -84,13 +94,20 @@ class TileBlock {
   void set_columns(const Columns<const double> &x);
   /// The same from rows, (local_rows, columns) row-major.
   void set_columns(int columns, const RowReader &values);
+  /// The same from rows on the backend's device, side by side.
+  void set_columns(std::span<const StoredPart> parts);
   /// Per-pass scalars; the padding becomes `padding` (minus infinity for log weights).
   void set_pass_scalars(const Columns<const double> &values, double padding);
   void set_pass_scalars(std::span<const double> values, double padding);  // (local_rows)
-  /// The answers of the row rule, from states of so many columns.
-  void finish(RowKind row, int columns, const Columns<double> &out);
-  /// The same, handed over some rows at a time, by so many threads at once.
-  void finish(RowKind row, int columns, const AnswerReader &take, int threads = 1);
+  /// The answers of the row rule from `first` on, as many as `out` has room for, from states of so many columns.
+  void finish(RowKind row, int columns, const Columns<double> &out, int first = 0);
+  /// The same, handed over some rows at a time, by so many threads at once. Where the first `few` answers are enough, a
+  /// device gives no more.
+  void finish(RowKind row, int columns, const AnswerReader &take, int threads = 1, int few = 0);
+  /// Some of them into a caller's array on the backend's device.
+  void finish(RowKind row, int columns, const StoredAnswers &answers, const StoredRows<std::byte> &to);
+  /// Inner products of the rows of two arrays there, (local_rows).
+  std::vector<double> row_products(const StoredRows<const std::byte> &a, const StoredRows<const std::byte> &b);
   /// Bytes of columns and answers that have gone between host and device.
   std::uint64_t bytes_copied() const { return bytes_copied_; }
 
@@ -117,7 +134,12 @@ class TileBlock {
   template <class T>
   void fill_rows(const Columns<const double> &x, double padding, AlignedBuffer &array);
   void place_rows(const Columns<const double> &x, double padding, AlignedBuffer &array);
-  void take_answers(const TileShape &shape, const Columns<double> &out);
+  void take_answers(const TileShape &shape, const Columns<double> &out, int first);
+  /// Lets `queue(wrong)` read the rows of a part, and tells it what is not finite.
+  template <class Queue>
+  void read_stored(const StoredPart &part, Queue queue);
+  /// Of the last pass of a rule, for calls of the device.
+  TileShape answer_shape(RowKind row, int columns) const;
   /// For calls of the device; the scale is there, or on its way.
   RowMap row_map(std::span<const double> scale, std::uint64_t scaling);
   /// Of local_rows numbers, on their way to the device.

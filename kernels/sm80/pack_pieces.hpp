@@ -1,7 +1,8 @@
-// Packing points into chunks of bf16 pieces (pieces.hpp), on the host. Padding rows are zero: their exponents are
-// hidden with the mask.
+// Packing points into chunks of bf16 pieces (pieces.hpp): what stands where, and the host's loop over it; that of the
+// device is in stored_rows.hpp. Padding rows are zero: their exponents are hidden with the mask.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -13,7 +14,7 @@ namespace flashring::sm80 {
 struct Pieces {
   std::uint16_t bits[3] = {};
 };
-inline Pieces split(float x) {
+FLASHRING_EVERYWHERE Pieces split(float x) {
   Pieces pieces;
   for (std::uint16_t &bits : pieces.bits) {
     bits = bf16_bits(x);
@@ -22,8 +23,8 @@ inline Pieces split(float x) {
   return pieces;
 }
 
-inline void set_chunk_value(std::byte *payload, int chunk, int row, int column, std::uint16_t bits) {
-  std::memcpy(payload + std::ptrdiff_t{chunk} * chunk_bytes + chunk_offset(row, column), &bits, sizeof(bits));
+FLASHRING_EVERYWHERE void set_chunk_value(std::byte *payload, int chunk, int row, int column, std::uint16_t bits) {
+  __builtin_memcpy(payload + std::ptrdiff_t{chunk} * chunk_bytes + chunk_offset(row, column), &bits, sizeof(bits));
 }
 inline float chunk_value(const std::byte *payload, int chunk, int row, int column) {
   std::uint16_t bits;
@@ -37,31 +38,59 @@ inline std::uint16_t norm_bits(const FoldedColumn &c, bool own, const Pieces &no
   return bf16_bits(own ? value : -value);
 }
 
-/// One row in the folded form. `features`: (d) split; `norm` is read where the layout has norms.
-inline void pack_folded_row(const PieceLayout &layout, const Pieces *features, const Pieces &norm, int row,
-                            std::byte *payload) {
-  for (const bool own : {true, false})
-    for (int column = 0; column < layout.columns(); ++column) {
-      const FoldedColumn c = folded_column(layout, own, column);
-      const std::uint16_t bits = c.feature >= 0 ? features[c.feature].bits[c.piece] : norm_bits(c, own, norm);
-      const int chunk = (own ? 0 : layout.role_chunks()) + column / chunk_columns;
-      set_chunk_value(payload, chunk, row, column % chunk_columns, bits);
-    }
+/// What a chunk holds: one piece of features beside each other, or columns of a role.
+struct ChunkContent {
+  PieceLayout layout;  ///< of the columns
+  bool of_role = false;
+  bool own = true;
+  int first = 0;  ///< feature or column
+  int piece = 0;
+};
+constexpr ChunkContent chunk_content(const PieceLayout &layout, int chunk) {
+  if (layout.folded) {
+    const bool own = chunk < layout.role_chunks();
+    return {layout, true, own, (own ? chunk : chunk - layout.role_chunks()) * chunk_columns, 0};
+  }
+  const int norms = layout.feature_chunks() * layout.pieces;  // chunks before them
+  if (chunk >= norms) return {{0, layout.pieces, true, true}, true, chunk == norms, 0, 0};
+  return {layout, false, true, chunk / layout.pieces * chunk_columns, chunk % layout.pieces};
+}
+constexpr FoldedColumn chunk_column(const ChunkContent &chunk, int column) {
+  if (chunk.of_role) return folded_column(chunk.layout, chunk.own, chunk.first + column);
+  FoldedColumn c;
+  c.feature = chunk.first + column < chunk.layout.features ? chunk.first + column : -1;
+  c.piece = chunk.piece;
+  return c;
 }
 
-/// One row in the form of pieces.
-inline void pack_pieces_row(const PieceLayout &layout, const Pieces *features, const Pieces &norm, int row,
-                            std::byte *payload) {
-  for (int k = 0; k < layout.features; ++k)
-    for (int p = 0; p < layout.pieces; ++p)
-      set_chunk_value(payload, k / chunk_columns * layout.pieces + p, row, k % chunk_columns, features[k].bits[p]);
-  if (!layout.norms) return;
-  const PieceLayout none{0, layout.pieces, true, true};
-  for (const bool own : {true, false})
-    for (int column = 0; column < none.columns(); ++column) {
-      const int chunk = layout.feature_chunks() * layout.pieces + (own ? 0 : 1);
-      set_chunk_value(payload, chunk, row, column, norm_bits(folded_column(none, own, column), own, norm));
-    }
+/// A row of a chunk. `features`: (d) split; `norm` is read where the layout has norms.
+inline void pack_role_row(const ChunkContent &content, const Pieces *features, const Pieces &norm, int chunk, int row,
+                          std::byte *payload) {
+  for (int column = 0; column < chunk_columns; ++column) {
+    const FoldedColumn c = chunk_column(content, column);
+    if (c.feature >= 0)
+      set_chunk_value(payload, chunk, row, column, features[c.feature].bits[c.piece]);
+    else if (c.norm || c.one)
+      set_chunk_value(payload, chunk, row, column, norm_bits(c, content.own, norm));
+  }
+}
+/// The same where nothing but features is in it: half the time.
+inline void pack_feature_row(const ChunkContent &content, const Pieces *features, int chunk, int row,
+                             std::byte *payload) {
+  const int columns = std::min(chunk_columns, content.layout.features - content.first);
+  for (int column = 0; column < columns; ++column)
+    set_chunk_value(payload, chunk, row, column, features[content.first + column].bits[content.piece]);
+}
+
+inline void pack_row(const PieceLayout &layout, const Pieces *features, const Pieces &norm, int row,
+                     std::byte *payload) {
+  for (int chunk = 0; chunk < layout.chunks(); ++chunk) {
+    const ChunkContent content = chunk_content(layout, chunk);
+    if (content.of_role)
+      pack_role_row(content, features, norm, chunk, row, payload);
+    else
+      pack_feature_row(content, features, chunk, row, payload);
+  }
 }
 
 /// Features are multiplied with this beyond the pair function's scale, so that products are those of distances.
@@ -78,11 +107,7 @@ inline void pack_pieces(const PieceLayout &layout, const PackInput &input, Piece
       split_row[k] = split(x);
       square += static_cast<double>(x) * static_cast<double>(x);
     }
-    const Pieces norm = split(static_cast<float>(square / 2));
-    if (layout.folded)
-      pack_folded_row(layout, split_row, norm, static_cast<int>(i), payload);
-    else
-      pack_pieces_row(layout, split_row, norm, static_cast<int>(i), payload);
+    pack_row(layout, split_row, split(static_cast<float>(square / 2)), static_cast<int>(i), payload);
   }
 }
 

@@ -10,7 +10,7 @@
 #include "sm80/evaluate.hpp"
 #include "sm80/launch.hpp"
 #include "sm80/primitives.hpp"
-#include "sm80/rows.hpp"
+#include "sm80/stored_rows.hpp"
 
 namespace flashring::sm80 {
 namespace {
@@ -47,6 +47,42 @@ __global__ void __launch_bounds__(tile_rows)
   take_rows<row>(thread, rows, words, output, states, values);
 }
 
+/// Shared memory of the kernels between tiles and arrays of a caller.
+__device__ __forceinline__ std::byte *stage() {
+  __shared__ double numbers[stage_numbers];
+  return reinterpret_cast<std::byte *>(numbers);
+}
+
+template <class T>
+__global__ void __launch_bounds__(tile_rows)
+    place_stored_kernel(const RowMap rows, int columns, int column, const StoredRows<const std::byte> from,
+                        double scale, std::int32_t *wrong, T *array) {
+  DeviceThread thread(stage());
+  place_stored(thread, rows, columns, column, from, scale, wrong, array);
+}
+
+__global__ void __launch_bounds__(tile_rows)
+    pack_stored_kernel(const RowMap rows, const PieceLayout layout, const StoredRows<const std::byte> from,
+                       double scale, std::int32_t *wrong, std::byte *payloads) {
+  DeviceThread thread(nullptr);
+  pack_stored_pieces(thread, rows, layout, from, scale, wrong, payloads);
+}
+
+template <RowKind row>
+__global__ void __launch_bounds__(tile_rows)
+    take_stored_kernel(const RowMap rows, int words, const StoredAnswers answers, const double *states,
+                       const StoredRows<std::byte> to) {
+  DeviceThread thread(stage());
+  take_stored<row>(thread, rows, words, answers, states, to);
+}
+
+__global__ void __launch_bounds__(tile_rows)
+    multiply_stored_kernel(const RowMap rows, const StoredRows<const std::byte> a, const StoredRows<const std::byte> b,
+                           double *products) {
+  DeviceThread thread(stage());
+  multiply_stored(thread, rows, a, b, products);
+}
+
 /// What a rule gives to the queue.
 struct RowEntry {
   int (*state_words)(int pass, int columns);
@@ -54,12 +90,14 @@ struct RowEntry {
   void (*add)(WaveArguments arguments);
   void (*merge)(int words, double *into, const double *from);
   void (*take)(RowMap rows, int words, int output, const double *states, double *values);
+  void (*take_stored)(RowMap rows, int words, StoredAnswers answers, const double *states, StoredRows<std::byte> to);
 };
 
 constexpr RowEntry row_entries[] = {
-#define FLASHRING_DEVICE_ROW(name)                                                                         \
-  {Rule<RowKind::name>::state_words, Rule<RowKind::name>::identity, add_kernel<state_rule(RowKind::name)>, \
-   merge_kernel<state_rule(RowKind::name)>, take_kernel<state_rule(RowKind::name)>},
+#define FLASHRING_DEVICE_ROW(name)                                                  \
+  {Rule<RowKind::name>::state_words,       Rule<RowKind::name>::identity,           \
+   add_kernel<state_rule(RowKind::name)>,  merge_kernel<state_rule(RowKind::name)>, \
+   take_kernel<state_rule(RowKind::name)>, take_stored_kernel<state_rule(RowKind::name)>},
 #include "flashring/device_row_list.inc"
 #undef FLASHRING_DEVICE_ROW
 };
@@ -176,6 +214,46 @@ void take(const RowMap &rows, const TileShape &shape, int output, const std::byt
   queue().note_launch("taking answers");
 }
 
+void place_stored_rows(const RowMap &rows, Precision precision, int columns, int column,
+                       const StoredRows<const std::byte> &from, double scale, std::int32_t *wrong, std::byte *array) {
+  const auto blocks = static_cast<unsigned>(rows.tiles);
+  if (precision == Precision::fp64)
+    place_stored_kernel<<<blocks, tile_rows, 0, queue().stream>>>(rows, columns, column, from, scale, wrong,
+                                                                  reinterpret_cast<double *>(array));
+  else
+    place_stored_kernel<<<blocks, tile_rows, 0, queue().stream>>>(rows, columns, column, from, scale, wrong,
+                                                                  reinterpret_cast<float *>(array));
+  queue().note_launch("placing rows of an array");
+}
+
+void place_columns(const RowMap &rows, Precision precision, int columns, int column,
+                   const StoredRows<const std::byte> &from, std::int32_t *wrong, std::byte *array) {
+  place_stored_rows(rows, precision, columns, column, from, 1, wrong, array);
+}
+
+template <Variant variant>
+void pack_stored(const RowMap &rows, const TileShape &shape, const StoredRows<const std::byte> &from, double scale,
+                 std::int32_t *wrong, std::byte *payload) {
+  if (!takes_pieces(variant, shape))
+    return place_stored_rows(rows, shape.precision, shape.features, 0, from, scale, wrong, payload);
+  pack_stored_kernel<<<static_cast<unsigned>(rows.tiles), tile_rows, 0, queue().stream>>>(rows, layout_of(shape), from,
+                                                                                          scale, wrong, payload);
+  queue().note_launch("packing rows of an array");
+}
+
+void take_answers(const RowMap &rows, const TileShape &shape, const StoredAnswers &answers, const std::byte *state,
+                  const StoredRows<std::byte> &to) {
+  row_entry(shape).take_stored<<<static_cast<unsigned>(rows.tiles), tile_rows, 0, queue().stream>>>(
+      rows, words_of(shape), answers, reinterpret_cast<const double *>(state), to);
+  queue().note_launch("taking answers into an array");
+}
+
+void multiply_rows(const RowMap &rows, const StoredRows<const std::byte> &a, const StoredRows<const std::byte> &b,
+                   double *products) {
+  multiply_stored_kernel<<<static_cast<unsigned>(rows.tiles), tile_rows, 0, queue().stream>>>(rows, a, b, products);
+  queue().note_launch("multiplying rows of arrays");
+}
+
 const char *finish() {
   Queue &q = queue();
   q.note(cudaStreamSynchronize(q.stream), "waiting for the queue");
@@ -211,8 +289,10 @@ const char *identity() {
 
 /// One queue serves all tables: they differ in the kernels that they choose.
 template <Variant variant>
-constexpr Device table = {allocate, release, upload, download, reset,  merge,    evaluate<variant>,
-                          place,    take,    finish, room,     stream, identity, wave_own_tiles};
+constexpr Device table = {allocate,      release,           upload,        download, reset,
+                          merge,         evaluate<variant>, place,         take,     pack_stored<variant>,
+                          place_columns, take_answers,      multiply_rows, finish,   room,
+                          stream,        identity,          wave_own_tiles};
 
 }  // namespace
 

@@ -7,11 +7,10 @@
 #include <type_traits>
 
 #include "sm80/row_cut.hpp"
+#include "sm80/stored_numbers.hpp"
 #include "threshold_kernels.hpp"
 
 namespace flashring::sm80 {
-
-#include "half_words.hpp"
 
 /// Every thread's two numbers become those of its group; all of its threads get the same bits. Warps call it as a
 /// whole.
@@ -127,22 +126,6 @@ FLASHRING_DEVICE void for_each_number(Thread &t, const ThresholdCall &call, cons
     }
     body(moved);
   }
-}
-
-template <Storage storage, class T>
-FLASHRING_DEVICE T load_number(const void *from, std::int64_t at) {
-  if constexpr (storage == Storage::fp64) return static_cast<const double *>(from)[at];
-  if constexpr (storage == Storage::fp32) return static_cast<const float *>(from)[at];
-  if constexpr (storage == Storage::bf16) return from_bf16(static_cast<const std::uint16_t *>(from)[at]);
-  if constexpr (storage == Storage::fp16) return from_fp16(static_cast<const std::uint16_t *>(from)[at]);
-}
-
-template <Storage storage, class T>
-FLASHRING_DEVICE void store_number(T value, void *to, std::int64_t at) {
-  if constexpr (storage == Storage::fp64) static_cast<double *>(to)[at] = value;
-  if constexpr (storage == Storage::fp32) static_cast<float *>(to)[at] = value;
-  if constexpr (storage == Storage::bf16) static_cast<std::uint16_t *>(to)[at] = to_bf16(value);
-  if constexpr (storage == Storage::fp16) static_cast<std::uint16_t *>(to)[at] = to_fp16(value);
 }
 
 /// body(Storage as a constant) with the call's, outside of loops over numbers.

@@ -58,7 +58,8 @@ std::vector<ThresholdFamily> families_of(const AttentionShape &shape, const Atte
 }
 
 /// That arrays of a caller lie on.
-const Device *device_of_arrays() {
+const Device *device_of_arrays(const AttentionOptions &options) {
+  if (options.kernels != nullptr) return options.kernels->device;
   const std::string reason = why_no_device();
   FLASHRING_CHECK(reason.empty(), "memory device: ", reason, "; give arrays of the host");
   return find_backend("cuda").device;
@@ -79,17 +80,28 @@ void Attention::State::open(const Backend &chosen) {
   transport = make_transport(options.transport, communicator, chosen.device);
   ring = std::make_unique<Ring>(communicator, *transport, chosen, RingOptions{report.threads, options.route});
   backend = &chosen;
+  place = in_place(chosen) ? chosen.device : nullptr;
   report.backend = chosen.name;
 }
 
 const Backend &Attention::State::backend_for(const TileShape &tile) const {
-  const Backend &chosen = find_backend(options.backend);
+  const Backend &chosen = named();
   if (chosen.supports(tile)) return chosen;
   FLASHRING_CHECK(options.backend == "auto", "backend ", chosen.name, " has no row rule ", row_rule(tile.row).name,
                   " for ", tile.features, " features and ", tile.columns, " columns; take auto, simd or ref");
   for (const std::string &name : backend_names())
     if (const Backend &other = find_backend(name); name == "simd" && other.supports(tile)) return other;
   return find_backend("ref");
+}
+
+TileShape Attention::State::forward_tile(Storage storage) const {
+  if (is_softmax()) return tile_shape(RowKind::logsumexp, storage, value_columns(storage));
+  return tile_shape(RowKind::threshold_sum, storage, shape.value_width);
+}
+
+TileShape Attention::State::backward_tile(Storage storage) const {
+  return tile_shape(is_softmax() ? RowKind::softmax_gradient : RowKind::threshold_gradient, storage,
+                    shape.width + shape.value_width);
 }
 
 /// 0, or -infinity for keys that are not to be seen: (key sequences, n_k).
@@ -160,21 +172,17 @@ void Attention::State::close_report() {
 }
 
 std::pair<TileBlock, TileBlock> Attention::State::pack(const TileShape &tile, const AttentionInput &input) {
-  open(backend_for(tile));
-  TileBlock own(*backend, tile, queries, rank(), sequences(), read_tensors({query_rows("q", input.q, shape.width)}),
-                report.threads);
-  TileBlock sources(*backend, tile, keys, rank(), {key_sequences()},
-                    read_tensors({key_rows("k", input.k, shape.width)}), report.threads);
+  TileBlock own = pack_tensor(*backend, tile, sequences(), query_rows("q", input.q, shape.width), report.threads);
+  TileBlock sources =
+      pack_tensor(*backend, tile, {key_sequences()}, key_rows("k", input.k, shape.width), report.threads);
   sources.set_pass_scalars(log_weights(input), -infinity);
   return {std::move(own), std::move(sources)};
 }
 
 std::pair<TileBlock, TileBlock> Attention::State::pack_gradient(const TileShape &tile, const Gradients &g) {
   auto [own, sources] = pack(tile, g.input);
-  own.set_columns(tile.columns,
-                  read_tensors({query_rows("q", g.input.q, shape.width), query_rows("dO", g.d_o, shape.value_width)}));
-  sources.set_columns(
-      tile.columns, read_tensors({key_rows("k", g.input.k, shape.width), key_rows("v", g.input.v, shape.value_width)}));
+  set_columns(own, {query_rows("q", g.input.q, shape.width), query_rows("dO", g.d_o, shape.value_width)});
+  set_columns(sources, {key_rows("k", g.input.k, shape.width), key_rows("v", g.input.v, shape.value_width)});
   return {std::move(own), std::move(sources)};
 }
 
@@ -183,6 +191,11 @@ void Attention::State::write_gradients(const TileShape &tile, TileBlock &own, Ti
                                        const Gradients &g) const {
   const int width = shape.width;
   const int values = shape.value_width;
+  if (place != nullptr) {
+    write_answers(own, tile.row, tile.columns, {0, -1, scale()}, {g.d_q, width, 0, width});
+    write_answers(sources, tile.row, tile.columns, {0, -1, scale()}, {g.d_k, width, 0, width});
+    return write_answers(sources, tile.row, tile.columns, {width, -1, 1}, {g.d_v, values, 0, values});
+  }
   own.finish(
       tile.row, tile.columns,
       [&](LocalRow row, std::int64_t count, const double *sums, std::int64_t stride) {
@@ -212,8 +225,8 @@ Attention::Attention(const Communicator &communicator, const AttentionShape &sha
     check_shape(shape);
     check_options(shape, s.options);
     s.families = families_of(shape, s.options);
-    find_backend(s.options.backend);
-    if (s.options.memory == MemorySpace::device) s.device = device_of_arrays();
+    s.named();
+    if (s.options.memory == MemorySpace::device) s.device = device_of_arrays(s.options);
   });
   const auto cut = [&](std::int64_t rows) {
     return s.options.causal ? RowPartition::zigzag(rows, communicator.size())
@@ -235,13 +248,16 @@ const AttentionReport &Attention::report() const { return state_->report; }
 
 AttentionSaved Attention::forward(const AttentionInput &input, Tensor o) {
   State &s = *state_;
-  HostArrays arrays(s.device);
+  s.communicator.agree([&] {
+    check_input(input);
+    s.open(s.backend_for(s.forward_tile(input.q.storage)));
+  });
+  HostArrays arrays = s.host_arrays();
   AttentionInput here;
   Tensor to;
   s.communicator.agree([&] {
-    check_input(input);
-    here = s.on_host(arrays, input);
-    to = s.to_host(arrays, o, s.shape.heads, s.queries, s.shape.value_width);
+    here = s.readable(arrays, input);
+    to = s.writable(arrays, o, s.shape.heads, s.queries, s.shape.value_width);
   });
   AttentionSaved saved = s.is_softmax() ? s.forward_softmax(here, to) : s.forward_threshold(here, to);
   s.give(arrays);
@@ -252,17 +268,20 @@ std::vector<double> Attention::backward(const AttentionInput &input, ConstTensor
                                         ConstTensor d_o, Tensor d_q, Tensor d_k, Tensor d_v) {
   State &s = *state_;
   const AttentionShape &shape = s.shape;
-  HostArrays arrays(s.device);
+  s.communicator.agree([&] {
+    check_input(input);
+    s.open(s.backend_for(s.backward_tile(input.q.storage)));
+  });
+  HostArrays arrays = s.host_arrays();
   AttentionInput here;
   std::optional<Gradients> gradients;
   s.communicator.agree([&] {
-    check_input(input);
-    here = s.on_host(arrays, input);
-    gradients.emplace(Gradients{here, saved, s.on_host(arrays, o, shape.heads, s.queries, shape.value_width),
-                                s.on_host(arrays, d_o, shape.heads, s.queries, shape.value_width),
-                                s.to_host(arrays, d_q, shape.heads, s.queries, shape.width),
-                                s.to_host(arrays, d_k, shape.key_heads, s.keys, shape.width),
-                                s.to_host(arrays, d_v, shape.key_heads, s.keys, shape.value_width)});
+    here = s.readable(arrays, input);
+    gradients.emplace(Gradients{here, saved, s.readable(arrays, o, shape.heads, s.queries, shape.value_width),
+                                s.readable(arrays, d_o, shape.heads, s.queries, shape.value_width),
+                                s.writable(arrays, d_q, shape.heads, s.queries, shape.width),
+                                s.writable(arrays, d_k, shape.key_heads, s.keys, shape.width),
+                                s.writable(arrays, d_v, shape.key_heads, s.keys, shape.value_width)});
   });
   std::vector<double> of_parameters;
   if (s.is_softmax())

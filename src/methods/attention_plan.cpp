@@ -112,7 +112,7 @@ MemoryPart Attention::State::array_memory(Storage storage, bool backward) const 
   const double own = most_rows(queries) * sequences().count * (shape.width + shape.value_width);
   const double sources = most_rows(keys) * key_sequences() * (shape.width + shape.value_width);
   return {"arrays as they are stored",
-          (own + sources) * (backward ? 2 : 1) * static_cast<double>(storage_bytes(storage))};
+          (own + sources) * (backward ? 2 : 1) * static_cast<double>(storage_bytes(storage)), in_place(named())};
 }
 
 /// Of a pass over tiles whose states have the largest size of the passes before it, too.
@@ -183,7 +183,7 @@ RunPlan Attention::plan(Storage storage, bool backward) const {
   searched.backend = s.options.backend;
   searched.threads = s.report.threads;
   searched.exchange = "ring";
-  if (find_backend(s.options.backend).device != nullptr) searched.points_memory = "device";
+  if (s.named().device != nullptr) searched.points_memory = "device";
   RunPlan plan = start_plan(s.communicator, searched, {std::max(s.shape.queries, s.shape.keys), s.shape.width});
   plan.unit = "tokens";
   plan.exchange = {"ring", "keys and values visit every rank"};
@@ -200,7 +200,7 @@ RunPlan Attention::plan(Storage storage, bool backward) const {
   for (PlanPhase &phase : plan.phases) {
     phase.memory.insert(phase.memory.begin(), arrays);
     if (phase.name == "reading") continue;
-    if (second > 0) phase.memory.push_back({"second output", second});
+    if (second > 0) phase.memory.push_back({"second output", second, arrays.on_device});
     // Code and tables of MPI, HDF5 and OpenMP that the program as started had not touched: measured, whatever N.
     phase.memory.push_back({"libraries at work", 8e6});
   }
@@ -212,6 +212,7 @@ AttentionCost measure_attention(const Communicator &communicator, const Attentio
   AttentionOptions how = options;
   how.causal = false;
   how.causal_offset.reset();
+  how.memory = MemorySpace::host;  // of the numbers that are drawn
   how.transport = "auto";
   how.gradient = backward;
   how.threads = choose_threads(options.threads, communicator);

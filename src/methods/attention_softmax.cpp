@@ -16,14 +16,30 @@ namespace flashring {
 /// Columns of V that one pass carries: all, or halves of them until a backend takes so many.
 int Attention::State::value_columns(Storage storage) const {
   int columns = shape.value_width;
-  while (columns > 1 && !find_backend(options.backend).supports(tile_shape(RowKind::logsumexp, storage, columns)))
+  while (columns > 1 && !named().supports(tile_shape(RowKind::logsumexp, storage, columns)))
     columns = (columns + 1) / 2;
   return columns;
 }
 
+/// Values of some columns, and the log-sum-exp of all rows.
+void Attention::State::finish_softmax(const TileShape &tile, TileBlock &own, const TensorSlice &to,
+                                      std::vector<double> &log_sum_exp) const {
+  if (place != nullptr) {
+    own.finish(tile.row, tile.columns, Columns<double>{log_sum_exp.data(), own.local_rows(), 1});
+    return write_answers(own, tile.row, tile.columns, {1, -1, 1}, to);
+  }
+  own.finish(
+      tile.row, tile.columns,
+      [&](LocalRow row, std::int64_t count, const double *answers, std::int64_t stride) {
+        std::copy_n(answers, count, log_sum_exp.begin() + row.value);
+        write_rows(to, row, count, answers + stride, stride, 1);
+      },
+      report.threads);
+}
+
 AttentionSaved Attention::State::forward_softmax(const AttentionInput &input, Tensor o) {
-  const int most = value_columns(input.q.storage);
-  TileShape tile = tile_shape(RowKind::logsumexp, input.q.storage, most);
+  TileShape tile = forward_tile(input.q.storage);
+  const int most = tile.columns;
   AttentionSaved saved;
   TileBlock own;
   TileBlock sources;
@@ -38,16 +54,9 @@ AttentionSaved Attention::State::forward_softmax(const AttentionInput &input, Te
     TensorPart values = key_rows("v", input.v, shape.value_width);
     values.first = first;
     values.count = tile.columns;
-    communicator.agree([&] { sources.set_columns(tile.columns, read_tensors({values})); });
+    communicator.agree([&] { set_columns(sources, {values}); });
     run(tile, Sides::own, own, sources, kept);
-    const TensorSlice slice{o, shape.value_width, first, tile.columns};
-    own.finish(
-        tile.row, tile.columns,
-        [&](LocalRow row, std::int64_t count, const double *answers, std::int64_t stride) {
-          std::copy_n(answers, count, saved.log_sum_exp.begin() + row.value);
-          write_rows(slice, row, count, answers + stride, stride, 1);
-        },
-        report.threads);
+    finish_softmax(tile, own, {o, shape.value_width, first, tile.columns}, saved.log_sum_exp);
   }
   close_report();
   communicator.agree([&] {
@@ -61,7 +70,7 @@ AttentionSaved Attention::State::forward_softmax(const AttentionInput &input, Te
 }
 
 void Attention::State::backward_softmax(const Gradients &g) {
-  const TileShape tile = tile_shape(RowKind::softmax_gradient, g.input.q.storage, shape.width + shape.value_width);
+  const TileShape tile = backward_tile(g.input.q.storage);
   TileBlock own;
   TileBlock sources;
   communicator.agree([&] {
@@ -70,7 +79,7 @@ void Attention::State::backward_softmax(const Gradients &g) {
     FLASHRING_CHECK(g.saved.log_sum_exp.size() == rows, "saved rows are ", g.saved.log_sum_exp.size(),
                     ", and queries of this rank ", rows, "; give what forward gave for these arrays");
     std::vector<double> of_queries = g.saved.log_sum_exp;  // (rows), then delta
-    const std::vector<double> delta = row_products(g.d_o, g.o, own.local_rows(), shape.value_width);
+    const std::vector<double> delta = row_products(own, g.d_o, g.o, shape.value_width, place != nullptr);
     of_queries.insert(of_queries.end(), delta.begin(), delta.end());
     own.set_pass_scalars({of_queries.data(), own.local_rows(), 2}, 0);
   });

@@ -32,6 +32,7 @@ struct Attention::State {
   RowPartition queries, keys;
   std::vector<ThresholdFamily> families;  // (H_q); empty: softmax
   const Device *device = nullptr;         // that has the caller's arrays; null: the host
+  const Device *place = nullptr;          // the same where passes run on it, too: arrays are used where they lie
   const Backend *backend = nullptr;
   std::unique_ptr<Transport> transport;
   std::unique_ptr<Ring> ring;
@@ -50,14 +51,20 @@ struct Attention::State {
   }
   /// The whole rows of an array, of the query heads or of the key heads.
   TensorPart query_rows(const char *name, ConstTensor tensor, int width) const {
-    return {tensor, {name, shape.heads, queries, rank()}, width, 0, width};
+    return {tensor, {name, shape.heads, queries, rank()}, width, 0, width, place};
   }
   TensorPart key_rows(const char *name, ConstTensor tensor, int width) const {
-    return {tensor, {name, shape.key_heads, keys, rank()}, width, 0, width};
+    return {tensor, {name, shape.key_heads, keys, rank()}, width, 0, width, place};
   }
 
   void open(const Backend &chosen);
-  /// The backend of the options, or by auto one that has the row rule.
+  /// Whether passes on this backend use the caller's arrays where they lie, on a device.
+  bool in_place(const Backend &chosen) const { return device != nullptr && chosen.device != nullptr; }
+  /// The shape of the last pass of a call.
+  TileShape forward_tile(Storage storage) const;
+  TileShape backward_tile(Storage storage) const;
+  const Backend &named() const { return options.kernels != nullptr ? *options.kernels : find_backend(options.backend); }
+  /// That of the options, or by auto one that has the row rule.
   const Backend &backend_for(const TileShape &tile) const;
   std::vector<double> log_weights(const AttentionInput &input) const;
   /// Pairs of tiles whose keys are not padding alone; empty where all tiles hold a key. Collective.
@@ -68,18 +75,20 @@ struct Attention::State {
   /// Counts of all ranks, after the last pass. Collective.
   void close_report();
 
-  /// An array (B, heads, rows of this rank, width) of the caller, where the host reads it.
-  ConstTensor on_host(HostArrays &arrays, ConstTensor tensor, int heads, const RowPartition &rows, int width) const {
+  /// Of a call whose backend is open: arrays that its passes do not use where they lie are copied to the host.
+  HostArrays host_arrays() const { return HostArrays(place == nullptr ? device : nullptr); }
+  /// An array (B, heads, rows of this rank, width) of the caller, where it is read.
+  ConstTensor readable(HostArrays &arrays, ConstTensor tensor, int heads, const RowPartition &rows, int width) const {
     return {arrays.in(tensor.data, tensor_bytes(tensor.storage, heads, rows, width)), tensor.storage};
   }
-  /// The same, where the host writes it.
-  Tensor to_host(HostArrays &arrays, Tensor tensor, int heads, const RowPartition &rows, int width) const {
+  /// The same, where it is written.
+  Tensor writable(HostArrays &arrays, Tensor tensor, int heads, const RowPartition &rows, int width) const {
     return {arrays.out(tensor.data, tensor_bytes(tensor.storage, heads, rows, width)), tensor.storage};
   }
-  AttentionInput on_host(HostArrays &arrays, const AttentionInput &input) const {
-    return {on_host(arrays, input.q, shape.heads, queries, shape.width),
-            on_host(arrays, input.k, shape.key_heads, keys, shape.width),
-            on_host(arrays, input.v, shape.key_heads, keys, shape.value_width), input.key_padding};
+  AttentionInput readable(HostArrays &arrays, const AttentionInput &input) const {
+    return {readable(arrays, input.q, shape.heads, queries, shape.width),
+            readable(arrays, input.k, shape.key_heads, keys, shape.width),
+            readable(arrays, input.v, shape.key_heads, keys, shape.value_width), input.key_padding};
   }
   std::size_t tensor_bytes(Storage storage, int heads, const RowPartition &rows, int width) const {
     return static_cast<std::size_t>(shape.batch * heads * rows.local_rows(rank()) * width) * storage_bytes(storage);
@@ -88,7 +97,10 @@ struct Attention::State {
   void give(HostArrays &arrays);
 
   bool is_softmax() const { return families.empty(); }
+  void finish_softmax(const TileShape &tile, TileBlock &own, const TensorSlice &to,
+                      std::vector<double> &log_sum_exp) const;
   AttentionSaved forward_softmax(const AttentionInput &input, Tensor o);
+  void finish_threshold(TileBlock &own, const TensorSlice &first, const TensorSlice &second) const;
   AttentionSaved forward_threshold(const AttentionInput &input, Tensor o);
   void backward_softmax(const Gradients &g);
   std::vector<double> backward_threshold(const Gradients &g);

@@ -28,6 +28,29 @@ void check_finite(const TensorPart &part, LocalRow row, const double *values) {
                     "; every number must be finite (in fp16 those beyond 65504 are not); hide tokens by key_padding");
 }
 
+/// Rows [first, first + count) of an array of a device, one of which has a number that is not finite.
+void look_for_it(const TensorPart &part, LocalRow first, std::int64_t count) {
+  const std::size_t row_bytes = static_cast<std::size_t>(part.width) * storage_bytes(part.tensor.storage);
+  std::vector<std::byte> copy(static_cast<std::size_t>(count) * row_bytes);
+  const auto *there = static_cast<const std::byte *>(part.tensor.data);
+  part.device->download(copy.data(), there + static_cast<std::size_t>(first.value) * row_bytes, copy.size());
+  wait_for(part.device);
+  std::vector<double> row(static_cast<std::size_t>(part.count));
+  for (std::int64_t i = 0; i < count; ++i) {
+    load_numbers(copy.data(), part.tensor.storage, i * part.width + part.first, 1, part.count, row.data());
+    check_finite(part, LocalRow{first.value + i}, row.data());
+  }
+}
+
+StoredRows<const std::byte> stored_rows(ConstTensor tensor, int width, int first, int count) {
+  return {static_cast<const std::byte *>(tensor.data), tensor.storage, width, first, count};
+}
+
+StoredPart stored_part(const TensorPart &part) {
+  return {stored_rows(part.tensor, part.width, part.first, part.count),
+          [part](LocalRow first, std::int64_t count) { look_for_it(part, first, count); }};
+}
+
 }  // namespace
 
 std::string TensorRows::describe(LocalRow row) const {
@@ -59,6 +82,29 @@ RowReader read_tensors(std::vector<TensorPart> parts) {
   };
 }
 
+TileBlock pack_tensor(const Backend &backend, const TileShape &tile, Sequences sequences, const TensorPart &part,
+                      int threads) {
+  const auto &[name, heads, partition, rank] = part.rows;
+  if (part.device != nullptr) return {backend, tile, partition, rank, sequences, stored_part(part)};
+  return {backend, tile, partition, rank, sequences, read_tensors({part}), threads};
+}
+
+void set_columns(TileBlock &block, const std::vector<TensorPart> &parts) {
+  if (parts.front().device == nullptr) {
+    int columns = 0;
+    for (const TensorPart &part : parts) columns += part.count;
+    return block.set_columns(columns, read_tensors(parts));
+  }
+  std::vector<StoredPart> stored;
+  for (const TensorPart &part : parts) stored.push_back(stored_part(part));
+  block.set_columns(stored);
+}
+
+void write_answers(TileBlock &block, RowKind row, int columns, const StoredAnswers &answers, const TensorSlice &to) {
+  block.finish(row, columns, answers,
+               {static_cast<std::byte *>(to.tensor.data), to.tensor.storage, to.width, to.column, to.columns});
+}
+
 void write_rows(const TensorSlice &to, LocalRow first, std::int64_t count, const double *values, std::int64_t stride,
                 double factor) {
   constexpr std::int64_t block = 16;  // rows whose numbers lie in two lines of each column
@@ -74,7 +120,9 @@ void write_rows(const TensorSlice &to, LocalRow first, std::int64_t count, const
   }
 }
 
-std::vector<double> row_products(ConstTensor a, ConstTensor b, std::int64_t rows, int width) {
+std::vector<double> row_products(TileBlock &block, ConstTensor a, ConstTensor b, int width, bool on_device) {
+  if (on_device) return block.row_products(stored_rows(a, width, 0, width), stored_rows(b, width, 0, width));
+  const std::int64_t rows = block.local_rows();
   std::vector<double> x(static_cast<std::size_t>(width));
   std::vector<double> y(x.size());
   std::vector<double> products(static_cast<std::size_t>(rows));

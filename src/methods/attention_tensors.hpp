@@ -25,10 +25,16 @@ struct TensorPart {
   int width = 0;
   int first = 0;
   int count = 0;
+  const Device *device = nullptr;  ///< that has the array, and is the backend's; null: the host
 };
 
-/// Rows that are the parts side by side. Throws Error that names the place of a number that is not finite.
+// Rows that are the parts side by side, all in one memory. Errors name the place of a number that is not finite.
+
 RowReader read_tensors(std::vector<TensorPart> parts);
+/// On so many threads, where the host packs.
+TileBlock pack_tensor(const Backend &backend, const TileShape &tile, Sequences sequences, const TensorPart &part,
+                      int threads);
+void set_columns(TileBlock &block, const std::vector<TensorPart> &parts);
 
 /// Writes rows [first, first + count): number c of row i is values[c * stride + i] times `factor`, for columns
 /// [column, column + columns) of an array of `width`.
@@ -41,7 +47,10 @@ struct TensorSlice {
 void write_rows(const TensorSlice &to, LocalRow first, std::int64_t count, const double *values, std::int64_t stride,
                 double factor);
 
-/// <a_i, b_i> of the rows of two arrays of that width, (rows).
-std::vector<double> row_products(ConstTensor a, ConstTensor b, std::int64_t rows, int width);
+/// The answers of a block's rows into a slice on its device.
+void write_answers(TileBlock &block, RowKind row, int columns, const StoredAnswers &answers, const TensorSlice &to);
+
+/// <a_i, b_i> of the rows of two arrays of that width, which lie where `block` has them, (local rows of `block`).
+std::vector<double> row_products(TileBlock &block, ConstTensor a, ConstTensor b, int width, bool on_device);
 
 }  // namespace flashring

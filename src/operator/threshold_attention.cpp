@@ -239,7 +239,7 @@ Search::Error Search::collect(RowKind kind, int columns, bool step) {
   const auto raise = [](double &largest, double value) {
     largest = std::max(largest, std::isnan(value) ? infinity : value);
   };
-  own_.finish(kind, columns, [&](LocalRow first, std::int64_t count, const double *answers, std::int64_t stride) {
+  const auto take = [&](LocalRow first, std::int64_t count, const double *answers, std::int64_t stride) {
     for (std::int64_t i = 0; i < count; ++i) {
       const auto at = static_cast<std::size_t>(first.value + i);
       ThresholdRow &row = rows_[at];
@@ -250,7 +250,8 @@ Search::Error Search::collect(RowKind kind, int columns, bool step) {
       raise(error.sum, step ? row.expected : sums.error());
       raise(error.beyond, sums.error() - sums.noise(row.e(), row.t, accuracy_.rounding));
     }
-  });
+  };
+  own_.finish(kind, columns, take, 1, row_rule(kind).outputs(0));
   return {communicator_.max(error.sum), communicator_.max(error.beyond)};
 }
 
@@ -295,7 +296,7 @@ ThresholdResult Search::run(const AnswerReader &take) {
     if (last || stuck) expected = 0;
     ++report_.iterations;
   }
-  communicator_.agree([&] { hand_over(take); });
+  if (take) communicator_.agree([&] { hand_over(take); });
   report_.tiles_visited = communicator_.sum(report_.pass.tile_pairs);
   report_.tiles_skipped = communicator_.sum(report_.pass.tile_pairs_skipped);
   ThresholdResult result{{}, report_};

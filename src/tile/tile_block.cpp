@@ -347,14 +347,15 @@ void TileBlock::set_pass_scalars(std::span<const double> values, double padding)
   set_pass_scalars({values.data(), local_rows_, 1}, padding);
 }
 
-void TileBlock::take_answers(const TileShape &shape, const Columns<double> &out) {
+void TileBlock::take_answers(const TileShape &shape, const Columns<double> &out, int first) {
   const Device &device = *backend_->device;
   const std::size_t bytes = static_cast<std::size_t>(local_rows_) * sizeof(double);
   if (!out.on_device) numbers_.resize(bytes);
   const RowMap map = row_map(out.scale, out.scaling);
   for (int o = 0; o < out.count; ++o) {
     double *column = out.values + o * out.ld;
-    device.take(map, shape, o, state_.data(), out.on_device ? column : reinterpret_cast<double *>(numbers_.data()));
+    device.take(map, shape, first + o, state_.data(),
+                out.on_device ? column : reinterpret_cast<double *>(numbers_.data()));
     if (out.on_device) continue;
     device.download(reinterpret_cast<std::byte *>(column), numbers_.data(), bytes);
     bytes_copied_ += bytes;
@@ -362,7 +363,12 @@ void TileBlock::take_answers(const TileShape &shape, const Columns<double> &out)
   wait_for(&device);
 }
 
-void TileBlock::finish(RowKind row, int columns, const AnswerReader &take, int threads) {
+void TileBlock::finish(RowKind row, int columns, const AnswerReader &take, int threads, int few) {
+  if (few > 0 && backend_->device != nullptr) {
+    std::vector<double> answers(static_cast<std::size_t>(few * local_rows_));
+    finish(row, columns, Columns<double>{answers.data(), local_rows_, few});
+    return take(LocalRow{0}, local_rows_, answers.data(), local_rows_);
+  }
   const RowRule &rule = row_rule(row);
   const auto rows = static_cast<std::size_t>(tile_rows());
   const auto words = static_cast<std::size_t>(rule.state_words(rule.passes - 1, columns));
@@ -375,17 +381,16 @@ void TileBlock::finish(RowKind row, int columns, const AnswerReader &take, int t
                 });
 }
 
-void TileBlock::finish(RowKind row, int columns, const Columns<double> &out) {
-  const RowRule &rule = row_rule(row);
-  const auto outputs = static_cast<std::int64_t>(rule.outputs(columns));
-  FLASHRING_REQUIRE(out.count == outputs, out.count, " answers of ", outputs);
+void TileBlock::finish(RowKind row, int columns, const Columns<double> &out, int first) {
+  const int outputs = row_rule(row).outputs(columns);
+  FLASHRING_REQUIRE(first >= 0 && first + out.count <= outputs, out.count, " answers from ", first, " of ", outputs);
   if (tiles_.empty()) return;
-  if (backend_->device != nullptr) return take_answers({{}, row, rule.passes - 1, precision_, 1, columns, {}}, out);
-  finish(row, columns, [&](LocalRow first, std::int64_t count, const double *answers, std::int64_t stride) {
-    for (std::int64_t o = 0; o < outputs; ++o)
+  if (backend_->device != nullptr) return take_answers(answer_shape(row, columns), out, first);
+  finish(row, columns, [&](LocalRow begin, std::int64_t count, const double *answers, std::int64_t stride) {
+    for (std::int64_t o = 0; o < out.count; ++o)
       for (std::int64_t i = 0; i < count; ++i) {
-        const double value = answers[o * stride + i];
-        const std::int64_t local = first.value + i;
+        const double value = answers[(first + o) * stride + i];
+        const std::int64_t local = begin.value + i;
         out.values[o * out.ld + local] = out.scale.empty() ? value : value * out.scale[static_cast<std::size_t>(local)];
       }
   });

@@ -2,11 +2,14 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <deque>
 #include <functional>
 #include <map>
+#include <numeric>
 #include <utility>
 #include <vector>
 
@@ -163,6 +166,96 @@ void take(const RowMap &rows, const TileShape &shape, int output, const std::byt
   });
 }
 
+template <class Byte>
+StoredRows<Byte> there(StoredRows<Byte> rows) {
+  rows.data = there(rows.data);
+  return rows;
+}
+
+/// Calls `visit(tile, rows in it, numbers)` with the numbers of a tile's rows, (rows, count).
+void for_each_stored(const RowMap &rows, const StoredRows<const std::byte> &from, std::int32_t *wrong,
+                     const std::function<void(std::int64_t, std::int64_t, const double *)> &visit) {
+  const std::int64_t *offsets = there(rows.offsets);
+  for (std::int64_t t = 0; t < rows.tiles; ++t) {
+    const std::int64_t count = offsets[t + 1] - offsets[t];
+    std::vector<double> numbers(static_cast<std::size_t>(count * from.count));
+    for (std::int64_t i = 0; i < count; ++i)
+      load_numbers(there(from.data), from.storage, (offsets[t] + i) * from.width + from.first, 1, from.count,
+                   numbers.data() + i * from.count);
+    if (wrong != nullptr)
+      there(wrong)[t] = std::all_of(numbers.begin(), numbers.end(), [](double x) { return std::isfinite(x); }) ? 0 : 1;
+    visit(t, count, numbers.data());
+  }
+}
+
+void pack_stored(const RowMap &rows, const TileShape &shape, const StoredRows<const std::byte> &from, double scale,
+                 std::int32_t *wrong, std::byte *payload) {
+  queued.emplace_back([=] {
+    const Backend &backend = fake_device();
+    for_each_stored(rows, from, wrong, [&](std::int64_t t, std::int64_t count, const double *numbers) {
+      backend.pack(shape, {numbers, count, nullptr, scale},
+                   there(payload) + static_cast<std::size_t>(t) * backend.payload_bytes(shape));
+    });
+  });
+}
+
+void place_stored(const RowMap &rows, Precision precision, int columns, int column,
+                  const StoredRows<const std::byte> &from, std::int32_t *wrong, std::byte *array) {
+  queued.emplace_back([=] {
+    const std::int64_t height = fake_device().tile_rows;
+    for_each_stored(rows, from, wrong, [&](std::int64_t t, std::int64_t count, const double *numbers) {
+      for (std::int64_t c = 0; c < from.count; ++c)
+        for (std::int64_t i = 0; i < height; ++i) {
+          const double value = i < count ? numbers[i * from.count + c] : 0;
+          const std::int64_t at = (t * columns + column + c) * height + i;
+          if (precision == Precision::fp64)
+            reinterpret_cast<double *>(there(array))[at] = value;
+          else
+            reinterpret_cast<float *>(there(array))[at] = static_cast<float>(value);
+        }
+    });
+  });
+}
+
+void take_stored(const RowMap &rows, const TileShape &shape, const StoredAnswers &answers, const std::byte *state,
+                 const StoredRows<std::byte> &to) {
+  queued.emplace_back([=] {
+    const RowRule &rule = row_rule(shape.row);
+    const auto height = static_cast<std::size_t>(fake_device().tile_rows);
+    const std::int64_t *offsets = there(rows.offsets);
+    std::vector<double> found(static_cast<std::size_t>(rule.outputs(shape.columns)) * height);
+    std::int64_t t = 0;
+    for_each_state(shape, rows.tiles, [&](std::size_t at) {
+      rule.finish(shape.columns, height, there(state) + at, found.data());
+      for (std::int64_t row = offsets[t]; row < offsets[t + 1]; ++row)
+        for (int c = 0; c < to.count; ++c) {
+          const double *of_row = found.data() + (row - offsets[t]);
+          const auto answer = [&](int n) { return of_row[static_cast<std::size_t>(n) * height]; };
+          const double divisor = answers.divisor < 0 ? 1 : answer(answers.divisor);
+          const double value = divisor == 0 ? 0 : answer(answers.first + c) / divisor * answers.factor;
+          store_numbers(&value, 1, there(to.data), to.storage, row * to.width + to.first + c, 1);
+        }
+      ++t;
+    });
+  });
+}
+
+void multiply_stored(const RowMap &rows, const StoredRows<const std::byte> &a, const StoredRows<const std::byte> &b,
+                     double *products) {
+  queued.emplace_back([=] {
+    std::vector<double> of_a;
+    for_each_stored(rows, a, nullptr, [&](std::int64_t /*t*/, std::int64_t count, const double *numbers) {
+      of_a.insert(of_a.end(), numbers, numbers + count * a.count);
+    });
+    const double *x = of_a.data();
+    double *to = there(products);
+    for_each_stored(rows, b, nullptr, [&](std::int64_t /*t*/, std::int64_t count, const double *numbers) {
+      for (std::int64_t i = 0; i < count; ++i, x += a.count)
+        *to++ = std::inner_product(x, x + a.count, numbers + i * a.count, 0.0);
+    });
+  });
+}
+
 const char *finish() {
   run_queue();
   return std::exchange(failure, nullptr);
@@ -174,8 +267,9 @@ void *queue() { return nullptr; }
 
 const char *identity() { return "no device"; }
 
-constexpr Device device = {allocate, release, upload, download,   reset, merge,    evaluate,
-                           place,    take,    finish, free_bytes, queue, identity, 2};
+constexpr Device device = {allocate,        release, upload,     download,    reset,        merge,
+                           evaluate,        place,   take,       pack_stored, place_stored, take_stored,
+                           multiply_stored, finish,  free_bytes, queue,       identity,     2};
 
 }  // namespace
 

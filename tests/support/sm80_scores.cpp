@@ -21,8 +21,8 @@ void copy(std::byte *to, const std::byte *from, std::size_t bytes) {
 }
 const char *finish() { return nullptr; }
 
-constexpr Device memory = {allocate, release, copy,   copy,    nullptr, nullptr, nullptr,
-                           nullptr,  nullptr, finish, nullptr, nullptr, nullptr, 1};
+constexpr Device memory = {allocate, release, copy,    copy,    nullptr, nullptr, nullptr, nullptr, nullptr,
+                           nullptr,  nullptr, nullptr, nullptr, finish,  nullptr, nullptr, nullptr, 1};
 
 bool is_whole(ThresholdStep step, Storage storage, std::int64_t n) {
   return sm80::is_whole_row(step, storage, n, emulated_shared_bytes);
