@@ -1,12 +1,10 @@
 // Threshold attention by passes over tiles.
 //
 //   1. score_bins: max x and a histogram of z = s x, B bins over the range that has a weight. The equation sum p = 1
-//   with
-//      every score in the middle of its bin, solved row by row, gives the first t, and half a bin left of it the left
-//      end.
+//      with every score in the middle of its bin, solved row by row, gives the first t, and half a bin left of it the
+//      left end.
 //   2. score_list, where at least half of the rows have few scores above their left ends, by the histogram: these
-//   scores
-//      come home, and t is solved for with them alone. Rows that have more are summed as in 3 by the same pass.
+//      scores come home, and t is solved for with them alone. Rows that have more are summed as in 3 by the same pass.
 //   3. power_sums: S0, S1 and S2, the sums of y^e, y^(e-1) and y^(e-2), at t, and a step of Newton (e < 2) or Halley on
 //      S0^(1/e) - 1. A sum that is off by r is off by r^2 after it, or by some |ln S0 / e|^3. The last step is one that
 //      leaves little enough. With e < 2, whose steps leave more, score_list takes the scores near t instead as soon as
@@ -16,7 +14,8 @@
 // Cost: a pass is N_q N_k pairs of d multiply-adds and a power (B/4 comparisons and additions in the first, in fp32),
 // the last c or 2c more; all passes leave out tile pairs without a weight, the first those that score_bounds.hpp knows.
 // Sparse rows take three passes of all in fp32, and so do all rows for e >= 4. Memory: 19 numbers a row, the lists, a
-// bit for every pair of tiles. Reference: docs/mathematics.md.
+// bit for every pair of tiles.
+// Reference: docs/mathematics.md.
 #include "flashring/threshold_attention.hpp"
 
 #include <algorithm>
@@ -76,6 +75,8 @@ class Search {
   }
   /// How many make a unit of z.
   double bins(const ThresholdRow &row) const { return request_.bins / weighing_range(row.e(), shape_.precision); }
+  /// What score_bins multiplies l with.
+  double bin_factor(const ThresholdRow &row) const { return bins(row) * row.s * ln_of_2; }
 
   std::string name_of(std::size_t row) const {
     const LocalRow local{static_cast<std::int64_t>(row)};
@@ -112,7 +113,7 @@ void Search::start() {
   std::vector<double> factors;  // (rows) of score_bins
   communicator_.agree([&] {
     factors.resize(rows_.size());
-    for (std::size_t i = 0; i < rows_.size(); ++i) factors[i] = bins(rows_[i]) * rows_[i].s * ln_of_2;
+    for (std::size_t i = 0; i < rows_.size(); ++i) factors[i] = bin_factor(rows_[i]);
     own_.set_pass_scalars(factors, 0);
   });
   // What is counted lies within all bins and one more of the largest. Bounds know of padding, too.
@@ -126,7 +127,7 @@ void Search::start() {
         for (std::int64_t i = 0; i < count; ++i) {
           if (answers[i] < infinity && answers[i + 2 * stride] == 0) continue;  // no score
           ThresholdRow &row = rows_[static_cast<std::size_t>(first.value + i)];
-          row.start(answers + i, stride, request_.bins, bins(row), rounded(bins(row) * row.s * ln_of_2), accuracy_);
+          row.start(answers + i, stride, request_.bins, bins(row), rounded(bin_factor(row)), accuracy_);
         }
       },
       ring_.threads());
@@ -284,15 +285,17 @@ ThresholdResult Search::run(const AnswerReader &take) {
       expected = list(places);
       last = expected <= accuracy_.wanted;
     }
-    communicator_.agree([&] { place_rows(last ? output : RowKind::power_sums); });
-    pass(last ? output : RowKind::power_sums, last ? shape_.columns : 0);
-    const Error error = collect(last ? output : RowKind::power_sums, last ? shape_.columns : 0, false);
+    const RowKind kind = last ? output : RowKind::power_sums;
+    const int columns = last ? shape_.columns : 0;
+    communicator_.agree([&] { place_rows(kind); });
+    pass(kind, columns);
+    const Error error = collect(kind, columns, false);
     report_.sum_error = error.sum;
     const bool stuck = error.sum < rounding_at_work * accuracy_.wanted && !(error.sum < last_error / 2);
     done = last && (error.beyond <= accuracy_.wanted || stuck || report_.iterations >= most_steps);
     if (done) break;
     last_error = report_.sum_error;
-    expected = collect(last ? output : RowKind::power_sums, last ? shape_.columns : 0, true).sum;
+    expected = collect(kind, columns, true).sum;
     if (last || stuck) expected = 0;
     ++report_.iterations;
   }

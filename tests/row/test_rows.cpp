@@ -45,18 +45,9 @@ class Rows : public ::testing::TestWithParam<RowKind> {
   PairTable table() const { return make_table(oracle_pair("gaussian:beta=2"), own_points_, visiting_points_); }
 
   /// State after the given visiting tiles, in that order.
-  State fold(const std::vector<int> &tiles) {
-    own_.reset_state();
-    std::vector<TilePair> pairs;
-    for (const int tile : tiles) pairs.push_back({0, tile, Sides::own, false});
-    evaluate(backend_, shape_, own_, visiting_, pairs);
-    return own_.state().copy();
-  }
+  State fold(const std::vector<int> &tiles) { return fold_state(backend_, shape_, own_, visiting_, tiles); }
 
-  State merge(State into, const State &from) const {
-    rule_.merge(0, columns, static_cast<std::size_t>(backend_.tile_rows), into.data(), from.data());
-    return into;
-  }
+  State merge(State into, const State &from) const { return merge_states(backend_, shape_, std::move(into), from); }
 
   std::vector<double> finish(const State &state) const {
     std::vector<double> out(static_cast<std::size_t>(rule_.outputs(columns) * backend_.tile_rows));

@@ -161,6 +161,21 @@ void evaluate(const Backend &backend, const TileShape &shape, TileArrays &own, T
   backend.evaluate(call);
 }
 
+std::vector<std::byte> fold_state(const Backend &backend, const TileShape &shape, TileArrays &own, TileArrays &visiting,
+                                  const std::vector<int> &tiles) {
+  own.reset_state();
+  std::vector<TilePair> pairs;
+  for (const int tile : tiles) pairs.push_back({0, tile, Sides::own, shape.mask.active()});
+  evaluate(backend, shape, own, visiting, pairs);
+  return own.state().copy();
+}
+
+std::vector<std::byte> merge_states(const Backend &backend, const TileShape &shape, std::vector<std::byte> into,
+                                    const std::vector<std::byte> &from) {
+  row_rule(shape.row).merge(0, shape.columns, static_cast<std::size_t>(backend.tile_rows), into.data(), from.data());
+  return into;
+}
+
 std::vector<double> single_weights(const Backend &backend, TileShape shape, const PointSet &own,
                                    const std::vector<TileInfo> &own_tiles, const PointSet &visiting,
                                    const std::vector<TileInfo> &visiting_tiles, int columns) {

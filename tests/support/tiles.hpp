@@ -75,6 +75,13 @@ std::vector<TilePair> all_pairs(const TileArrays &own, const TileArrays &visitin
 void evaluate(const Backend &backend, const TileShape &shape, TileArrays &own, TileArrays &visiting,
               const std::vector<TilePair> &pairs);
 
+/// The state of the first tile of `own` with the named tiles of `visiting`, in that order, its own side receiving.
+std::vector<std::byte> fold_state(const Backend &backend, const TileShape &shape, TileArrays &own, TileArrays &visiting,
+                                  const std::vector<int> &tiles);
+/// Both states of a tile in one.
+std::vector<std::byte> merge_states(const Backend &backend, const TileShape &shape, std::vector<std::byte> into,
+                                    const std::vector<std::byte> &from);
+
 /// K itself, (own, visiting) like PairTable: every weight alone, by `columns` unit vectors at a time. No sums, no
 /// errors of sums. shape.columns does not matter.
 std::vector<double> single_weights(const Backend &backend, TileShape shape, const PointSet &own,

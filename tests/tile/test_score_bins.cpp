@@ -45,17 +45,8 @@ class Histogram {
     visiting_.set_log_weights(hidden_);
   }
 
-  State fold(const std::vector<int> &tiles) {
-    own_.reset_state();
-    std::vector<TilePair> pairs;
-    for (const int tile : tiles) pairs.push_back({0, tile, Sides::own, shape_.mask.active()});
-    evaluate(backend_, shape_, own_, visiting_, pairs);
-    return own_.state().copy();
-  }
-  State merge(State into, const State &from) const {
-    row_rule(RowKind::score_bins).merge(0, bins, tile_rows(), into.data(), from.data());
-    return into;
-  }
+  State fold(const std::vector<int> &tiles) { return fold_state(backend_, shape_, own_, visiting_, tiles); }
+  State merge(State into, const State &from) const { return merge_states(backend_, shape_, std::move(into), from); }
   /// (rows) of words, as the state has them; the padding is left out.
   std::vector<double> words(const State &state, std::size_t i) const {
     std::vector<double> of_row;
@@ -181,18 +172,8 @@ class Lists {
       if (hidden_[j] == 0 && z(i, j) + high(i) > 0) sum += std::pow(z(i, j) + 1, power);
     return sum;
   }
-  State fold(const std::vector<int> &tiles) {
-    own_.reset_state();
-    std::vector<TilePair> pairs;
-    for (const int tile : tiles) pairs.push_back({0, tile, Sides::own, false});
-    evaluate(backend_, shape_, own_, visiting_, pairs);
-    return own_.state().copy();
-  }
-  State merge(State into, const State &from) const {
-    row_rule(RowKind::score_list)
-        .merge(0, shape_.columns, static_cast<std::size_t>(backend_.tile_rows), into.data(), from.data());
-    return into;
-  }
+  State fold(const std::vector<int> &tiles) { return fold_state(backend_, shape_, own_, visiting_, tiles); }
+  State merge(State into, const State &from) const { return merge_states(backend_, shape_, std::move(into), from); }
   double word(const State &state, std::size_t w, std::size_t i) const {
     return reinterpret_cast<const double *>(state.data())[w * static_cast<std::size_t>(backend_.tile_rows) + i];
   }
