@@ -4,9 +4,10 @@
 //   x_ij <= <q_i, c> + |q_i| r + g for the keys j of the tile,   max_j x_ij >= max over tiles of <q_i, k'> + g'
 //
 // A pair of tiles is left out when for every row of the own tile the first number is below the second by more than
-// asked. Numbers of all ranks' tiles are gathered: 2 d + 4 for T keys. Cost: rows of an own tile are looked at until no
-// pair is left to leave out, the first alone where scores are alike; 2 d operations for each tile of keys then, 2/T of
-// a pass for all. Memory: that of the gathered numbers, 2 d N/T for each sequence.
+// asked. With C the mean of the c of a sequence, and R = max |c - C| + r, the scores of a row are no further apart than
+// 2 |q_i| R + max g - min g. Numbers of all ranks' tiles are gathered: 2 d + 5 for T keys. Cost: rows of an own tile
+// are looked at until no pair is left to leave out, the first alone where scores are alike; 2 d operations for each
+// tile of keys then, 2/T of a pass for all. Memory: that of the gathered numbers, 2 d N/T for each sequence.
 #include "operator/score_bounds.hpp"
 
 #include <algorithm>
@@ -42,9 +43,9 @@ double log_weight_of(const TileShape &shape, TileBlock &sources, std::size_t at)
                                             : reinterpret_cast<const float *>(array)[at];
 }
 
-/// What is told of the keys of a tile: c, k', r, g, g' and the number of row k' (d, d, 1, 1, 1, 1). No key: g = g' =
-/// -infinity.
-constexpr std::size_t record_numbers(std::size_t d) { return 2 * d + 4; }
+/// What is told of the keys of a tile: c, k', r, g, g', the number of row k', min g_j (d, d, 1, 1, 1, 1, 1). No key:
+/// g = g' = -infinity.
+constexpr std::size_t record_numbers(std::size_t d) { return 2 * d + 5; }
 
 void summarize(const TileShape &shape, TileBlock &sources, std::size_t tile, std::vector<double> &rows,
                double *record) {
@@ -55,13 +56,17 @@ void summarize(const TileShape &shape, TileBlock &sources, std::size_t tile, std
   read_rows(shape, sources, tile, info.rows, rows.data());
   std::vector<std::size_t> seen;
   double largest = -infinity;
+  double smallest = infinity;
   for (std::size_t j = 0; j < static_cast<std::size_t>(info.rows); ++j) {
     const double g = log_weight_of(shape, sources, first + j);
-    if (g > -infinity) seen.push_back(j);
+    if (g == -infinity) continue;
+    seen.push_back(j);
     largest = std::max(largest, g);
+    smallest = std::min(smallest, g);
   }
   std::fill_n(record, record_numbers(d), 0.0);
   record[2 * d + 1] = record[2 * d + 2] = largest;
+  record[2 * d + 4] = smallest;
   if (seen.empty()) return;
   for (const std::size_t j : seen)
     for (std::size_t k = 0; k < d; ++k) record[k] += rows[j * d + k] / static_cast<double>(seen.size());
@@ -95,7 +100,44 @@ struct KeyTiles {
   std::vector<double> centre, chosen;                      // (d, padded) c, k'
   std::vector<double> radius, weight, chosen_weight, row;  // (count) r, g, g', number of k'
   std::vector<double> reach, chosen_norm;                  // (count) (|c| + r)^2, |k'|^2
+  // Of all tiles that hold a key:
+  double ball = 0;                                          ///< R
+  double furthest = 0;                                      ///< the largest reach
+  double most_weight = -infinity, least_weight = infinity;  ///< max g, min g
+
+  /// Of the scores of query q with all keys, as the backend rounds them.
+  ScoreRange range(const double *q, std::size_t d, const Line &line, double argument) const {
+    if (most_weight == -infinity) return {0, 0};
+    double norm = 0;
+    for (std::size_t k = 0; k < d; ++k) norm += q[k] * q[k];
+    const double room = 4 * argument * (norm + furthest);
+    const double weights = std::max(std::abs(most_weight), std::abs(least_weight));
+    return {line.size(2 * std::sqrt(norm) * ball + room) + most_weight - least_weight + weights * 0x1p-20,
+            std::abs(line.at(0)) + line.size(std::sqrt(norm * furthest) + room) + weights};
+  }
 };
+
+/// What is known of all keys: needs the centres and radii.
+void enclose(KeyTiles &keys, std::size_t d) {
+  double tiles = 0;
+  std::vector<double> mean(d);
+  for (std::size_t t = 0; t < keys.count; ++t) {
+    if (keys.weight[t] == -infinity) continue;
+    ++tiles;
+    for (std::size_t k = 0; k < d; ++k) mean[k] += keys.centre[k * keys.padded + t];
+  }
+  for (std::size_t t = 0; t < keys.count; ++t) {
+    if (keys.weight[t] == -infinity) continue;
+    double square = 0;
+    for (std::size_t k = 0; k < d; ++k) {
+      const double off = keys.centre[k * keys.padded + t] - mean[k] / tiles;
+      square += off * off;
+    }
+    keys.ball = std::max(keys.ball, std::sqrt(square) + keys.radius[t]);
+    keys.furthest = std::max(keys.furthest, keys.reach[t]);
+    keys.most_weight = std::max(keys.most_weight, keys.weight[t]);
+  }
+}
 
 KeyTiles key_tiles(const TileBlock &sources, std::size_t d, std::size_t sequence, const double *records) {
   KeyTiles keys;
@@ -131,7 +173,9 @@ KeyTiles key_tiles(const TileBlock &sources, std::size_t d, std::size_t sequence
     const double reach = std::sqrt(centre_norm) + record[2 * d];
     keys.reach.push_back(reach * reach);
     keys.chosen_norm.push_back(chosen_norm);
+    keys.least_weight = std::min(keys.least_weight, record[2 * d + 4]);
   }
+  enclose(keys, d);
   return keys;
 }
 
@@ -241,8 +285,16 @@ void clear_bits(const FarTiles &worker, const KeyTiles &keys, std::size_t own, i
   }
 }
 
+/// The local row that each own tile begins with.
+std::vector<std::size_t> first_rows(const TileBlock &own) {
+  std::vector<std::size_t> first(own.tiles().size());
+  for (std::size_t t = 1; t < first.size(); ++t)
+    first[t] = first[t - 1] + static_cast<std::size_t>(own.tiles()[t - 1].rows);
+  return first;
+}
+
 /// Own tiles [begin, end), which meet the sequence of these keys. `first`: local row of each own tile.
-void look_at(const KeyTiles &keys, std::size_t begin, std::size_t end, int rank, std::span<const std::int64_t> first,
+void look_at(const KeyTiles &keys, std::size_t begin, std::size_t end, int rank, std::span<const std::size_t> first,
              std::span<const double> s, std::vector<FarTiles> &workers, TileBits &bits) {
   const auto threads = static_cast<int>(workers.size());
 #pragma omp parallel for schedule(static, 1) num_threads(threads)
@@ -254,48 +306,73 @@ void look_at(const KeyTiles &keys, std::size_t begin, std::size_t end, int rank,
   }
 }
 
-/// Bits of all pairs from what is known of the keys of all ranks.
-TileBits clear_far_pairs(int rank, const TileShape &shape, TileBlock &own, const TileBlock &sources,
-                         const double *records, std::span<const double> s, double width, int threads) {
-  TileBits bits;
-  const auto own_tiles = own.tiles().size();
-  const int ranks = sources.partition().ranks();
-  for (int step = 0; step < ranks; ++step) {
-    const std::int64_t visiting = count_tiles(sources.partition(), (rank + step) % ranks, sources.tile_rows());
-    bits.steps.emplace_back(own_tiles * static_cast<std::size_t>(kept_words(visiting)), ~std::uint64_t{0});
-  }
-  std::vector<std::int64_t> first(own_tiles);
-  for (std::size_t t = 1; t < own_tiles; ++t) first[t] = first[t - 1] + own.tiles()[t - 1].rows;
-  const auto sequences = static_cast<std::size_t>(sources.sequences().count);
-  for (std::size_t q = 0; q < sequences; ++q) {
-    const KeyTiles keys = key_tiles(sources, static_cast<std::size_t>(shape.features), q, records);
-    std::vector<FarTiles> workers(static_cast<std::size_t>(threads), FarTiles(shape, keys, own, width));
-    look_at(keys, q * own_tiles / sequences, (q + 1) * own_tiles / sequences, rank, first, s, workers, bits);
-  }
-  return bits;
-}
-
 }  // namespace
 
-TileBits bound_scores(const Communicator &communicator, const TileShape &shape, TileBlock &own, TileBlock &sources,
-                      std::span<const double> s, double width, int threads) {
+struct ScoreBounds::Keys {
+  std::vector<KeyTiles> of_sequence;
+};
+
+ScoreBounds::ScoreBounds(const Communicator &communicator, const TileShape &shape, TileBlock &own, TileBlock &sources,
+                         int threads)
+    : communicator_(communicator), shape_(shape), own_(own), sources_(sources), threads_(threads) {
   if (shape.pair.kind != PairKind::inner_exp || shape.precision == Precision::reduced ||
       own.backend().device != nullptr)
-    return {};
-  const std::size_t numbers = record_numbers(static_cast<std::size_t>(shape.features));
+    return;
+  const auto d = static_cast<std::size_t>(shape.features);
   std::vector<double> mine;  // (own tiles of keys, numbers)
   communicator.agree([&] {
-    mine.resize(sources.tiles().size() * numbers);
-    std::vector<double> rows(static_cast<std::size_t>(sources.tile_rows()) * static_cast<std::size_t>(shape.features));
+    mine.resize(sources.tiles().size() * record_numbers(d));
+    std::vector<double> rows(static_cast<std::size_t>(sources.tile_rows()) * d);
     for (std::size_t t = 0; t < sources.tiles().size(); ++t)
-      summarize(shape, sources, t, rows, mine.data() + t * numbers);
+      summarize(shape, sources, t, rows, mine.data() + t * record_numbers(d));
   });
   const std::vector<std::byte> records = communicator.gather(std::as_bytes(std::span<const double>(mine)));
-  TileBits bits;
   communicator.agree([&] {
-    bits = clear_far_pairs(communicator.rank(), shape, own, sources, reinterpret_cast<const double *>(records.data()),
-                           s, width, threads);
+    keys_ = std::make_unique<Keys>();
+    for (std::size_t q = 0; q < static_cast<std::size_t>(sources.sequences().count); ++q)
+      keys_->of_sequence.push_back(key_tiles(sources, d, q, reinterpret_cast<const double *>(records.data())));
   });
+}
+ScoreBounds::~ScoreBounds() = default;
+
+std::vector<ScoreRange> ScoreBounds::ranges() const {
+  const auto d = static_cast<std::size_t>(shape_.features);
+  const auto tile_rows = static_cast<std::size_t>(own_.tile_rows());
+  const std::vector<std::size_t> first = first_rows(own_);
+  const std::size_t tiles = first.size();
+  const Line line(shape_.pair);
+  const double argument = own_.backend().error(shape_).argument;
+  std::vector<ScoreRange> ranges(static_cast<std::size_t>(own_.local_rows()));
+  std::vector<double> rows(static_cast<std::size_t>(threads_) * tile_rows * d);
+#pragma omp parallel for schedule(static, 1) num_threads(threads_)
+  for (int n = 0; n < threads_; ++n) {
+    double *const mine = rows.data() + static_cast<std::size_t>(n) * tile_rows * d;
+    for (auto t = static_cast<std::size_t>(n); t < tiles; t += static_cast<std::size_t>(threads_)) {
+      const KeyTiles &keys = keys_->of_sequence[t * keys_->of_sequence.size() / tiles];
+      const auto count = static_cast<std::size_t>(own_.tiles()[t].rows);
+      read_rows(shape_, own_, t, own_.tiles()[t].rows, mine);
+      for (std::size_t i = 0; i < count; ++i) ranges[first[t] + i] = keys.range(mine + i * d, d, line, argument);
+    }
+  }
+  return ranges;
+}
+
+TileBits ScoreBounds::near_pairs(std::span<const double> s, double width) const {
+  TileBits bits;
+  const std::size_t own_tiles = own_.tiles().size();
+  const int rank = communicator_.rank();
+  const int ranks = sources_.partition().ranks();
+  for (int step = 0; step < ranks; ++step) {
+    const std::int64_t visiting = count_tiles(sources_.partition(), (rank + step) % ranks, sources_.tile_rows());
+    bits.steps.emplace_back(own_tiles * static_cast<std::size_t>(kept_words(visiting)), ~std::uint64_t{0});
+  }
+  const std::vector<std::size_t> first = first_rows(own_);
+  const std::size_t sequences = keys_->of_sequence.size();
+  for (std::size_t q = 0; q < sequences; ++q) {
+    const KeyTiles &keys = keys_->of_sequence[q];
+    std::vector<FarTiles> workers(static_cast<std::size_t>(threads_), FarTiles(shape_, keys, own_, width));
+    look_at(keys, q * own_tiles / sequences, (q + 1) * own_tiles / sequences, rank, first, s, workers, bits);
+  }
   return bits;
 }
 

@@ -1,20 +1,20 @@
 // Threshold attention by passes over tiles.
 //
-//   1. score_bins: max x and a histogram of z = s x, B bins over the range that has a weight. The equation sum p = 1
-//      with every score in the middle of its bin, solved row by row, gives the first t, and half a bin left of it the
-//      left end.
-//   2. score_list, where at least half of the rows have few scores above their left ends, by the histogram: these
-//      scores come home, and t is solved for with them alone. Rows that have more are summed as in 3 by the same pass.
+//   1. score_bins: max x and a histogram of z = s x, B bins over the range that has a weight, or over the scores that
+//      there can be. The equation sum p = 1 with every score in the middle of its bin, solved row by row, gives a left
+//      end half a bin left of its solution; with scores spread over their bins as those beside tell, the first t.
+//   2. score_list, where most rows have few scores above their left ends, by the histogram, or e < 2, whose steps leave
+//      more than others': these scores come home, all of a row or those near t, and t is solved for with them; sums of
+//      those above are continued by their derivatives. Other rows are summed as in 3 by the same pass.
 //   3. power_sums: S0, S1 and S2, the sums of y^e, y^(e-1) and y^(e-2), at t, and a step of Newton (e < 2) or Halley on
-//      S0^(1/e) - 1. A sum that is off by r is off by r^2 after it, or by some |ln S0 / e|^3. The last step is one that
-//      leaves little enough. With e < 2, whose steps leave more, score_list takes the scores near t instead as soon as
-//      these are few in all rows that are not done: sums of those above are continued to the t that is solved for.
+//      S0^(1/e) - 1. A sum that is off by r is off by r^2 after it, or by some |ln S0 / e|^3. The last step or list is
+//      one that leaves little enough.
 //   4. power_sums or threshold_sum with the columns: output at the last t, with the sums measured there.
 //
 // Cost: a pass is N_q N_k pairs of d multiply-adds and a power (B/4 comparisons and additions in the first, in fp32),
 // the last c or 2c more; all passes leave out tile pairs without a weight, the first those that score_bounds.hpp knows.
-// Sparse rows take three passes of all in fp32, and so do all rows for e >= 4. Memory: 19 numbers a row, the lists, a
-// bit for every pair of tiles.
+// Sparse rows take three passes of all in fp32, and so do all rows for e >= 4; others take four. Memory: 19 numbers a
+// row, the lists, a bit for every pair of tiles.
 // Reference: docs/mathematics.md.
 #include "flashring/threshold_attention.hpp"
 
@@ -56,11 +56,11 @@ class Search {
   ThresholdResult run(const AnswerReader &take);
 
  private:
+  void choose_bins(const ScoreBounds &bounds);
   void start();
   void place_rows(RowKind kind);
   void pass(RowKind kind, int columns);
-  int whole_lists();
-  int narrow_lists();
+  int choose_lists();
   bool has_lists() const;
   double list(int places);
   struct Error {
@@ -73,10 +73,8 @@ class Search {
   double rounded(double value) const {
     return shape_.precision == Precision::fp64 ? value : static_cast<double>(static_cast<float>(value));
   }
-  /// How many make a unit of z.
-  double bins(const ThresholdRow &row) const { return request_.bins / weighing_range(row.e(), shape_.precision); }
   /// What score_bins multiplies l with.
-  double bin_factor(const ThresholdRow &row) const { return bins(row) * row.s * ln_of_2; }
+  static double bin_factor(const ThresholdRow &row) { return row.bins * row.s * ln_of_2; }
 
   std::string name_of(std::size_t row) const {
     const LocalRow local{static_cast<std::int64_t>(row)};
@@ -109,16 +107,34 @@ void Search::pass(RowKind kind, int columns) {
   if (request_.skip) bits_ = std::move(touched);
 }
 
+/// Bins for all scores that may have a weight: those within the weighing range of the largest, and those that are there
+/// at all, whichever is less. Not narrower than 16 roundings of a score.
+void Search::choose_bins(const ScoreBounds &bounds) {
+  const std::vector<ScoreRange> ranges = bounds.known() ? bounds.ranges() : std::vector<ScoreRange>();
+  for (std::size_t i = 0; i < rows_.size(); ++i) {
+    ThresholdRow &row = rows_[i];
+    double range = weighing_range(row.e(), shape_.precision);
+    if (bounds.known()) {
+      const double rounding = 16 * accuracy_.rounding * ranges[i].size;
+      const double apart = std::max((1 + 0x1p-10) * ranges[i].apart, request_.bins * rounding);
+      range = std::clamp(row.s * apart, 0x1p-20 * range, range);
+    }
+    row.bins = request_.bins / range;
+  }
+}
+
 void Search::start() {
+  const ScoreBounds bounds(communicator_, shape_, own_, sources_, ring_.threads());
   std::vector<double> factors;  // (rows) of score_bins
   communicator_.agree([&] {
+    choose_bins(bounds);
     factors.resize(rows_.size());
     for (std::size_t i = 0; i < rows_.size(); ++i) factors[i] = bin_factor(rows_[i]);
     own_.set_pass_scalars(factors, 0);
   });
   // What is counted lies within all bins and one more of the largest. Bounds know of padding, too.
   const double width = (request_.bins + 1) * ln_of_2;
-  if (request_.skip) bits_ = bound_scores(communicator_, shape_, own_, sources_, factors, width, ring_.threads());
+  if (request_.skip && bounds.known()) bits_ = bounds.near_pairs(factors, width);
   if (bits_.steps.empty() && request_.kept != nullptr) bits_ = *request_.kept;
   pass(RowKind::score_bins, request_.bins);
   own_.finish(
@@ -127,7 +143,7 @@ void Search::start() {
         for (std::int64_t i = 0; i < count; ++i) {
           if (answers[i] < infinity && answers[i + 2 * stride] == 0) continue;  // no score
           ThresholdRow &row = rows_[static_cast<std::size_t>(first.value + i)];
-          row.start(answers + i, stride, request_.bins, bins(row), rounded(bin_factor(row)), accuracy_);
+          row.start({answers + i, stride, request_.bins, row.bins}, rounded(bin_factor(row)), accuracy_);
         }
       },
       ring_.threads());
@@ -171,36 +187,26 @@ bool Search::has_lists() const {
   return own_.backend().supports(shape);
 }
 
-/// Rows with few scores above their left ends are to be listed whole. Returns for how many scores there must be places,
-/// 0 where that is for too few rows. From e = 4 on one step does as well, which is cheaper than a long list.
-int Search::whole_lists() {
+/// Rows that are not done and have few scores above their left ends are to be listed whole, those with e < 2, whose
+/// steps leave more than others', in a window around t. Returns for how many scores there must be places, 0 where that
+/// is for too few rows. From e = 4 on one step does as well, which is cheaper than a long list.
+int Search::choose_lists() {
   double places = 0;
-  double listed = 0;
-  double seen = 0;
-  for (ThresholdRow &row : rows_) {
-    if (!row.seen()) continue;
-    ++seen;
-    row.window = row.above <= (row.e() < 4 ? most_listed : most_listed / 4) ? infinity : 0;
-    if (row.window == 0) continue;
-    ++listed;
-    places = std::max(places, row.above);
-  }
-  const bool worth = 2 * communicator_.sum(listed) >= communicator_.sum(seen) && has_lists();
-  return worth ? static_cast<int>(communicator_.max(places)) : 0;
-}
-
-/// Rows that another step would not finish are to be listed near t, if all of them can be: the places then, or 0. A
-/// window holds half as many scores as there are places if they lie evenly.
-int Search::narrow_lists() {
   double listed = 0;
   double others = 0;
   for (ThresholdRow &row : rows_) {
     row.window = 0;
     if (!row.seen() || !(row.expected > accuracy_.wanted)) continue;
-    row.window = row.narrow(most_listed / 2.0, 1 / bins(row));
+    const bool whole = row.above <= (row.e() < 4 ? most_listed : most_listed / 4);
+    if (whole)
+      row.window = infinity;
+    else if (row.e() < 2)
+      row.window = row.near;
     ++(row.window > 0 ? listed : others);
+    if (row.window > 0) places = std::max(places, whole ? row.above : most_listed);
   }
-  return communicator_.sum(others) == 0 && communicator_.sum(listed) > 0 && has_lists() ? most_listed : 0;
+  const bool worth = communicator_.sum(listed) > communicator_.sum(others) && has_lists();
+  return worth ? static_cast<int>(communicator_.max(places)) : 0;
 }
 
 /// The pass of the lists; returns what is to be expected of the next one.
@@ -225,6 +231,8 @@ double Search::list(int places) {
             row.advance(sums, accuracy_);
           else if (listed <= places)
             row.solve(sums, scores, rounded(row.s * ln_of_2), accuracy_);
+          else  // the histogram was too rough
+            row.near *= list_filling * places / static_cast<double>(listed);
         }
       },
       ring_.threads());
@@ -276,14 +284,13 @@ void Search::hand_over(const AnswerReader &take) const {
 ThresholdResult Search::run(const AnswerReader &take) {
   start();
   const RowKind output = request_.second ? RowKind::threshold_sum : RowKind::power_sums;
-  int places = whole_lists();
-  double expected = places > 0 ? list(places) : 1;  // |S0 - 1| of the next pass
+  double expected = 1;  // |S0 - 1| of the next pass
   double last_error = infinity;
   for (bool done = false; !done;) {
     bool last = expected <= accuracy_.wanted || report_.iterations >= most_steps;
-    if (!last && (places = narrow_lists()) > 0) {
+    if (const int places = last ? 0 : choose_lists(); places > 0) {
       expected = list(places);
-      last = expected <= accuracy_.wanted;
+      continue;
     }
     const RowKind kind = last ? output : RowKind::power_sums;
     const int columns = last ? shape_.columns : 0;
@@ -328,20 +335,6 @@ void check_request(const TileBlock &own, const TileShape &shape, const Threshold
                   " has no threshold rules; -backend simd has");
 }
 
-/// Whether the bits are of these two blocks, or empty: those of other blocks would be read beyond their end.
-bool fits(const TileBits &bits, const Communicator &communicator, const TileBlock &own, const TileBlock &sources) {
-  if (bits.steps.empty()) return true;
-  const int ranks = communicator.size();
-  bool same = bits.steps.size() == static_cast<std::size_t>(ranks);
-  for (int step = 0; same && step < ranks; ++step) {
-    const std::int64_t visiting =
-        count_tiles(sources.partition(), (communicator.rank() + step) % ranks, sources.tile_rows());
-    same = bits.steps[static_cast<std::size_t>(step)].size() ==
-           own.tiles().size() * static_cast<std::size_t>(kept_words(visiting));
-  }
-  return same;
-}
-
 }  // namespace
 
 bool folds_thresholds(const Backend &backend, TileShape shape) {
@@ -353,37 +346,6 @@ bool folds_thresholds(const Backend &backend, TileShape shape) {
     all = all && backend.supports(shape);
   }
   return all;
-}
-
-PassReport threshold_gradient(const Communicator &communicator, Ring &ring, TileShape shape, TileBlock &own,
-                              TileBlock &sources, const ThresholdRequest &request, const RowThresholds &rows,
-                              std::span<const double> delta) {
-  constexpr std::size_t numbers = 7;  // f, m, t, 1 - t, e - 1, s e, delta
-  const auto n = static_cast<std::size_t>(own.local_rows());
-  shape.row = RowKind::threshold_gradient;
-  FLASHRING_REQUIRE(&own != &sources, "queries and keys have numbers of their own: give two blocks");
-  communicator.agree([&] {
-    FLASHRING_CHECK(own.backend().supports(shape), "-backend ", own.backend().name,
-                    " has no threshold rules; -backend simd has");
-    FLASHRING_CHECK(rows.t.size() == n && rows.row_maximum.size() == n && delta.size() == n && request.s.size() == n &&
-                        request.e_minus_1.size() == n,
-                    "the rows of the forward pass are ", rows.t.size(), " on this rank, and of these arrays ", n);
-    FLASHRING_CHECK(fits(rows.tiles, communicator, own, sources),
-                    "the pairs of tiles that the forward pass kept are of other blocks, or of another backend");
-  });
-  communicator.agree([&] {
-    std::vector<double> scalars(numbers * n, 0.0);  // (rows, numbers) column-major; zeros: the row gives nothing
-    for (std::size_t i = 0; i < n; ++i) {
-      if (!(rows.row_maximum[i] > -infinity)) continue;
-      const double s = request.s[i];
-      const double of_row[numbers] = {s * ln_of_2,          rows.row_maximum[i] / ln_of_2, rows.t[i], 1 - rows.t[i],
-                                      request.e_minus_1[i], s * request.e_minus_1[i] + s,  delta[i]};
-      for (std::size_t k = 0; k < numbers; ++k) scalars[k * n + i] = of_row[k];
-    }
-    own.set_pass_scalars({scalars.data(), own.local_rows(), static_cast<int>(numbers)}, 0);
-  });
-  const bool kept = !rows.tiles.steps.empty();
-  return ring.run(shape, Sides::both, own, sources, {kept ? &rows.tiles : nullptr, nullptr});
 }
 
 ThresholdResult threshold_attention(const Communicator &communicator, Ring &ring, TileShape shape, TileBlock &own,

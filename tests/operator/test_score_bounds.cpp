@@ -1,7 +1,8 @@
-// Pairs of tiles that are left out before any score is known, against all scores.
+// What is known of scores before any is computed, against all scores.
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "flashring/check.hpp"
@@ -52,8 +53,9 @@ struct Problem {
 
 struct Outcome {
   TileBits bits;
-  double cleared = 0;  ///< bits that are 0, of pairs that no mask hides
-  std::string wrong;   ///< a pair that was left out and holds a near score
+  std::vector<ScoreRange> ranges;  // (local rows)
+  double cleared = 0;              ///< bits that are 0, of pairs that no mask hides
+  std::string wrong;               ///< a pair that was left out and holds a near score
 };
 
 std::vector<Real> row_tops(const Problem &p, std::span<const TileInfo> tiles) {
@@ -86,7 +88,8 @@ Outcome run(const Problem &p) {
   TileBlock sources(backend, p.shape(), local_block(p.keys, rows, rank), {});
   sources.set_pass_scalars(local_columns(p.log_weights, 1, rows, rank), -infinity);
   const std::vector<double> s = local_columns(p.s, 1, rows, rank);
-  Outcome out{bound_scores(world(), p.shape(), own, sources, s, width, p.threads), 0, ""};
+  const ScoreBounds bounds(world(), p.shape(), own, sources, p.threads);
+  Outcome out{bounds.near_pairs(s, width), bounds.ranges(), 0, ""};
   const std::vector<Real> tops = row_tops(p, own.tiles());
   for (std::size_t step = 0; step < out.bits.steps.size(); ++step) {
     const auto visiting = make_tiles(rows, (rank + static_cast<int>(step)) % ranks, backend.tile_rows);
@@ -157,6 +160,54 @@ TEST(ScoreBounds, AreThoseOfEveryBackendAndThreadNumber) {
   EXPECT_GT(world().sum(ref.cleared), 0);
 }
 
+/// What the scores of row i are, with log weights other than 0.
+ScoreRange range_of(const Problem &p, std::size_t i) {
+  double least = infinity;
+  double most = -infinity;
+  double size = 0;
+  for (std::size_t j = 0; j < p.keys.count(); ++j) {
+    const auto x = static_cast<double>(p.score(i, j)) + p.log_weights[j];
+    if (x == -infinity) continue;
+    least = std::min(least, x);
+    most = std::max(most, x);
+    size = std::max(size, std::abs(x));
+  }
+  return {most - least, size};
+}
+
+TEST(ScoreBounds, RangesHoldAllScores) {
+  for (const double scale : {1.0, -0.1}) {
+    Problem p(1);
+    p.scale = scale;
+    p.log_weights[7] = -0.5;
+    const std::vector<ScoreRange> bounds = run(p).ranges;
+    const RowPartition rows = RowPartition::contiguous(1000, world().size());
+    for (std::size_t i = 0; i < bounds.size(); ++i) {
+      const GlobalRow row = rows.global_row(world().rank(), LocalRow{static_cast<std::int64_t>(i)});
+      const ScoreRange scores = range_of(p, static_cast<std::size_t>(row.value));
+      EXPECT_LE(scores.apart, bounds[i].apart) << i;
+      EXPECT_LE(scores.size, bounds[i].size) << i;
+    }
+  }
+}
+
+/// Keys at two opposite points: bounds are the numbers themselves, but for the mean of a tile with one more of either
+/// sort and the room for rounding.
+TEST(ScoreBounds, RangesOfTwoPointsAreTheirDistance) {
+  Problem p(0);
+  p.log_weights.assign(1000, 0.0);
+  p.keys.rows.assign(6000, 0.0);
+  for (std::size_t j = 0; j < 1000; ++j) p.keys.rows[j * 6] = j % 2 == 0 ? 1 : -1;
+  p.queries.rows.assign(6000, 0.0);
+  for (std::size_t i = 0; i < 1000; ++i) p.queries.rows[i * 6] = 3;
+  for (const ScoreRange &bound : run(p).ranges) {
+    EXPECT_GE(bound.apart, 6);
+    EXPECT_LE(bound.apart, 6 * 1.05);
+    EXPECT_GE(bound.size, 3);
+    EXPECT_LE(bound.size, 3 * 1.05);
+  }
+}
+
 TEST(ScoreBounds, DistancesHaveNone) {
   const RowPartition rows = RowPartition::contiguous(1000, world().size());
   const Problem p(2);
@@ -164,7 +215,7 @@ TEST(ScoreBounds, DistancesHaveNone) {
   shape.pair = {PairKind::gaussian, {1, 0}};
   TileBlock own(find_backend("simd"), shape, local_block(p.queries, rows, world().rank()), {});
   TileBlock sources(find_backend("simd"), shape, local_block(p.keys, rows, world().rank()), {});
-  EXPECT_TRUE(bound_scores(world(), shape, own, sources, {}, width, 1).steps.empty());
+  EXPECT_FALSE(ScoreBounds(world(), shape, own, sources, 1).known());
 }
 
 }  // namespace

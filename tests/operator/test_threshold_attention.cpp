@@ -227,18 +227,18 @@ TEST(ThresholdAttention, EveryFamily) {
 /// More scores than a list has places lie above a threshold, and rows with e < 2 end by those in a window around it.
 TEST(ThresholdAttention, ScoresThatAreAlike) {
   for (const Family &family : families)
-    for (const double scale : {0.02, 0.1}) {
+    for (const double scale : {0.001, 0.02, 0.1}) {
       SCOPED_TRACE(detail::concatenate(family.name, " ", scale));
       Problem p(family);
       p.scale = scale;
       const Expected expected = world().rank() == 0 ? dense(p, 5 * some) : Expected();
       const Answer answer = run(p);
-      EXPECT_LE(answer.report.sum_error, 0x1p-46);
+      EXPECT_LE(answer.report.sum_error, 0x1p-46 + 530 * 0x1p-54) << "every score's p feels the rounding of t";
       EXPECT_EQ(world().rank() == 0 ? compare(answer, expected) : "", "");
       p.precision = Precision::fp32;
       const Answer rough = run(p);
       EXPECT_LE(rough.report.sum_error, 0x1p-19);
-      EXPECT_LE(rough.report.passes, scale < 0.1 ? 9 : 5);
+      EXPECT_LE(rough.report.passes, 4) << "bins, two lists or steps, output";
     }
 }
 
