@@ -73,8 +73,9 @@ const char *to_string(Precision precision);
 const char *to_string(Form form);
 const char *to_string(Normalization normalization);
 
-/// Reads a whole number or a real number. Throws Error naming `what`, the text and the range.
-double parse_real(std::string_view what, std::string_view text);
+/// Reads a whole number or a real number. Throws Error naming `what`, the text, the range and the `words` that may
+/// stand instead.
+double parse_real(std::string_view what, std::string_view text, std::string_view words = "");
 std::int64_t parse_integer(std::string_view what, std::string_view text);
 
 }  // namespace flashring

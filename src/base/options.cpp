@@ -75,7 +75,7 @@ void set_beta(OperatorOptions &options, std::string_view value) {
     options.pair.parameters[0] = std::numeric_limits<double>::quiet_NaN();
     return;
   }
-  const double beta = parse_real("-beta", value);
+  const double beta = parse_real("-beta", value, ", or median, slope or auto");
   FLASHRING_CHECK(std::isfinite(beta) && beta > 0, "-beta: ", value,
                   " is not a positive finite number; beta is in 1/length^2, or say -beta median, slope or auto");
   const PairTraits &t = traits(options.pair.kind);

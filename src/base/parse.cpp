@@ -29,11 +29,11 @@ NamedArguments parse_named_arguments(std::string_view what, std::string_view tex
   return result;
 }
 
-double parse_real(std::string_view what, std::string_view text) {
+double parse_real(std::string_view what, std::string_view text, std::string_view words) {
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   FLASHRING_CHECK(error == std::errc() && end == text.data() + text.size(), what, ": '", text,
-                  "' is not a number; write for example 0.5 or 1e-3");
+                  "' is not a number; write for example 0.5 or 1e-3", words);
   return value;
 }
 

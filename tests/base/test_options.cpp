@@ -76,6 +76,7 @@ TEST(Options, RefusalsNameOptionValueAndRange) {
   expect_says(refusal("seed", "1.5"), {"seed", "1.5"});
   expect_says(refusal("pair", "gausian"), {"gausian", "gaussian", "laplacian"});
   expect_says(refusal("colour", "red"), {"colour"});
+  expect_says(refusal("beta", "slop"), {"beta", "slop", "median, slope or auto"});
 }
 
 TEST(Options, BetaBelongsToTheGaussian) {
