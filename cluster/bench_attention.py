@@ -5,9 +5,10 @@ usage: cluster/bench_attention.py [-programs DIR] [-n 4096] [-heads 4] [-d 64] [
 
 Standard normal queries, keys and values, fp32, forward and backward. Softmax: PyTorch's scaled_dot_product_attention.
 entmax (a = 1.5) and sparsemax: the package's functions on scores that PyTorch stores, times V; without the package they
-are left out (pip install torch entmax). Every program is a process of its own with that many threads; all run in turn,
--rounds times, and medians are told: a table on standard error, one JSON line for each operator on standard output. The
-tests of flashring compare results with both packages (attention_torch).
+are left out (pip install torch entmax). rows: entmax (a = 1.5) of given scores (heads, n, n) beside torch.softmax. Every
+program is a process of its own with that many threads; all run in turn, -rounds times, and medians are told: a table on
+standard error, one JSON line for each operator on standard output. The tests of flashring compare results with both
+packages (attention_torch).
 """
 import argparse
 import datetime
@@ -35,11 +36,15 @@ def measure_here(options):
     from torch.nn.functional import scaled_dot_product_attention
     torch.set_num_threads(options.threads)
     torch.manual_seed(1)
-    shape = (1, options.heads, options.n, options.d)
-    q, k, v = (torch.randn(shape, requires_grad=True) for _ in range(3))
+    rows = options.measure == "rows"
+    shape = (1, options.heads, options.n, options.n if rows else options.d)
+    arrays = [torch.randn(shape, requires_grad=True) for _ in range(1 if rows else 3)]
     gradient = torch.randn(shape)
 
     def forward():
+        if rows:
+            return torch.softmax(arrays[0], -1)
+        q, k, v = arrays
         if options.measure == "softmax":
             return scaled_dot_product_attention(q, k, v)
         return weights_of(options.measure)(q @ k.transpose(-1, -2) / options.d ** 0.5) @ v
@@ -62,20 +67,33 @@ def output_of(command, threads):
     return result.stdout
 
 
+def scores_in(folder, options):
+    import numpy as np
+    file = pathlib.Path(folder, "scores.npy")
+    if not file.exists():
+        np.save(file, np.random.default_rng(1).standard_normal((options.heads, options.n, options.n), dtype="f4"))
+    return file
+
+
 def seconds_of(name, op, options, folder):
     sizes = [f"{key}={value}" for key, value in (("h", options.heads), ("n", options.n), ("d", options.d))]
     if name == "flashring":
         program = os.path.join(options.programs, "flashring-attention") if options.programs else "flashring-attention"
-        output_of([program, "-generate", "normal:" + ",".join(sizes), "-op", op, "-backward", "-repeats", 3, "-threads",
-                   options.threads, "-overwrite", "-output", folder], options.threads)
-        report = json.loads(pathlib.Path(folder, "report.json").read_text())
+        if op == "rows":
+            data = ["-scores", scores_in(folder, options), "-do", scores_in(folder, options), "-op", "entmax"]
+        else:
+            data = ["-generate", "normal:" + ",".join(sizes), "-op", op]
+        out = pathlib.Path(folder, "out")
+        output_of([program, *data, "-backward", "-repeats", 3, "-threads", options.threads, "-overwrite", "-output", out],
+                  options.threads)
+        report = json.loads((out / "report.json").read_text())
         return {call: report[call]["seconds"] for call in ("forward", "backward")}
     return json.loads(output_of([sys.executable, __file__, "-measure", op, "-n", options.n, "-heads", options.heads, "-d",
                                  options.d, "-threads", options.threads], options.threads).strip().splitlines()[-1])
 
 
 def compare(op, options, folder):
-    other = "torch" if op == "softmax" else "entmax"
+    other = "entmax" if op in ("entmax", "sparsemax") else "torch"
     times = {name: [] for name in ("flashring", other)}
     for _ in range(options.rounds):
         for name, all_seconds in times.items():
@@ -101,7 +119,7 @@ def main():
     parser.add_argument("-d", type=int, default=64)
     parser.add_argument("-threads", type=int, default=1)
     parser.add_argument("-rounds", type=int, default=5)
-    parser.add_argument("-op", default="softmax,entmax,sparsemax")
+    parser.add_argument("-op", default="softmax,entmax,sparsemax,rows")
     parser.add_argument("-measure", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
@@ -113,9 +131,9 @@ def main():
         sys.exit("bench_attention: no flashring-attention; say where with -programs")
     with tempfile.TemporaryDirectory(prefix="flashring-attention-") as folder:
         for op in options.op.split(","):
-            if op != "softmax" and not importlib.util.find_spec("entmax"):
+            if op in ("entmax", "sparsemax") and not importlib.util.find_spec("entmax"):
                 continue
-            run = compare(op, options, os.path.join(folder, "out"))
+            run = compare(op, options, folder)
             for name, seconds in run["seconds"].items():
                 print(f"{op:10} {name:10} forward {seconds['forward']:8.4f} s   backward {seconds['backward']:8.4f} s",
                       file=sys.stderr)

@@ -45,7 +45,7 @@ ThresholdMetrics tile_metrics(const Communicator &communicator, const AttentionO
   metrics.sum_error = report.sum_error;
   std::vector<double> alphas = options.alpha;
   if (alphas.empty() && has_parameter(options.op)) alphas = {default_parameter(options.op)};
-  metrics.set_alphas(alphas);
+  metrics.set_alphas(threshold_parameters(options.op, alphas, options.complements));
   // A sum of u = y^(e - 1) counts weights where e = 1.
   const bool counted = options.op == "sparsemax" || (options.op == "entmax" && metrics.alpha_min == 2);
   const std::vector<double> &u = saved.thresholds.u_sum;

@@ -52,7 +52,9 @@ struct Sequenced {
         spread(spread_over(communicator, settings.split, how.backend, *attention)) {
     if (!spread.whole()) return;
     AttentionOptions of_heads = how;
-    of_heads.alpha = local_alphas(spread, how.alpha, communicator.rank());
+    of_heads.alpha = local_alphas(spread, how.alpha);
+    of_heads.first_batch = spread.first_batch;
+    of_heads.first_head = spread.first_head;
     of_heads.threads = attention->report().threads;
     of_heads.transport = "auto";
     communicator.agree([&] { attention = std::make_unique<Attention>(*alone, spread.local, of_heads); });
@@ -87,7 +89,7 @@ Work compute(const Communicator &communicator, const AttentionSettings &settings
   Work work;
   const auto timed = [&](std::vector<double> &seconds, const std::function<void()> &call) {
     const double start = seconds_now();
-    communicator.agree([&] { call_named(spread, communicator.rank(), call); });
+    communicator.agree([&] { call_named(spread, call); });
     seconds.push_back(communicator.max(seconds_now() - start));
     work.pass += attention.report().pass;
     return common_report(communicator, spread, attention.report());
@@ -95,25 +97,25 @@ Work compute(const Communicator &communicator, const AttentionSettings &settings
   CallMonitor monitor(communicator, settings.monitor);
   for (std::int64_t repeat = 0; repeat < settings.repeats; ++repeat) {
     AttentionSaved saved;
-    facts.threshold = timed(facts.forward_seconds, [&] { saved = attention.forward(input, tensor(arrays.o)); });
-    work.passes = facts.threshold.passes;
+    facts.forward = timed(facts.forward_seconds, [&] { saved = attention.forward(input, tensor(arrays.o)); });
+    work.passes = facts.forward.passes;
     ThresholdMetrics metrics;
     if (monitor.active()) {
-      metrics = tile_metrics(communicator, how, saved, facts.threshold);
-      monitor.add(metrics_line("forward", metrics, facts.threshold));
+      metrics = tile_metrics(communicator, how, saved, facts.forward);
+      monitor.add(metrics_line("forward", metrics, facts.forward));
     }
     if (!settings.files.backward) continue;
-    const AttentionReport report = timed(facts.backward_seconds, [&] {
+    facts.backward = timed(facts.backward_seconds, [&] {
       arrays.d_alpha = attention.backward(input, tensor(arrays.o), saved, tensor(arrays.d_o), tensor(arrays.d_q),
                                           tensor(arrays.d_k), tensor(arrays.d_v));
     });
-    work.passes += report.passes;
+    work.passes += facts.backward.passes;
     arrays.d_alpha = gather_alphas(communicator, spread, how.alpha.size(), arrays.d_alpha);
     if (!monitor.active()) continue;
     metrics.gradient_norm = common_norm(communicator, arrays.storage, {&arrays.d_q, &arrays.d_k, &arrays.d_v});
     metrics.parameter_gradient_norm =
         std::sqrt(std::inner_product(arrays.d_alpha.begin(), arrays.d_alpha.end(), arrays.d_alpha.begin(), 0.0));
-    monitor.add(metrics_line("backward", metrics, report));
+    monitor.add(metrics_line("backward", metrics, facts.backward));
   }
   return work;
 }
@@ -137,12 +139,14 @@ std::vector<ResultArray> results_of(const Communicator &communicator, const Atte
 
 Report report_of(const Communicator &communicator, const DriverOptions &options, const OperatorOptions &op,
                  const Attention &attention, const Work &work) {
+  const AttentionReport &last = attention.report();
   OperatorOptions resolved = op;
-  resolved.threads = attention.report().threads;
-  resolved.backend = attention.report().backend;
-  resolved.precision = attention.report().precision;
+  resolved.threads = last.threads;
+  resolved.precision = last.precision;
   resolved.exchange = "ring";
   Report report = start_report(communicator, options, resolved);
+  report.backend = last.backend;
+  report.target = last.target;
   const double seconds = std::max(1e-12, communicator.max(work.pass.seconds));
   report.status = "complete";
   report.passes = work.passes;
@@ -170,7 +174,7 @@ void print_results(const AttentionFacts &facts, const Spread &spread, const Repo
                                                : "every rank has whole sequences: the batch is spread over ranks");
   if (facts.op != "softmax")
     std::printf("%s: %d passes, largest |sum - 1| %.2g, %.0f %% of the tile pairs visited\n", facts.op.c_str(),
-                facts.threshold.passes, facts.threshold.sum_error, 100 * visited_share(facts.threshold));
+                facts.forward.passes, facts.forward.sum_error, 100 * visited_share(facts.forward));
   print_rate("forward", facts.forward_seconds, attention_flops(s, false));
   print_rate("backward", facts.backward_seconds, attention_flops(s, true));
 }

@@ -43,19 +43,21 @@ double common_norm(const Communicator &communicator, Storage storage,
 
 /// How sequences lie on ranks: tokens of each on all ranks, or whole ones of a part of the batch or of the heads.
 struct Spread {
-  std::size_t from_end = 2;    ///< the axis that is spread, counted from the end of (B, H, N, D)
-  RowPartition queries, keys;  ///< of that axis of q and of k
-  AttentionShape local;        ///< of whole sequences those of this rank, else of all ranks
+  std::size_t from_end = 2;      ///< the axis that is spread, counted from the end of (B, H, N, D)
+  RowPartition queries, keys;    ///< of that axis of q and of k
+  AttentionShape local;          ///< of whole sequences those of this rank, else of all ranks
+  std::int64_t first_batch = 0;  ///< of whole sequences the first of this rank
+  int first_head = 0;
   bool whole() const { return from_end != 2; }
 };
 /// `split`: auto, tokens or sequences; auto takes whole sequences where tokens of a rank would not fill a tile of that
 /// backend. `tokens`: the object of all ranks. Collective.
 Spread spread_over(const Communicator &communicator, const std::string &split, const std::string &backend,
                    const Attention &tokens);
-/// `call`, whose errors count batch entries and heads from the first of this rank on.
-void call_named(const Spread &spread, int rank, const std::function<void()> &call);
+/// `call`, in whose errors this process alone is no rank.
+void call_named(const Spread &spread, const std::function<void()> &call);
 /// Numbers of -alpha for this rank's heads; and sums over ranks of what each has of the `count` derivatives by them.
-std::vector<double> local_alphas(const Spread &spread, const std::vector<double> &alphas, int rank);
+std::vector<double> local_alphas(const Spread &spread, const std::vector<double> &alphas);
 std::vector<double> gather_alphas(const Communicator &communicator, const Spread &spread, std::size_t count,
                                   const std::vector<double> &mine);
 /// Which of this rank's keys are real, as AttentionInput has them. Collective.

@@ -62,8 +62,8 @@ Scores open_arrays(const Communicator &communicator, const AttentionSettings &se
   scores.d_o = open_scores("-do", files.d_o, files.words, settings.dim, communicator);
   scores.d_o.axis = x.axis;
   communicator.agree([&] {
-    FLASHRING_CHECK(scores.d_o.axes == x.axes && scores.d_o.storage == x.storage, scores.d_o.place,
-                    ": is not of the shape and type of ", x.place, "; give both alike");
+    FLASHRING_CHECK(scores.d_o.axes == x.axes && scores.d_o.storage == x.storage, scores.d_o.place, ": has shape ",
+                    scores.d_o.shape_and_type(), ", and ", x.place, " ", x.shape_and_type(), "; give both alike");
   });
   return scores;
 }
@@ -80,9 +80,10 @@ void read_arrays(const Communicator &communicator, Scores &scores, bool backward
 struct Alphas {
   std::vector<double> all;
   std::vector<std::int64_t> mine;  ///< places in `all`
+  std::int64_t per_group = 1;      ///< rows after each other of this rank that have one number
 };
 
-/// Heads are the third axis from the end, of rows along one of the last two; then comes one number for each.
+/// Heads are the third axis from the end, of rows along one of the last two; each may have its number.
 bool has_heads(const Scores &scores) { return scores.x.axes.size() >= 3 && scores.dim + 2 >= scores.x.axes.size(); }
 
 /// Places of the numbers, an array over the axes `of`, of which axis `x.axis` may be spread over ranks.
@@ -100,26 +101,33 @@ std::vector<std::int64_t> places_of(const Scores &scores, const std::vector<std:
 }
 
 Alphas read_alphas_of(const Communicator &communicator, const AttentionSettings &settings, const Scores &scores) {
-  const std::size_t axes = scores.x.axes.size();
-  std::vector<std::size_t> of;
-  for (std::size_t a = 0; a < axes; ++a)
-    if (has_heads(scores) ? a + 3 == axes : a != scores.dim) of.push_back(a);
-  std::int64_t count = 1;
-  for (const std::size_t a : of) count *= scores.x.axes[a];
-  Alphas alphas{{default_parameter(settings.rows.op)}, {0}};
-  if (!settings.alpha.empty())
-    alphas.all = read_alphas(settings.alpha, count, has_heads(scores) ? "head" : "row", communicator);
-  if (alphas.all.size() > 1) communicator.agree([&] { alphas.mine = places_of(scores, of, communicator.rank()); });
+  const ThresholdRowsOptions &how = settings.rows;
+  Alphas alphas{{default_parameter(how.op)}, {0}};
+  if (settings.alpha.empty()) return alphas;
+  const std::vector<std::int64_t> &axes = scores.x.axes;
+  const std::int64_t rows =
+      std::accumulate(axes.begin(), axes.end(), std::int64_t{1}, std::multiplies<>()) / axes[scores.dim];
+  const bool of_rows = !has_heads(scores) || count_alphas(settings.alpha, communicator) == rows;
+  const char *each = of_rows ? "row" : "head";
+  alphas.all = read_alphas(settings.alpha, of_rows ? rows : axes[axes.size() - 3], each, communicator);
+  communicator.agree([&] {
+    threshold_families(how.op, alphas.all, how.complements, how.family_scale, detail::concatenate("-alpha: ", each));
+    if (alphas.all.size() == 1) return;
+    std::vector<std::size_t> of;
+    for (std::size_t a = 0; a < axes.size(); ++a)
+      if (of_rows ? a != scores.dim : a + 3 == axes.size()) of.push_back(a);
+    alphas.mine = places_of(scores, of, communicator.rank());
+    if (!of_rows) alphas.per_group = scores.local[axes.size() - (scores.dim + 1 == axes.size() ? 2 : 1)];
+  });
   return alphas;
 }
 
-ThresholdRowsOptions rows_options(const AttentionSettings &settings, const Scores &scores, const Alphas &alphas) {
+ThresholdRowsOptions rows_options(const AttentionSettings &settings, const Alphas &alphas) {
   ThresholdRowsOptions options = settings.rows;
   options.parameters.clear();
   for (const std::int64_t place : alphas.mine)
     options.parameters.push_back(alphas.all[static_cast<std::size_t>(place)]);
-  const std::size_t axes = scores.local.size();
-  if (has_heads(scores)) options.rows_per_group = scores.local[scores.dim + 1 == axes ? axes - 2 : axes - 1];
+  options.rows_per_group = alphas.per_group;
   options.monitor = !settings.monitor.empty();
   return options;
 }
@@ -143,13 +151,15 @@ std::vector<double> gather_gradients(const Communicator &communicator, const Sco
 }
 
 /// Of all rows.
-ThresholdMetrics metrics_of(const Communicator &communicator, const Scores &scores, const Alphas &alphas,
-                            const ThresholdRows &rows) {
+ThresholdMetrics metrics_of(const Communicator &communicator, const ThresholdRowsOptions &options, const Scores &scores,
+                            const Alphas &alphas, const ThresholdRows &rows) {
   if (!scores.whole()) return rows.metrics();
   ThresholdMetrics metrics = join_metrics(communicator, rows.metrics());
-  if (!std::isnan(metrics.alpha_min)) metrics.set_alphas(alphas.all);
-  metrics.parameter_gradient_norm =
-      std::sqrt(std::inner_product(scores.d_alpha.begin(), scores.d_alpha.end(), scores.d_alpha.begin(), 0.0));
+  if (!std::isnan(metrics.alpha_min))
+    metrics.set_alphas(threshold_parameters(options.op, alphas.all, options.complements));
+  if (!std::isnan(metrics.parameter_gradient_norm))  // which is this rank's
+    metrics.parameter_gradient_norm =
+        std::sqrt(std::inner_product(scores.d_alpha.begin(), scores.d_alpha.end(), scores.d_alpha.begin(), 0.0));
   return metrics;
 }
 
@@ -160,7 +170,7 @@ RowsFacts compute(const Communicator &communicator, const AttentionSettings &set
   RowsFacts facts{scores.x.axes, scores.dim, storage, settings.rows.op, {}, {}, {}};
   CallMonitor monitor(communicator, settings.monitor);
   const auto tell = [&](const char *call) {
-    facts.metrics = metrics_of(communicator, scores, alphas, rows);
+    facts.metrics = metrics_of(communicator, settings.rows, scores, alphas, rows);
     if (monitor.active()) monitor.add(metrics_line(call, facts.metrics));
   };
   for (std::int64_t repeat = 0; repeat < settings.repeats; ++repeat) {
@@ -220,9 +230,10 @@ Report report_of(const Communicator &communicator, const DriverOptions &options,
                  const ThresholdRows &rows, Storage storage) {
   OperatorOptions resolved = settings.op;
   resolved.threads = rows.threads();
-  resolved.backend = rows.backend();
   resolved.precision = storage == Storage::fp64 ? Precision::fp64 : Precision::fp32;
   Report report = start_report(communicator, options, resolved);
+  report.backend = rows.backend();
+  report.target = rows.target();
   report.status = "complete";
   return report;
 }
@@ -234,7 +245,7 @@ int run_scores(const Communicator &communicator, const DriverOptions &options, c
   const bool backward = settings.files.backward;
   Scores scores = open_arrays(communicator, settings);
   const Alphas alphas = read_alphas_of(communicator, settings, scores);
-  ThresholdRowsOptions of_rows = rows_options(settings, scores, alphas);
+  ThresholdRowsOptions of_rows = rows_options(settings, alphas);
   const RunPlan plan = plan_rows(communicator, scores.shape(), of_rows, scores.x.storage, backward, !scores.whole());
   of_rows.threads = plan.threads;
   ThresholdRows rows = make_rows(communicator, scores, of_rows);

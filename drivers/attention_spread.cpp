@@ -49,27 +49,29 @@ Spread spread_over(const Communicator &communicator, const std::string &split, c
   spread.queries = scaled(spread.keys, batch ? 1 : shape.heads / shape.key_heads);
   const int rank = communicator.rank();
   if (batch) {
+    spread.first_batch = spread.keys.global_row(rank, LocalRow{0}).value;
     spread.local.batch = spread.keys.local_rows(rank);
   } else {
+    spread.first_head = static_cast<int>(spread.queries.global_row(rank, LocalRow{0}).value);
     spread.local.heads = static_cast<int>(spread.queries.local_rows(rank));
     spread.local.key_heads = static_cast<int>(spread.keys.local_rows(rank));
   }
   return spread;
 }
 
-void call_named(const Spread &spread, int rank, const std::function<void()> &call) {
+void call_named(const Spread &spread, const std::function<void()> &call) {
   try {
     call();
   } catch (const Error &error) {
     if (!spread.whole()) throw;
-    throw Error(detail::concatenate("with ", spread.from_end == of_batch ? "batch entries" : "heads", " counted from ",
-                                    spread.queries.global_row(rank, LocalRow{0}).value, " on: ", error.what()));
+    const std::string text = error.what();
+    throw Error(error.common() ? text.substr(text.find(": ") + 2) : text);  // without "rank 0: "
   }
 }
 
-std::vector<double> local_alphas(const Spread &spread, const std::vector<double> &alphas, int rank) {
+std::vector<double> local_alphas(const Spread &spread, const std::vector<double> &alphas) {
   if (spread.from_end != of_heads || alphas.size() < 2) return alphas;
-  const auto first = alphas.begin() + spread.queries.global_row(rank, LocalRow{0}).value;
+  const auto first = alphas.begin() + spread.first_head;
   return {first, first + spread.local.heads};
 }
 
@@ -77,9 +79,7 @@ std::vector<double> gather_alphas(const Communicator &communicator, const Spread
                                   const std::vector<double> &mine) {
   if (!spread.whole() || mine.empty()) return mine;
   std::vector<double> all(std::max<std::size_t>(count, 1));
-  const bool parts = spread.from_end == of_heads && count > 1;
-  const std::int64_t first = parts ? spread.queries.global_row(communicator.rank(), LocalRow{0}).value : 0;
-  std::copy(mine.begin(), mine.end(), all.begin() + first);
+  std::copy(mine.begin(), mine.end(), all.begin() + (count > 1 ? spread.first_head : 0));
   communicator.sum(std::span<double>(all));
   return all;
 }
@@ -91,7 +91,7 @@ std::vector<std::uint8_t> local_padding(const Communicator &communicator, const 
   communicator.agree([&] {
     padding = read_key_padding(files, shape, RowPartition::contiguous(shape.keys, 1), *make_self_communicator());
     if (spread.from_end != of_batch || padding.empty()) return;
-    const auto first = padding.begin() + spread.keys.global_row(communicator.rank(), LocalRow{0}).value * shape.keys;
+    const auto first = padding.begin() + spread.first_batch * shape.keys;
     padding = std::vector<std::uint8_t>(first, first + spread.local.batch * shape.keys);
   });
   return padding;

@@ -280,8 +280,8 @@ void DriverOptions::refuse_unused(bool solver_has_read) const {
 
 void choose_device(const Communicator &communicator, const OperatorOptions &op) {
   use_device_of_rank(communicator, op.backend, op.share_devices);
-  if (communicator.rank() == 0 && op.backend == "auto" && !device_backend_names().empty() && list_devices().empty())
-    std::fprintf(stderr, "note: no GPU is used: %s\n", why_no_device().c_str());
+  const std::string note = missing_device_note(op.backend);
+  if (communicator.rank() == 0) std::fprintf(stderr, "%s", note.c_str());
 }
 
 Report start_report(const Communicator &communicator, const DriverOptions &options, const OperatorOptions &op) {

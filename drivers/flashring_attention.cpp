@@ -83,11 +83,11 @@ AttentionSettings get_settings(const Communicator &communicator, DriverOptions &
     for (const Option &option : attention_options())
       if (option.name != std::string_view("alpha"))  // which may be a file, of as many numbers as there are heads
         set_option(settings.attention, option.name, options.value(option.name));
+    for (const char *name : {"op", "complements", "scale_family", "ensure_sum_one"})
+      set_option(settings.rows, name, options.value(name));
     settings.attention.gradient = settings.files.backward;
     for (const char *name : {"backend", "transport", "route", "threads"})
       set_option(settings.attention, name, settings.op.get(name));
-    settings.rows.op = options.value("op");
-    settings.rows.family_scale = options.value("scale_family");
     settings.rows.threads = settings.op.threads;
     settings.rows.backend = settings.op.backend;
     settings.scores = options.value("scores");
@@ -97,6 +97,10 @@ AttentionSettings get_settings(const Communicator &communicator, DriverOptions &
                     "; leave it out");
     FLASHRING_CHECK(settings.rows.op == "diffmax" || !options.given("scale_family"),
                     "-scale_family has no effect with -op ", settings.rows.op, "; leave it out");
+    FLASHRING_CHECK(!settings.alpha.empty() || !settings.rows.complements,
+                    "-complements says what the numbers of -alpha are; give -alpha, too");
+    FLASHRING_CHECK(settings.rows.op != "softmax" || !options.given("ensure_sum_one"),
+                    "-ensure_sum_one has no effect with -op softmax; leave it out");
     settings.monitor = options.value("monitor");
     settings.split = options.value("split");
     settings.dim = static_cast<int>(std::clamp<std::int64_t>(parse_integer("-dim", options.value("dim")), -99, 99));
@@ -115,7 +119,7 @@ void refuse_others(const DriverOptions &options, bool scores) {
   constexpr std::array<const char *, 1> of_scores{"dim"};
   for (const char *name : scores ? std::span<const char *const>(of_heads) : std::span<const char *const>(of_scores))
     FLASHRING_CHECK(!options.given(name), "-", name, " has no effect ", scores ? "with" : "without",
-                    " -scores; leave it out");
+                    " -scores; leave it out", scores ? ", scores of -infinity are masked" : "");
 }
 
 int run(const Communicator &communicator, DriverOptions &options) {

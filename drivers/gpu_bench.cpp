@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "flashring/check.hpp"
+#include "flashring/devices.hpp"
 #include "gpu_bench.hpp"
 
 namespace flashring::gpu_bench {
@@ -80,11 +81,13 @@ void run(const std::vector<std::string> &names, const Options &options, std::FIL
   const bool device = find_backend(names.front()).device != nullptr;
   run_scores(device ? "cuda" : "auto", rates.copied_bytes, options.tiny, json);
   print_header();
+  std::vector<Row> rows;
   const std::vector<Case> cases = all_cases(options.tiny);
   for (std::size_t at = 0; at < cases.size();) {
     std::size_t end = at;  // cases of the same points
     while (end < cases.size() && cases[end].precision == cases[at].precision &&
-           cases[end].features == cases[at].features && cases[end].rows == cases[at].rows)
+           cases[end].features == cases[at].features && cases[end].rows == cases[at].rows &&
+           cases[end].host_points == cases[at].host_points)
       ++end;
     for (const std::string &name : names) {
       const Backend &backend = find_backend(name);
@@ -92,18 +95,22 @@ void run(const std::vector<std::string> &names, const Options &options, std::FIL
       for (std::size_t i = at; i < end; ++i) {
         const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - begin;
         const Measured measured = passes.measure(cases[i], share_of_case * (options.seconds - spent.count()));
-        print_row({name, backend.target, cases[i], measured, limits(backend, cases[i], rates)}, json);
+        rows.push_back({name, backend.target, cases[i], measured, limits(backend, cases[i], rates)});
+        print_row(rows.back(), json);
       }
     }
     at = end;
   }
+  for (const Verdict &verdict : verdicts(rows)) print_verdict(verdict, json);
 }
 
 int main_of(const Options &options) {
   const std::vector<std::string> names = options.backend.empty() ? gpu_names() : std::vector{options.backend};
   if (options.list)
     for (const std::string &name : names) std::printf("%s %s\n", name.c_str(), find_backend(name).target);
-  if (names.empty()) std::fprintf(stderr, "gpu_bench: no usable GPU here; -backend NAME takes another backend\n");
+  if (names.empty())
+    std::fprintf(stderr, "gpu_bench: no usable GPU here: %s; -backend NAME takes another backend\n",
+                 why_no_device().c_str());
   if (options.list || names.empty()) return names.empty() ? nothing_to_run : 0;
   std::FILE *const json = options.json.empty() ? nullptr : std::fopen(options.json.c_str(), "w");
   FLASHRING_CHECK(options.json.empty() || json != nullptr, "-json: ", options.json, " cannot be written");

@@ -21,6 +21,7 @@ struct Case {
   bool square = true;  ///< each pair of tiles once, for both sides; else every pair for the own side
   /// Queries meet keys, a block of their own, with the weights of attention; `columns` are all those of the rule.
   bool attention = false;
+  bool host_points = false;  ///< points lie on the host and go to the device in parts
   bool is_gradient() const { return row == RowKind::softmax_gradient || row == RowKind::threshold_gradient; }
   Sides sides() const { return square || is_gradient() ? Sides::both : Sides::own; }
   TileShape shape() const;
@@ -73,6 +74,22 @@ struct Row {
 void print_ceilings(const ceilings::GpuRates &rates, std::FILE *json);
 void print_header();
 void print_row(const Row &row, std::FILE *json);
+
+/// A number that is asked for, and what was measured.
+struct Verdict {
+  std::string what;
+  std::string where;  ///< the row that decided
+  double value = 0;   ///< 0: not measured
+  double target = 0;
+  bool at_least = true;  ///< else at most
+  bool met() const { return value > 0 && (at_least ? value >= target : value <= target); }
+};
+/// Of a whole table: pairs per second at few features, evaluated and effective; the part of the tensor limit at 64;
+/// what 32 columns cost. Each of the fastest backend, where that is least favourable among the sizes that it is asked
+/// of.
+std::vector<Verdict> verdicts(const std::vector<Row> &rows);
+/// A line that begins with "reach:", and a JSON object.
+void print_verdict(const Verdict &verdict, std::FILE *json);
 
 /// The same of rows of scores in the backend's memory, forward and backward, beside copied bytes per second.
 void run_scores(const std::string &backend, double copied_bytes, bool tiny, std::FILE *json);

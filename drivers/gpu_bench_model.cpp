@@ -72,16 +72,18 @@ TileShape Case::shape() const {
 
 std::vector<Case> all_cases(bool tiny) {
   const std::int64_t many = tiny ? 200 : 200000;
-  const std::int64_t most = tiny ? 300 : 1000000;
+  const std::int64_t most = tiny ? 150 : 1000000;
   std::vector<Case> cases;
   for (const Precision precision : {Precision::fp32, Precision::reduced})
     for (const int features : {3, 16, 64, 128, 512})
       add(cases, precision, features, many, features == 3 || features == 64);
   add_attention(cases, tiny ? 150 : 32768);
   add(cases, Precision::fp64, 3, tiny ? 100 : 50000, true);
+  cases.push_back({Precision::fp32, RowKind::sum, 128, 1, many, false, false, true});
   // The longest last: they are left out first.
-  for (const Precision precision : {Precision::fp32, Precision::reduced})
-    for (const int features : {3, 16}) add(cases, precision, features, most, false);
+  for (const int features : {3, 16, 64, 128, 512})
+    for (const Precision precision : {Precision::fp32, Precision::reduced})
+      add(cases, precision, features, most, false);
   return cases;
 }
 

@@ -36,12 +36,13 @@ std::vector<double> numbers(std::size_t count) {
 TileBlock make_block(const Backend &backend, const Case &one) {
   PointBlock points(RowPartition::contiguous(one.rows, 1), 0, one.features,
                     numbers(static_cast<std::size_t>(one.rows * one.features)));
-  return {backend, one.shape(), std::move(points), {}};
+  return {backend, one.shape(), std::move(points), {}, one.host_points ? PointsMemory::host : PointsMemory::device};
 }
 
 /// Rules of attention may want their points in another form.
 bool same_points(const Case &a, const Case &b) {
-  return a.precision == b.precision && a.features == b.features && a.rows == b.rows && !a.attention && !b.attention;
+  return a.precision == b.precision && a.features == b.features && a.rows == b.rows && a.host_points == b.host_points &&
+         !a.attention && !b.attention;
 }
 
 }  // namespace
@@ -62,7 +63,9 @@ struct Passes::State {
       last.reset();
       block.reset();
       keys.reset();
+      const auto begin = Clock::now();
       block.emplace(make_block(backend, one));
+      row_seconds = seconds_since(begin) / static_cast<double>(one.rows);
       if (one.attention) keys.emplace(make_block(backend, one));
     }
     const RowRule &rule = row_rule(one.row);
@@ -81,16 +84,21 @@ struct Passes::State {
   TileBlock &giving() { return keys ? *keys : *block; }
   PassReport run(const Case &one) { return ring.run(one.shape(), one.sides(), *block, giving()); }
 
-  /// Seconds that a pass will take, from one over fewer points of the same kind; 0 where the points are here already,
-  /// since then it is little more to find out.
-  double expected(const Case &one) {
-    if (has_points(one)) return 0;
+  /// Seconds of a pass, and of what must be done before the first one.
+  struct Expected {
+    double pass = 0;
+    double preparing = 0;
+  };
+  /// From a pass over fewer points of the same kind; nothing where the points are here already, since then it is little
+  /// more to find out.
+  Expected expected(const Case &one) {
+    if (has_points(one)) return {};
     Case pilot = one;
     pilot.rows = std::min(one.rows, pilot_rows);
     prepare(pilot);
     run(pilot);
     const double share = static_cast<double>(one.rows) / static_cast<double>(pilot.rows);
-    return run(pilot).seconds * share * share;
+    return {run(pilot).seconds * share * share, row_seconds * static_cast<double>(one.rows)};
   }
 
   const Backend &backend;
@@ -101,6 +109,7 @@ struct Passes::State {
   std::optional<Case> last;
   std::optional<TileBlock> block;
   std::optional<TileBlock> keys;  ///< of attention
+  double row_seconds = 0;         ///< to make and pack a row of `block`
 };
 
 Passes::Passes(const Backend &backend, double enough) : state_(std::make_unique<State>(backend, enough)) {}
@@ -113,10 +122,11 @@ Measured Passes::measure(const Case &one, double allowed) {
     return measured;
   }
   const auto begin = Clock::now();
-  const double expected = state_->expected(one);
-  if (2 * expected + seconds_since(begin) > allowed) {
-    measured.not_run = detail::concatenate("about ", std::round(expected * 10) / 10, " s a pass, ",
-                                           std::round(allowed * 10) / 10, " s left for it");
+  const State::Expected expected = state_->expected(one);
+  if (2 * expected.pass + expected.preparing + seconds_since(begin) > allowed) {
+    const auto tenths = [](double seconds) { return std::round(seconds * 10) / 10; };
+    measured.not_run = detail::concatenate("about ", tenths(expected.pass), " s a pass after ",
+                                           tenths(expected.preparing), " s, ", tenths(allowed), " s left for it");
     return measured;
   }
   state_->prepare(one);

@@ -5,7 +5,10 @@
 namespace flashring::gpu_bench {
 namespace {
 
-const char *pattern_of(const Case &one) { return one.square ? "square" : "rectangle"; }
+const char *pattern_of(const Case &one) {
+  if (one.host_points) return "host";
+  return one.square ? "square" : "rectangle";
+}
 
 double effective_pairs(const Case &one) { return static_cast<double>(one.rows) * static_cast<double>(one.rows); }
 

@@ -51,6 +51,7 @@ struct AttentionShape {
 struct AttentionOptions {
   std::string op = "softmax";                 ///< softmax, diffmax, entmax, sparsemax
   std::vector<double> alpha;                  ///< one number or one for each query head; default 0.5, entmax's a 1.5
+  bool complements = false;                   ///< alpha holds w = 1 - alpha (entmax: a - 1); 0 is softmax
   std::string family_scale = "tsallis";       ///< of diffmax: tsallis, none, porous
   bool ensure_sum_one = true;                 ///< rows of P of a family are divided by their sum, 1 but for rounding
   bool gradient = true;                       ///< forward keeps what backward needs: of a family, a second output
@@ -66,16 +67,22 @@ struct AttentionOptions {
   /// results back, which PassReport's bytes_copied counts. What the caller queued for them must be done before a call,
   /// and a call returns when its results are there. Error where no GPU can be used.
   MemorySpace memory = MemorySpace::host;
+  /// Numbers that messages give the first batch entry and query head: others than 0 where arrays are part of larger
+  /// ones.
+  std::int64_t first_batch = 0;
+  int first_head = 0;
   /// Tiles of the caller's own, and their device, instead of those that `backend` names, or null.
   const Backend *kernels = nullptr;
 };
 
 /// One call's arrays of this rank: the rows of its part of the partitions.
 struct AttentionInput {
-  ConstTensor q;                                   // (B, H_q, n_q, D)
-  ConstTensor k;                                   // (B, H_kv, n_k, D)
-  ConstTensor v;                                   // (B, H_kv, n_k, D_v), all three in one storage
-  std::span<const std::uint8_t> key_padding = {};  // (B, n_k), 1: a token, 0: not to be seen; or empty
+  ConstTensor q;  // (B, H_q, n_q, D)
+  ConstTensor k;  // (B, H_kv, n_k, D)
+  ConstTensor v;  // (B, H_kv, n_k, D_v), all three in one storage
+  /// (B, n_k), 1: a token, 0: not to be seen; or empty. Hidden tokens are read as zeros; in arrays that a device uses
+  /// where they lie their numbers, and the scores that these would have, must be finite.
+  std::span<const std::uint8_t> key_padding = {};
 };
 
 /// What backward needs of forward, (B, H_q, n_q) each.
@@ -96,6 +103,7 @@ struct AttentionReport {
   double tiles_visited = 0;  ///< pairs of tiles in all passes
   double tiles_skipped = 0;  ///< those without a weight, or whose keys are padding alone
   std::string backend;       ///< that ran it
+  std::string target;        ///< its instruction set or device
   Precision precision = Precision::fp32;
   int threads = 1;
 };

@@ -19,12 +19,13 @@ struct InputArray {
   std::vector<std::int64_t> axes;
   std::size_t axis = 0;  ///< that of the rows; those after it belong to a row
   Storage storage = Storage::fp32;
-  bool heads = false;  ///< axes are those of (B, H, N, D), and places are named so
+  bool heads = false;  ///< axes are the last ones of (B, H, N, D), and places are named so
   /// Rows [begin, begin + count) along `along` at place `entry` of the axes before it, as stored. Not collective.
   std::function<void(std::size_t along, std::int64_t entry, std::int64_t begin, std::int64_t count,
                      std::span<std::byte> out)>
       read;
 
+  std::string shape_and_type() const;  ///< "(2, 4, 13, 5) of fp64"
   /// Length of the n-th axis from the end, 1 where there are fewer.
   std::int64_t from_end(std::size_t n) const { return n <= axes.size() ? axes[axes.size() - n] : 1; }
 };
@@ -68,6 +69,8 @@ AttentionSources open_attention(const AttentionFiles &files, const Communicator 
 std::vector<std::uint8_t> read_key_padding(const AttentionFiles &files, const AttentionShape &shape,
                                            const RowPartition &keys, const Communicator &communicator);
 
+/// How many numbers -alpha gives, as a list or a file. Collective.
+std::int64_t count_alphas(const std::string &text, const Communicator &communicator);
 /// -alpha: numbers such as 0.3,0.5, one or `count` of them, one for each `each` ("head"), or a file with as many.
 /// Collective.
 std::vector<double> read_alphas(const std::string &text, std::int64_t count, const std::string &each,

@@ -30,7 +30,7 @@ struct AttentionFacts {
   std::string op = {};  ///< what made weights of scores
   bool causal = false, padded = false;
   std::vector<double> forward_seconds, backward_seconds;  ///< of each repeat, on the slowest rank; empty: not run
-  AttentionReport threshold = {};                         ///< of the last forward
+  AttentionReport forward = {}, backward = {};            ///< of the last calls
 };
 
 /// Of the pairs of tiles of all passes of a threshold, those that were visited. 1 of softmax.

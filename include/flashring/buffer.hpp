@@ -82,14 +82,17 @@ class BufferReader {
   BufferReader(const AlignedBuffer &buffer, std::size_t piece);
   /// The next piece, there until the one after is asked for. Throws Error with what the device says.
   const std::byte *next();
-  /// Piece `index`, as BufferWriter has it.
-  const std::byte *piece(std::size_t index);
+  /// Makes some pieces from `first` on ready until it is called again: all `count` of the host, of a device those that
+  /// are copied at a time, one at least. Returns how many. Throws as `next` does.
+  std::size_t bring(std::size_t first, std::size_t count);
+  /// One of these, by any threads.
+  const std::byte *piece(std::size_t index) const;
 
  private:
   const AlignedBuffer &buffer_;
   std::size_t piece_;
-  std::size_t at_ = 0;      // of the buffer
-  std::size_t staged_ = 0;  // where staging_ ends in the buffer
+  std::size_t next_ = 0;             // piece
+  std::size_t begin_ = 0, end_ = 0;  // of the buffer, what staging_ holds
   std::vector<std::byte> staging_;
 };
 

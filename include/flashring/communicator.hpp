@@ -21,6 +21,9 @@ class Communicator {
   virtual void sum(std::span<double> values) const = 0;
   virtual void sum(std::span<std::int64_t> values) const = 0;
   virtual void max(std::span<double> values) const = 0;
+  /// Whether any rank says that it failed. Throws Error on a rank that says so where the others do not come within the
+  /// communicator's patience: they hang, and nobody can be told.
+  virtual bool any(bool failed) const;
   virtual void broadcast(std::span<std::byte> bytes, int root) const = 0;
   /// Every rank's bytes, one after the other in rank order, on every rank.
   virtual std::vector<std::byte> gather(std::span<const std::byte> bytes) const = 0;
@@ -34,7 +37,8 @@ class Communicator {
   std::vector<std::string> gather(const std::string &text) const;
 
   /// Runs `work`, which may throw on some ranks only, and makes the outcome common: if any rank threw, every rank
-  /// throws an Error whose message is that of the lowest such rank, preceded by "rank R: ".
+  /// throws an Error whose message is that of the lowest such rank, preceded by "rank R: ". Where the others do not
+  /// come in time (any()), a rank that threw throws its own message with that finding, as an Error that is not common.
   void agree(const std::function<void()> &work) const;
 };
 

@@ -195,31 +195,4 @@ PETSC_EXTERN PetscErrorCode MatFlashringCommittor(Mat A, const PetscBool in_a[],
                                                   PetscReal tolerance, PetscReal q[], PetscReal t[], PetscReal *rate,
                                                   PetscReal *residual, PetscBool *converged);
 
-/* ---- rows of scores ---- */
-
-/* p_i = [s x_i - tau]_+^e, sum p = 1, for every row of scores: op "softmax", "diffmax" (parameter alpha in (0, 1), scale
- * "tsallis", which NULL means, "none" or "porous"), "entmax" (parameter a in (1, 2]) or "sparsemax"; parameter and scale are
- * not read where there is none. Arrays are (outer, n, inner), C order; a row is the n numbers with the same outer and
- * inner index, and -infinity hides one of them. On several ranks rows are split: each has its n of every row, outer and
- * inner alike; with PETSC_COMM_SELF they are whole. memory: where scores and weights lie, PETSC_MEMTYPE_HOST or
- * PETSC_MEMTYPE_DEVICE (the current device of CUDA, which then does the work; nothing is copied, what was queued for the
- * arrays must be done); all other arrays are the host's. row_maximum, t (outer, inner): for the gradient, or both NULL.
- * Fails with the row's number for NaN and +infinity, and without a GPU for arrays of a device. weights may be scores.
- * Source: docs/mathematics.md, "Threshold families". */
-PETSC_EXTERN PetscErrorCode FlashringThresholdRows(MPI_Comm comm, const char op[], PetscReal parameter,
-                                                   const char scale[], PetscInt outer, PetscInt n, PetscInt inner,
-                                                   PetscMemType memory, const PetscReal scores[], PetscReal weights[],
-                                                   PetscReal row_maximum[], PetscReal t[]);
-
-/* With g = dL/dp (outer, n, inner): of_scores = dL/dx (outer, n, inner), which may be g, and of_parameter = dL/dalpha (or
- * dL/da) over all rows and ranks, or NULL. scores, g and of_scores lie in `memory`. All else as it was given, and came
- * out, before. */
-PETSC_EXTERN PetscErrorCode FlashringThresholdRowsGradient(MPI_Comm comm, const char op[], PetscReal parameter,
-                                                           const char scale[], PetscInt outer, PetscInt n,
-                                                           PetscInt inner, PetscMemType memory,
-                                                           const PetscReal scores[],
-                                                           const PetscReal row_maximum[], const PetscReal t[],
-                                                           const PetscReal g[], PetscReal of_scores[],
-                                                           PetscReal *of_parameter);
-
 #endif

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace flashring {
 
@@ -44,6 +45,14 @@ double default_parameter(std::string_view name);
 /// near the parameter is to 1. Below 2^-80 the family is softmax, from which it differs by less than a rounding of
 /// fp64; with scale none, whose limit is no such family, that is an Error.
 ThresholdFamily threshold_family_at(std::string_view name, double w, std::string_view scale = "tsallis");
+
+/// The families of numbers as callers give them: parameters, or with `complements` w of each. Where there are several
+/// an Error begins with `each` ("query head") and the place of the one it is about, counted from `first`.
+std::vector<ThresholdFamily> threshold_families(std::string_view name, const std::vector<double> &numbers,
+                                                bool complements, std::string_view scale, std::string_view each,
+                                                std::int64_t first = 0);
+/// The parameters themselves; none where the operation has none.
+std::vector<double> threshold_parameters(std::string_view name, std::vector<double> numbers, bool complements);
 
 /// A parameter that is learned as log beta: alpha = 1 - w with w in (0, c).
 ///   hill: w = c b/(1 + b), tanh: w = c tanh b, exp: w = c (1 - exp(-b)), with b = beta / beta0

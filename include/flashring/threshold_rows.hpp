@@ -45,8 +45,8 @@ struct ThresholdRowsOptions {
   bool ensure_sum_one = true;  ///< p is divided by its sum, which is 1 but for rounding
   bool monitor = false;        ///< fill the metrics that cost time: support, zeros, entropy, gradient norms
   int threads = 0;             ///< 0: as many as KernelOperator takes
-  /// auto, ref, simd, or simd with an instruction set (simd:avx2); cuda or sm80 for a GPU. auto is a processor for
-  /// arrays of the host and a GPU for those of a device.
+  /// auto, ref, simd, or simd with an instruction set (simd:avx2); cuda, sm80 or sm90 for a GPU. auto is a processor
+  /// for arrays of the host and a GPU for those of a device.
   std::string backend = "auto";
   /// Where x, p, g and dx of all calls lie. `device` takes a backend of GPUs and copies none of them: what the caller
   /// queued for them must be done before a call, and a call returns when its result is there. With a backend of GPUs
@@ -66,19 +66,19 @@ struct ThresholdSaved {
 /// this rank's whole rows. Those marked * are NaN without `monitor`.
 struct ThresholdMetrics {
   static constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
-  std::int64_t rows = 0;               ///< with a finite entry
-  int iterations = 0;                  ///< of the row that took most
-  double largest_step = unknown;       ///< last change of t, times e, largest of the rows
-  double sum_error = 0;                ///< largest |sum p - 1| before the division
-  double scores = unknown;             ///< * of these rows, that are not masked
-  double mean_support = unknown;       ///< * entries with p > 0 of a row
-  double zeros = unknown;              ///< * their share of exact zeros
-  double mean_entropy = unknown;       ///< * -sum p ln p, nats
-  double alpha_min = unknown;          ///< of the parameters (a of entmax); NaN where there is none
-  double alpha_mean = unknown;         ///< the same
-  double alpha_max = unknown;          ///< the same
-  double gradient_norm = unknown;      ///< * 2-norm of all dx
-  double parameter_gradient_norm = 0;  ///< of what backward returned
+  std::int64_t rows = 0;                     ///< with a finite entry
+  int iterations = 0;                        ///< of the row that took most
+  double largest_step = unknown;             ///< last change of t, times e, largest of the rows
+  double sum_error = 0;                      ///< largest |sum p - 1| before the division
+  double scores = unknown;                   ///< * of these rows, that are not masked
+  double mean_support = unknown;             ///< * entries with p > 0 of a row
+  double zeros = unknown;                    ///< * their share of exact zeros
+  double mean_entropy = unknown;             ///< * -sum p ln p, nats
+  double alpha_min = unknown;                ///< of the parameters (a of entmax); NaN where there is none
+  double alpha_mean = unknown;               ///< the same
+  double alpha_max = unknown;                ///< the same
+  double gradient_norm = unknown;            ///< * 2-norm of all dx; NaN of a forward
+  double parameter_gradient_norm = unknown;  ///< of what backward returned; NaN of a forward
   void set_alphas(const std::vector<double> &alphas);
 };
 
@@ -104,6 +104,7 @@ class ThresholdRows {
   const ThresholdMetrics &metrics() const;
   int threads() const;
   std::string backend() const;
+  std::string target() const;  ///< instruction set
   /// Of arrays, by the last call of this rank, from the host to a device and back.
   double bytes_copied() const;
 

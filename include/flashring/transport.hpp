@@ -44,7 +44,7 @@ class Transport {
   virtual bool queues_on_device() const { return false; }
   /// The host waits until everything that was started has arrived. Throws Error when a peer is lost.
   virtual void settle() {}
-  /// Gives up what is under way, on all ranks after an error that all have: nothing can be started any more.
+  /// Gives up what is under way, after an error of this rank or of all: nothing can be started any more.
   virtual void abandon() {}
 };
 

@@ -47,44 +47,47 @@ inline void panel_to_giver(const float *panel, int width, const float *x, int co
   for (; c < columns; ++c) add_to_giver<1>(panel, width, x + c * tile_rows, sums + c * tile_rows);
 }
 
-/// Blocks of columns packed by words.hpp, from row `row` (a multiple of 32) on.
-inline Operand column_operand(const Frame &f, std::size_t offset, int row) {
+/// Blocks of `count` columns packed by words.hpp, from row `row` (a multiple of 32) on.
+inline Operand column_operand(const Frame &f, std::size_t offset, int count, int row) {
   const std::size_t chunk_bytes = std::size_t{unit_bytes} * static_cast<std::size_t>(f.layout.terms);
   return {f.scratch + offset + chunk_bytes * static_cast<std::size_t>(row / chunk), chunk_bytes * (tile_rows / chunk),
-          padded_columns(f.columns) / unit_rows};
+          padded_columns(count) / unit_rows};
 }
 
-/// Adds a panel of weights times columns to the sums of the receiver, and of the giver where there are two sides.
-template <class P, bool two_sided>
-void fold_panel(const Frame &f, const Piece &p, int i0, int j0, int width) {
-  const float *panel = f.reals(f.at.panel);
-  float *receive_sums = f.reals(f.at.receive_sums);
-  float *give_sums = f.reals(f.at.give_sums) + j0;
-  if (!f.on_unit) {
-    panel_to_receiver(panel, width, p.give_columns + j0, f.columns, receive_sums);
-    if (two_sided) panel_to_giver(panel, width, p.receive_columns + i0, f.columns, give_sums);
-    return;
-  }
+/// Adds a panel of weights times columns to the sums of the receiver and of the giver, on the unit.
+template <class P, bool to_receiver, bool to_giver>
+void multiply_panel(const Frame &f, const float *panel, const ColumnPart &c, int i0, int j0, int width) {
   constexpr int terms = terms_in<P>;
   std::byte *left = f.scratch + f.at.left_weights;
   std::byte *right = f.scratch + f.at.right_weights;
-  pack_weights<P, two_sided>(panel, width, left, right);
+  pack_weights<P, to_receiver, to_giver>(panel, width, left, right);
   constexpr std::size_t left_block = std::size_t{panel_columns / chunk} * terms * unit_bytes;
-  f.unit->add({left, left_block, 2}, column_operand(f, f.at.give_columns, j0), width / chunk, terms, receive_sums,
-              padded_columns(f.columns));
-  if (two_sided)
-    f.unit->add(column_operand(f, f.at.receive_columns, i0),
-                {right, std::size_t{terms} * unit_bytes, width / unit_rows}, 1, terms, give_sums, tile_rows);
+  if (to_receiver)
+    f.unit->add({left, left_block, 2}, column_operand(f, c.give, c.count, j0), width / chunk, terms,
+                f.reals(c.receive_sums), padded_columns(c.count));
+  if (to_giver)
+    f.unit->add(column_operand(f, c.receive, c.count, i0), {right, std::size_t{terms} * unit_bytes, width / unit_rows},
+                1, terms, f.reals(c.give_sums) + j0, tile_rows);
+}
+
+/// The panel's weights times columns to the sums of the receiver, and of the giver where there are two sides.
+template <class P, bool two_sided>
+void fold_panel(const Frame &f, const Piece &p, int i0, int j0, int width) {
+  const float *panel = f.reals(f.at.panel);
+  const ColumnPart &c = f.at.columns;
+  if (f.on_unit) return multiply_panel<P, true, two_sided>(f, panel, c, i0, j0, width);
+  panel_to_receiver(panel, width, p.give_columns + j0, c.count, f.reals(c.receive_sums));
+  if (two_sided) panel_to_giver(panel, width, p.receive_columns + i0, c.count, f.reals(c.give_sums) + j0);
 }
 
 inline int up_to_chunk(int rows) { return (rows + chunk - 1) / chunk * chunk; }
 
 template <class P>
 void pack_columns(const Frame &f, const Piece &p, bool two_sided) {
+  const ColumnPart &c = f.at.columns;
   if (!f.on_unit) return;
-  pack_right_columns<P>(p.give_columns, f.columns, up_to_chunk(p.give_rows), f.scratch + f.at.give_columns);
-  if (two_sided)
-    pack_left_columns<P>(p.receive_columns, f.columns, up_to_chunk(p.receive_rows), f.scratch + f.at.receive_columns);
+  pack_right_columns<P>(p.give_columns, c.count, up_to_chunk(p.give_rows), f.scratch + c.give);
+  if (two_sided) pack_left_columns<P>(p.receive_columns, c.count, up_to_chunk(p.receive_rows), f.scratch + c.receive);
 }
 
 /// Calls use(j0, width) for the panels of one block of receiving rows.
@@ -97,35 +100,52 @@ void for_panels(int give_rows, const Use &use) {
 }
 
 inline void clear_receive_sums(const Frame &f) {
-  std::memset(f.reals(f.at.receive_sums), 0, sizeof(float) * panel_rows * padded_columns(f.columns));
+  std::memset(f.reals(f.at.columns.receive_sums), 0, sizeof(float) * panel_rows * padded_columns(f.at.columns.count));
+}
+
+inline void clear_give_sums(const Frame &f, const ColumnPart &c) {
+  std::memset(f.reals(c.give_sums), 0, sizeof(float) * tile_rows * padded_columns(c.count));
+}
+
+/// Sums of one block of receiving rows, to be added in their turn.
+inline void keep_sums(const Frame &f, const Piece &p, int i0) {
+  const float *sums = f.reals(f.at.columns.receive_sums);                 // (32, padded c)
+  double *received = reinterpret_cast<double *>(f.scratch + f.at.state);  // (c, T)
+  const int stride = padded_columns(f.at.columns.count);
+  const int count = p.receive_rows - i0 < panel_rows ? p.receive_rows - i0 : panel_rows;
+  for (int c = 0; c < f.at.columns.count; ++c)
+    for (int r = 0; r < count; ++r) received[c * tile_rows + i0 + r] = sums[r * stride + c];
+}
+
+inline void add_received(const Frame &f, const Piece &p) {
+  const double *received = reinterpret_cast<const double *>(f.scratch + f.at.state);  // (c, T)
+  p.turns->in_turn(p.receiver(), [&] {
+    for (int c = 0; c < f.at.columns.count; ++c)
+      for (int i = 0; i < p.receive_rows; ++i) p.receive_state[c * tile_rows + i] += received[c * tile_rows + i];
+  });
+}
+
+/// In the giver's turn.
+inline void add_given(const Frame &f, const Piece &p, const ColumnPart &part) {
+  const float *sums = f.reals(part.give_sums);  // (padded c, T)
+  double *state = p.give_state + part.first * tile_rows;
+  for (int c = 0; c < part.count; ++c)
+    for (int j = 0; j < p.give_rows; ++j) state[c * tile_rows + j] += sums[c * tile_rows + j];
 }
 
 template <class P, bool two_sided>
 void sum_columns(const Frame &f, const Piece &p) {
-  float *receive_sums = f.reals(f.at.receive_sums);                       // (32, padded c)
-  float *give_sums = f.reals(f.at.give_sums);                             // (padded c, T)
-  double *received = reinterpret_cast<double *>(f.scratch + f.at.state);  // (c, T)
-  const int stride = padded_columns(f.columns);
-  if (two_sided) std::memset(give_sums, 0, sizeof(float) * tile_rows * stride);
+  if (two_sided) clear_give_sums(f, f.at.columns);
   for (int i0 = 0; i0 < p.receive_rows; i0 += panel_rows) {
     clear_receive_sums(f);
     for_panels(p.give_rows, [&](int j0, int width) {
       fill_panel(f, p, i0, j0, width);
       fold_panel<P, two_sided>(f, p, i0, j0, width);
     });
-    const int count = p.receive_rows - i0 < panel_rows ? p.receive_rows - i0 : panel_rows;
-    for (int c = 0; c < f.columns; ++c)
-      for (int r = 0; r < count; ++r) received[c * tile_rows + i0 + r] = receive_sums[r * stride + c];
+    keep_sums(f, p, i0);
   }
-  p.turns->in_turn(p.receiver(), [&] {
-    for (int c = 0; c < f.columns; ++c)
-      for (int i = 0; i < p.receive_rows; ++i) p.receive_state[c * tile_rows + i] += received[c * tile_rows + i];
-  });
-  if (!two_sided) return;
-  p.turns->in_turn(p.giver(), [&] {
-    for (int c = 0; c < f.columns; ++c)
-      for (int j = 0; j < p.give_rows; ++j) p.give_state[c * tile_rows + j] += give_sums[c * tile_rows + j];
-  });
+  add_received(f, p);
+  if (two_sided) p.turns->in_turn(p.giver(), [&] { add_given(f, p, f.at.columns); });
 }
 
 /// Panel of logarithms plus log weights; by row the larger of the reference before and the largest in it, rounded up to
@@ -154,7 +174,7 @@ HWY_NOINLINE void exponentiate(const Frame &f, const Piece &p, int j0, int width
   float *panel = f.reals(f.at.panel);
   float *maxima = f.reals(f.at.maxima);  // (2, 32)
   float *totals = maxima + panel_rows;
-  const int stride = padded_columns(f.columns);
+  const int columns = f.at.columns.count;
   float top[panel_rows];
   float keep[panel_rows];
   add_log_weights(panel, width, p.give_scalars + j0, maxima, top);
@@ -171,20 +191,22 @@ HWY_NOINLINE void exponentiate(const Frame &f, const Piece &p, int j0, int width
     }
     totals[r] = totals[r] * keep[r] + hn::GetLane(hn::SumOfLanes(d, sum));
     maxima[r] = top[r];
-    float *values = f.reals(f.at.receive_sums) + r * stride;
-    for (int c = 0; c < f.columns; ++c) values[c] *= keep[r];
+    if (keep[r] == 1) continue;  // references are whole numbers, so after the first panels few rise
+    float *values = f.reals(f.at.columns.receive_sums) + r * padded_columns(columns);
+    for (int c = 0; c < columns; ++c) values[c] *= keep[r];
   }
 }
 
 /// (reference, sum, sums of columns) of one block of receiving rows into the tile's state.
 inline void keep_logsumexp(const Frame &f, const Piece &p, int i0, double *state) {
   const float *maxima = f.reals(f.at.maxima);
-  const float *values = f.reals(f.at.receive_sums);
+  const float *values = f.reals(f.at.columns.receive_sums);
+  const int columns = f.at.columns.count;
   const int count = p.receive_rows - i0 < panel_rows ? p.receive_rows - i0 : panel_rows;
   for (int r = 0; r < count; ++r) {
     state[i0 + r] = maxima[r];
     state[tile_rows + i0 + r] = maxima[panel_rows + r];
-    for (int c = 0; c < f.columns; ++c) state[(2 + c) * tile_rows + i0 + r] = values[r * padded_columns(f.columns) + c];
+    for (int c = 0; c < columns; ++c) state[(2 + c) * tile_rows + i0 + r] = values[r * padded_columns(columns) + c];
   }
 }
 
@@ -195,19 +217,20 @@ void logsumexp_columns(const Frame &f, const Piece &p) {
   constexpr float lowest = -1e38F;  // finite, below any logarithm of a weight that counts
   double *state = reinterpret_cast<double *>(f.scratch + f.at.state);  // (2 + c, T)
   float *maxima = f.reals(f.at.maxima);
-  R::identity(0, f.columns, tile_rows, reinterpret_cast<std::byte *>(state));
+  const int columns = f.at.columns.count;
+  R::identity(0, columns, tile_rows, reinterpret_cast<std::byte *>(state));
   for (int i0 = 0; i0 < p.receive_rows; i0 += panel_rows) {
     clear_receive_sums(f);
     for (int r = 0; r < 2 * panel_rows; ++r) maxima[r] = r < panel_rows ? lowest : 0;
     for_panels(p.give_rows, [&](int j0, int width) {
       fill_panel(f, p, i0, j0, width);
       exponentiate<P>(f, p, j0, width);
-      if (f.columns > 0) fold_panel<P, false>(f, p, i0, j0, width);
+      if (columns > 0) fold_panel<P, false>(f, p, i0, j0, width);
     });
     keep_logsumexp(f, p, i0, state);
   }
   p.turns->in_turn(p.receiver(), [&] {
-    R::merge(0, f.columns, tile_rows, reinterpret_cast<std::byte *>(p.receive_state),
+    R::merge(0, columns, tile_rows, reinterpret_cast<std::byte *>(p.receive_state),
              reinterpret_cast<const std::byte *>(state));
   });
 }

@@ -1,11 +1,11 @@
 // Backend amx: inner products and column sums on the matrix unit of x86 processors (AMX, bf16 operands, fp32 sums); the
-// formula on vectors. Permission to use the unit is asked from the system once. fp64, few features and pair functions
-// that need differences are simd's.
+// formula on vectors. Permission to use the unit is asked from the system once. fp64, few features, pair functions
+// that need differences and rules of thresholds are simd's.
 //
 // A tile pair is worked through in panels of 32 receiving x 64 giving rows:
 //   1. products of features, 32 x 16 at a time, from bf16 terms of both sides (unit: features)
 //   2. sums and norms to q, formula, weights into the panel in L1 (weights.hpp); k(x,x) is set, masked pairs are hidden
-//   3. log-sum-exp: log weights, running maxima, exponentials
+//   3. log-sum-exp: log weights, running maxima, exponentials; gradients: exponentials, products of columns (unit: add)
 //   4. panel x columns to the receiver, its transpose x columns to the giver: on vectors for few columns, else the
 //      panel is split into bf16 terms and the unit adds them up (unit: add)
 // Sums within a tile are in fp32, then fp64.
@@ -48,11 +48,13 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 #include "amx/fold.hpp"
 
+#include "amx/softmax_gradient.hpp"
+
 /// The formula's part of a frame.
 template <PairKind kind, class P>
 void choose_formula(const TileShape &shape, Frame &f) {
   if constexpr (needs_differences(Formula<kind>::declaration.accumulate)) return;  // simd's
-  const bool logarithm = shape.row == RowKind::logsumexp;
+  const bool logarithm = shape.row != RowKind::sum;
   Formula<kind>::constants(shape.pair.parameters.data(), f.constants);
   f.weigh = logarithm ? weigh_block<kind, true, P> : weigh_block<kind, false, P>;
   f.at_zero = weight_at_zero<kind>(logarithm, f.constants);
@@ -67,7 +69,6 @@ Frame make_frame(const TileCall &call, const Unit &unit) {
   f.layout = payload_layout(call.shape);
   f.at = lay_out_scratch(call.shape);
   f.scratch = call.scratch;
-  f.columns = call.shape.columns;
   f.on_unit = columns_on_unit(call.shape);
   switch (call.shape.pair.kind) {
 #define FLASHRING_PAIR(name)                          \
@@ -80,6 +81,7 @@ Frame make_frame(const TileCall &call, const Unit &unit) {
   return f;
 }
 
+/// Those of gradients are sums.
 int state_words(const TileShape &shape) {
   return shape.row == RowKind::logsumexp ? Rule<RowKind::logsumexp>::state_words(shape.pass, shape.columns)
                                          : Rule<RowKind::sum>::state_words(shape.pass, shape.columns);
@@ -94,6 +96,8 @@ Piece make_piece(const TileCall &call, const TileSide &receive, int receive_tile
   const std::size_t payload = payload_layout(s).bytes();
   const std::size_t columns = static_cast<std::size_t>(s.columns) * tile_rows;
   const std::size_t state = static_cast<std::size_t>(state_words(s)) * tile_rows;
+  const std::size_t numbers =
+      s.row == RowKind::softmax_gradient ? Rule<RowKind::softmax_gradient>::own_scalars * tile_rows : tile_rows;
   const auto values = [](const std::byte *array, std::size_t at) {
     return array == nullptr ? nullptr : reinterpret_cast<const float *>(array) + at;
   };
@@ -109,6 +113,7 @@ Piece make_piece(const TileCall &call, const TileSide &receive, int receive_tile
           values(give.columns, g * columns),
           values(give.pass_scalars, g * tile_rows),
           values(receive.columns, r * columns),
+          values(receive.pass_scalars, r * numbers),
           states(receive.state, r * state),
           states(give.state, g * state),
           masked ? &s.mask : nullptr,
@@ -143,6 +148,12 @@ void evaluate_as(const TileCall &call, const Unit &unit) {
   for (std::int64_t n = 0; n < call.pair_count; ++n) {
     const TilePair &pair = call.pairs[n];
     const bool masked = pair.masked && call.shape.mask.active();
+    if (call.shape.row == RowKind::softmax_gradient) {
+      const Piece piece = make_piece(call, call.own, pair.own, call.visiting, pair.visiting, masked, false);
+      find_same_points(f, piece);
+      softmax_gradients<P>(f, piece, pair.sides);
+      continue;
+    }
     // Sums serve both sides in one evaluation; log-sum-exp rescales per row, so its second side is a turn of its own.
     const bool two_sided = pair.sides == Sides::both && call.shape.row == RowKind::sum;
     if (has_own(pair.sides))
@@ -177,15 +188,25 @@ HWY_EXPORT(evaluate_on);
 
 const Backend &simd_table() { return *simd::open(""); }
 
-/// Whether the unit works on this shape; all others are simd's.
+/// Rules that simd folds on any shape. Their blocks serve no rule of another kind, so they may have simd's payload.
+bool is_threshold(RowKind row) {
+  return row == RowKind::score_bins || row == RowKind::power_sums || row == RowKind::threshold_sum ||
+         row == RowKind::score_list || row == RowKind::threshold_gradient;
+}
+
+/// Whether the unit works on this shape; all others are simd's. Gradients with few features or values are, too.
 bool on_unit(const TileShape &shape) {
-  return shape.precision != Precision::fp64 && shape.features >= least_features &&
-         !needs_differences(accumulate_of(shape.pair.kind));
+  if (shape.precision == Precision::fp64 || shape.features < least_features ||
+      needs_differences(accumulate_of(shape.pair.kind)) || is_threshold(shape.row))
+    return false;
+  return shape.row != RowKind::softmax_gradient ||
+         (shape.features >= unit_columns && shape.columns - shape.features >= unit_columns);
 }
 
 bool supports(const TileShape &shape) {
   if (!on_unit(shape)) return simd_table().supports(shape);
-  return (shape.row == RowKind::sum || shape.row == RowKind::logsumexp) && shape.columns <= max_columns;
+  if (shape.row == RowKind::logsumexp) return shape.columns <= simd::widest_value;
+  return shape.row == RowKind::softmax_gradient || (shape.row == RowKind::sum && shape.columns <= max_columns);
 }
 
 std::size_t payload_bytes(const TileShape &shape) {
@@ -208,20 +229,43 @@ void evaluate(const TileCall &call, const Unit &unit) {
   best(call, unit);
 }
 
+/// Those of two split numbers that are formed.
+int products_of(int terms) { return terms * (terms + 1) / 2; }
+
+/// Products of columns, and the terms and words of ds and p. The logarithm was counted as one of log-sum-exp, whose
+/// three additions a gradient has as well.
+void add_gradient_cost(const TileShape &shape, Sides sides, TileCost &c) {
+  const int terms = terms_of(shape.precision);
+  const int values = shape.columns - shape.features;
+  const int used = (has_own(sides) ? 1 : 0) + (has_visiting(sides) ? 1 : 0);
+  double summed = chunk * column_chunks(values) + used * padded_columns(shape.features);
+  c.adds += (3.0 + used) * terms;
+  if (has_visiting(sides)) {
+    summed += padded_columns(values);
+    c.adds += 4.0 * terms;
+  }
+  c.multiply_adds += 1;
+  c.products += products_of(terms) * summed;
+}
+
 TileCost cost(const TileShape &shape, Sides sides) {
   if (!on_unit(shape)) return simd_table().cost(shape, sides);
+  const bool gradient = shape.row == RowKind::softmax_gradient;
   const int terms = terms_of(shape.precision);
-  const int products = terms * (terms + 1) / 2;
+  const int products = products_of(terms);
   const int used = (has_own(sides) ? 1 : 0) + (has_visiting(sides) ? 1 : 0);
   const double turns = shape.row == RowKind::logsumexp ? used : 1;
   TileShape formula = shape;  // simd counts the formula; its features are not multiplied here
+  formula.row = gradient ? RowKind::logsumexp : shape.row;
   formula.precision = Precision::fp32;
   formula.columns = 0;
-  TileCost c = simd_table().cost(formula, sides);
+  TileCost c = simd_table().cost(formula, gradient ? Sides::own : sides);
   c.multiply_adds -= turns * shape.features;
   c.adds += turns * groups(terms);  // the groups, and the clamp
   c.products = turns * products * chunk * payload_layout(shape).chunks;
-  if (columns_on_unit(shape)) {
+  if (gradient) {
+    add_gradient_cost(shape, sides, c);
+  } else if (columns_on_unit(shape)) {
     c.products += double{1} * products * padded_columns(shape.columns) * used;
     c.adds += (3.0 + used) * terms * turns;  // terms of weights, and their words
   } else {

@@ -8,9 +8,10 @@ struct Piece {
   std::int64_t receive_first, give_first;
   const float *give_columns;     // (c, T)
   const float *give_scalars;     // (T), log weights, or null
-  const float *receive_columns;  // (c, T), two-sided sums only
+  const float *receive_columns;  // (c, T), two-sided sums and gradients
+  const float *receive_scalars;  // (2, T), gradients only
   double *receive_state;         // (words, T)
-  double *give_state;            // (words, T), two-sided sums only
+  double *give_state;            // (words, T), two-sided sums and gradients
   const Mask *mask;              // null: every pair counts
   bool transposed;
   const Turns *turns;
@@ -33,7 +34,6 @@ struct Frame {
   Scratch at;
   std::byte *scratch;
   double constants[4];
-  int columns;
   bool on_unit;  ///< columns are multiplied by the unit too
 
   float *reals(std::size_t offset) const { return reinterpret_cast<float *>(scratch + offset); }

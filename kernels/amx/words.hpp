@@ -82,26 +82,66 @@ HWY_NOINLINE void pack_right_columns(const float *x, int columns, int rows, std:
   }
 }
 
-/// Four vectors of weights, rows p and p + 16, columns l and l + 16 of a chunk, term by term into both operands.
-template <int term, int terms, bool two_sided>
+/// Columns (c, T) of rows [0, rows) as left operand of products that are summed over columns: word (row, l) of a chunk
+/// of 32 columns = columns l and l + 16. Columns beyond c repeat the last one; the right operand has zeros there.
+template <class P>
+HWY_NOINLINE void pack_left_rows(const float *x, int columns, int rows, std::byte *to) {
+  constexpr int terms = terms_in<P>;
+  const hn::ScalableTag<float> d;
+  const hn::ScalableTag<std::int32_t> di;
+  const int lanes = static_cast<int>(hn::Lanes(d));
+  const int chunks = column_chunks(columns);
+  const auto places = [&](int first) {
+    return hn::Mul(hn::Min(hn::Iota(di, first), hn::Set(di, columns - 1)), hn::Set(di, tile_rows));
+  };
+  for (int n = 0; n < chunks; ++n)
+    for (int l = 0; l < unit_rows; l += lanes) {
+      const auto low = places(n * chunk + l);
+      const auto high = places(n * chunk + unit_rows + l);
+      for (int i = 0; i < rows; ++i)
+        store_words<0, terms>(hn::GatherIndex(d, x + i, low), hn::GatherIndex(d, x + i, high),
+                              word_at(to, (i / unit_rows * chunks + n) * terms, i % unit_rows, l));
+    }
+}
+
+/// The same as right operand: word (l, row) of a chunk = columns l and l + 16, zeros beyond c.
+template <class P>
+HWY_NOINLINE void pack_right_rows(const float *x, int columns, int rows, std::byte *to) {
+  constexpr int terms = terms_in<P>;
+  const hn::ScalableTag<float> d;
+  const int lanes = static_cast<int>(hn::Lanes(d));
+  const int chunks = column_chunks(columns);
+  const auto load = [&](int column, int row) {
+    return column < columns ? hn::LoadU(d, x + column * tile_rows + row) : hn::Zero(d);
+  };
+  for (int n = 0; n < chunks; ++n)
+    for (int l = 0; l < unit_rows; ++l)
+      for (int j = 0; j < rows; j += lanes)
+        store_words<0, terms>(load(n * chunk + l, j), load(n * chunk + unit_rows + l, j),
+                              word_at(to, (j / unit_rows * chunks + n) * terms, l, j % unit_rows));
+}
+
+/// Four vectors of weights, rows p and p + 16, columns l and l + 16 of a chunk, term by term into the operands.
+template <int term, int terms, bool to_left, bool to_right>
 HWY_INLINE void store_weights(Vec<float> (&w)[2][2], std::uint32_t *(&left)[2], std::uint32_t *(&right)[2]) {
   const hn::ScalableTag<std::uint32_t> d;
   Words bits[2][2];
   for (int r = 0; r < 2; ++r)
     for (int c = 0; c < 2; ++c) bits[r][c] = rounded<term>(w[r][c]);
-  for (int r = 0; r < 2; ++r) hn::StoreU(pair_up(bits[r][0], bits[r][1]), d, left[r] + term * unit_words);
-  if constexpr (two_sided)
+  if constexpr (to_left)
+    for (int r = 0; r < 2; ++r) hn::StoreU(pair_up(bits[r][0], bits[r][1]), d, left[r] + term * unit_words);
+  if constexpr (to_right)
     for (int c = 0; c < 2; ++c) hn::StoreU(pair_up(bits[0][c], bits[1][c]), d, right[c] + term * unit_words);
   if constexpr (term + 1 < terms) {
     for (int r = 0; r < 2; ++r)
       for (int c = 0; c < 2; ++c) w[r][c] = without(w[r][c], bits[r][c]);
-    store_weights<term + 1, terms, two_sided>(w, left, right);
+    store_weights<term + 1, terms, to_left, to_right>(w, left, right);
   }
 }
 
-/// A panel (32, panel_columns) of weights as left operand (2 blocks, width / 32 chunks) and, for the other side's sums,
-/// as right operand (width / 16 blocks, 1 chunk).
-template <class P, bool two_sided>
+/// A panel (32, panel_columns) of weights as left operand (2 blocks, width / 32 chunks) of the receiver's sums, and as
+/// right operand (width / 16 blocks, 1 chunk) of the giver's.
+template <class P, bool to_left, bool to_right>
 HWY_NOINLINE void pack_weights(const float *panel, int width, std::byte *left, std::byte *right) {
   constexpr int terms = terms_in<P>;
   constexpr int most_chunks = panel_columns / chunk;
@@ -118,6 +158,6 @@ HWY_NOINLINE void pack_weights(const float *panel, int width, std::byte *left, s
                                    word_at(left, (most_chunks + j / chunk) * terms, p, l)};
         std::uint32_t *rights[2] = {word_at(right, j / unit_rows * terms, p, l),
                                     word_at(right, (j / unit_rows + 1) * terms, p, l)};
-        store_weights<0, terms, two_sided>(w, lefts, rights);
+        store_weights<0, terms, to_left, to_right>(w, lefts, rights);
       }
 }

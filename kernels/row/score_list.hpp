@@ -22,16 +22,17 @@ struct Rule<RowKind::score_list> : SumsRule<RowKind::score_list> {
     if (n < columns) row[(sums + 1 + static_cast<std::size_t>(n)) * rows] = l;
     n += 1;
   }
+  /// Of the row whose words begin at a and b, `rows` apart.
+  FLASHRING_EVERYWHERE static void merge_row(int columns, std::size_t rows, double *a, const double *b) {
+    for (std::size_t w = 0; w < sums; ++w) a[w * rows] += b[w * rows];
+    const double more = b[sums * rows];
+    const double kept = more < columns ? more : columns;
+    for (std::size_t k = 0; k < static_cast<std::size_t>(kept); ++k) append(a, columns, rows, b[(sums + 1 + k) * rows]);
+    a[sums * rows] += more - kept;
+  }
   static void merge(int /*pass*/, int columns, std::size_t rows, std::byte *into, const std::byte *from) {
     double *a = reinterpret_cast<double *>(into);              // (4 + c, rows)
     const double *b = reinterpret_cast<const double *>(from);  // (4 + c, rows)
-    for (std::size_t w = 0; w < sums * rows; ++w) a[w] += b[w];
-    for (std::size_t i = 0; i < rows; ++i) {
-      const double more = b[sums * rows + i];
-      const double kept = more < columns ? more : columns;
-      for (std::size_t k = 0; k < static_cast<std::size_t>(kept); ++k)
-        append(a + i, columns, rows, b[(sums + 1 + k) * rows + i]);
-      a[sums * rows + i] += more - kept;
-    }
+    for (std::size_t i = 0; i < rows; ++i) merge_row(columns, rows, a + i, b + i);
   }
 };

@@ -38,9 +38,11 @@ TileCost cost(const TileShape &shape, Sides sides) {
   const int used = (has_own(sides) ? 1 : 0) + (has_visiting(sides) ? 1 : 0);
   if (shape.row == RowKind::top_k) return {double{1} * shape.features, shape.features + 2.0, 0, 0};
   const bool bins = shape.row == RowKind::score_bins;
+  const bool list = shape.row == RowKind::score_list;
   const bool powers = shape.row == RowKind::power_sums || shape.row == RowKind::threshold_sum;
   const bool logarithm = shape.row == RowKind::logsumexp || shape.row == RowKind::softmax_gradient ||
-                         shape.row == RowKind::threshold_gradient || shape.row == RowKind::slope || bins || powers;
+                         shape.row == RowKind::threshold_gradient || shape.row == RowKind::slope || bins || list ||
+                         powers;
   TileCost cost = shape.precision == Precision::fp64 ? formula_cost<Tally<true>>(shape.pair.kind, logarithm)
                                                      : formula_cost<Tally<false>>(shape.pair.kind, logarithm);
   const Sum sum = sum_of(shape);
@@ -87,6 +89,9 @@ TileCost cost(const TileShape &shape, Sides sides) {
   if (bins) {
     const double counters = shape.precision == Precision::fp64 ? 8 : 4;  // of a register's lane
     cost.adds += 2 + 5 + 2 * std::ceil((1 + shape.columns) / counters);
+    cost.multiply_adds += 2;
+  } else if (list) {  // few scores are listed or summed
+    cost.adds += 6;
     cost.multiply_adds += 2;
   } else if (powers) {
     cost.adds += 8;

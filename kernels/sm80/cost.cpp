@@ -63,13 +63,34 @@ TileError tensor_error(const TileShape &shape) {
   return {argument, 0x1p-22 + 8 * u + (multiplied ? pieces + 3 * u : 0)};
 }
 
+/// The gradient of softmax on the tensor path: products of scores, of 16 of <b, v> at a time, and of columns in blocks
+/// of 8; p and ds are split anew for each sweep of 32 columns. Beside the logarithm of a weight, two shifts, an
+/// exponential, and ds.
+void add_gradient_products(const TileShape &shape, Sides sides, TileCost &cost) {
+  const PieceLayout layout = layout_of(shape);
+  const int values = shape.columns - shape.features;
+  const auto parts = [](int columns, int width) { return (columns + width - 1) / width; };
+  const auto both = [&](int width) {  // of the columns that the visiting side sums
+    return parts(shape.features, width) + parts(values, width);
+  };
+  const int blocks = (has_own(sides) ? parts(shape.features, 8) : 0) + (has_visiting(sides) ? both(8) : 0);
+  const int splits =
+      (has_own(sides) ? parts(shape.features, tensor_columns) : 0) + (has_visiting(sides) ? both(tensor_columns) : 0);
+  cost.products +=
+      (layout.chunk_products() + products_of(layout.pieces) * parts(values, chunk_columns)) * chunk_columns;
+  cost.products += products_of(layout.pieces) * blocks * 8;
+  cost.exponentials += 1;
+  cost.multiply_adds += 2;
+  cost.adds += 2 + splits * (layout.pieces == 3 ? 5.5 : 0.5);
+}
+
 /// Beyond the logarithm of a weight, rules of attention shift it (an add), and gradients take an exponential from it,
 /// or as the others a power, which is a logarithm more (7 multiply-adds, an exponential of its own) and some adds. The
 /// powers of p, of the visiting side, are made twice; r takes a logarithm's series. Columns as the rules say.
 void add_attention(const TileShape &shape, Sides sides, TileCost &cost) {
   cost.multiply_adds += shape.features;
   cost.adds += 2;
-  if (shape.row == RowKind::score_bins) {
+  if (shape.row == RowKind::score_bins || shape.row == RowKind::score_list) {  // few scores are listed or summed
     cost.multiply_adds += 1;
     cost.adds += 4;
     return;
@@ -105,7 +126,10 @@ TileCost cost(Variant variant, const TileShape &shape, Sides sides) {
   TileCost cost = shape.precision == Precision::fp64 ? formula_cost<Tally<true>>(shape.pair.kind, logarithm)
                                                      : formula_cost<Tally<false>>(shape.pair.kind, logarithm);
   if (is_attention(shape.row)) {
-    add_attention(shape, sides, cost);
+    if (takes_pieces(variant, shape))
+      add_gradient_products(shape, sides, cost);
+    else
+      add_attention(shape, sides, cost);
     return cost;
   }
   if (takes_pieces(variant, shape) && tensor_role(shape.row, shape.columns, sides) != TensorRole::pieces) {

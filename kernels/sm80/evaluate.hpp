@@ -5,6 +5,7 @@
 #include "sm80/logsumexp.hpp"
 #include "sm80/power_sums.hpp"
 #include "sm80/score_bins.hpp"
+#include "sm80/score_list.hpp"
 #include "sm80/slope.hpp"
 #include "sm80/softmax_gradient.hpp"
 #include "sm80/sum.hpp"

@@ -34,19 +34,25 @@ constexpr bool is_gradient(RowKind row) {
 
 /// Rules that write down which pairs of tiles may hold a weight.
 constexpr bool notes_tiles(RowKind row) {
-  return row == RowKind::score_bins || row == RowKind::power_sums || row == RowKind::threshold_sum;
+  return row == RowKind::score_bins || row == RowKind::power_sums || row == RowKind::threshold_sum ||
+         row == RowKind::score_list;
 }
 
-/// Rules of attention: folded from features as they are, for inner products alone, with any number of columns. Their
-/// blocks serve no other rules but one another.
+/// Rules of attention: for inner products alone, with any number of columns. Their blocks serve no other rules but one
+/// another.
 constexpr bool is_attention(RowKind row) { return is_gradient(row) || notes_tiles(row); }
+
+/// Rules of attention whose blocks are packed as features are in all variants: those of thresholds, which share a
+/// block.
+constexpr bool keeps_features(RowKind row) { return is_attention(row) && row != RowKind::softmax_gradient; }
 
 /// Rules that keep a second number of each pair of a piece in shared memory: y^(e-1), or the score.
 constexpr bool keeps_two(RowKind row) { return row == RowKind::threshold_sum || row == RowKind::threshold_gradient; }
 
 /// The rule whose identity, merge and answers are those of `row`: states of sums are alike.
 constexpr RowKind state_rule(RowKind row) {
-  const bool own = row == RowKind::logsumexp || row == RowKind::top_k || row == RowKind::score_bins;
+  const bool own =
+      row == RowKind::logsumexp || row == RowKind::top_k || row == RowKind::score_bins || row == RowKind::score_list;
   return own ? row : RowKind::sum;
 }
 
@@ -62,7 +68,8 @@ constexpr int values_of(RowKind row, int columns) {
   return columns + (row == RowKind::logsumexp ? 1 : 0);
 }
 
-/// Whether a rule has kernels of the tuned paths; all others are folded on the plain one, from features as they are.
+/// Whether a rule has kernels of all tuned paths; the others, softmax_gradient on the tensor path apart, are folded on
+/// the plain one, from features as they are.
 constexpr bool is_tuned(RowKind row) { return row == RowKind::sum || row == RowKind::logsumexp; }
 
 /// Whether there are kernels for both: top_k looks at distances by differences, whatever the formula, slope at weights
@@ -103,7 +110,7 @@ constexpr int row_numbers(const TileShape &shape) { return row_numbers(shape.pai
 
 /// Whether the payload is pieces, for the tensor path; else features as they are.
 constexpr bool takes_pieces(Variant variant, const TileShape &shape) {
-  if (variant == Variant::plain || shape.precision == Precision::fp64 || is_attention(shape.row) ||
+  if (variant == Variant::plain || shape.precision == Precision::fp64 || keeps_features(shape.row) ||
       needs_differences(accumulate_of(shape.pair.kind)))
     return false;
   return variant == Variant::tensor || shape.features >= least_tensor_features;
@@ -119,7 +126,8 @@ constexpr Path chosen_path(Variant variant, const TileShape &shape) {
 
 /// The same of rules of attention: chunks of columns and features make shared memory the same for any width.
 constexpr bool has_attention_kernels(const TileShape &shape) {
-  const int least = is_gradient(shape.row) ? shape.features + 1 : shape.row == RowKind::score_bins ? 1 : 0;
+  const bool places = shape.row == RowKind::score_bins || shape.row == RowKind::score_list;
+  const int least = is_gradient(shape.row) ? shape.features + 1 : places ? 1 : 0;
   const bool held = shape.row != RowKind::score_bins || shape.columns <= max_columns;
   return folds(shape.pair.kind, shape.row) && shape.features >= 1 && shape.columns >= least && held;
 }
@@ -154,10 +162,12 @@ enum class TensorRole : std::uint8_t {
   sum,        ///< one column
   columns,    ///< more
   logsumexp,  ///< own side alone
+  gradient,   ///< of softmax attention
   pieces,     ///< log-sum-exp with a visiting side and a causal mask: plain kernels that read pieces
 };
 
 constexpr TensorRole tensor_role(RowKind row, int columns, Sides sides) {
+  if (row == RowKind::softmax_gradient) return TensorRole::gradient;
   if (row == RowKind::logsumexp) return has_visiting(sides) ? TensorRole::pieces : TensorRole::logsumexp;
   return columns == 0 ? TensorRole::none : columns == 1 ? TensorRole::sum : TensorRole::columns;
 }

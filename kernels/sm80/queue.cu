@@ -171,6 +171,8 @@ cudaError_t launch_tensor(TensorRole role, const WaveArguments &arguments, cudaS
       return launch_tensor_columns(arguments, stream);
     case TensorRole::logsumexp:
       return launch_tensor_logsumexp(arguments, stream);
+    case TensorRole::gradient:
+      return launch_tensor_gradient(arguments, stream);
     case TensorRole::pieces:
       return launch_pieces_logsumexp(arguments, stream);
     case TensorRole::none:
@@ -333,6 +335,8 @@ int capability() {
   return 10 * major + minor;
 }
 
-std::size_t scratch_bytes(const TileShape &shape) { return slot_bytes(words_of(shape)); }
+std::size_t scratch_bytes(const TileShape &shape) {
+  return notes_tiles(shape.row) ? 0 : slot_bytes(words_of(shape));  // these have no visiting side
+}
 
 }  // namespace flashring::sm80

@@ -46,6 +46,11 @@ FLASHRING_DEVICE double answer(Rule<RowKind::score_bins> /*rule*/, int words, in
   return answer<Thread>(Rule<RowKind::sum>{}, words, output, i, state);
 }
 
+template <class Thread>
+FLASHRING_DEVICE double answer(Rule<RowKind::score_list> /*rule*/, int words, int output, int i, const double *state) {
+  return answer<Thread>(Rule<RowKind::sum>{}, words, output, i, state);
+}
+
 /// values[row] becomes answer `output` of the row rule, a state_rule, times scale[row].
 template <RowKind row, class Thread>
 FLASHRING_DEVICE void take_rows(Thread &t, const RowMap &rows, int words, int output, const double *states,

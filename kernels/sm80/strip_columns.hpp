@@ -43,18 +43,29 @@ FLASHRING_DEVICE void split_two(float low, float high, std::uint32_t (&packed)[p
 /// Columns [first, first + count) of a tile in pieces; 0 from `count` to the next multiple of 16. columns: (c, T)
 template <int pieces, class Thread>
 FLASHRING_DEVICE void stage_columns(Thread &t, const float *columns, int first, int count, std::byte *stage) {
-  const int pairs = (count + 15) / 16 * 16 * (tile_rows / 2);
+  constexpr int threads = tile_rows / 2;           // of a column
+  constexpr int apart = tensor_threads / threads;  // columns that are loaded together
+  constexpr int at_once = chunk_columns / apart;   // of a thread, so that one load does not wait for the other
+  const int row = t.thread() % threads * 2;
   FLASHRING_ROLL
-  for (int n = t.thread(); n < pairs; n += tensor_threads) {
-    const int c = n / (tile_rows / 2);
-    const int row = n % (tile_rows / 2) * 2;
-    Two x = {{0, 0}};
-    if (c < count) x = *reinterpret_cast<const Two *>(columns + std::ptrdiff_t{first + c} * tile_rows + row);
-    std::uint32_t packed[pieces];
-    split_two<pieces, Thread>(x.v[0], x.v[1], packed);
+  for (int begin = 0; begin < count; begin += chunk_columns) {
+    Two x[at_once];
+    const int mine = begin + t.thread() / threads;
     FLASHRING_UNROLL
-    for (int p = 0; p < pieces; ++p)
-      *reinterpret_cast<std::uint32_t *>(stage + p * column_piece_bytes + column_offset(c, row)) = packed[p];
+    for (int n = 0; n < at_once; ++n) {
+      const int c = mine + n * apart;
+      x[n] = {{0, 0}};
+      if (c < count) x[n] = *reinterpret_cast<const Two *>(columns + std::ptrdiff_t{first + c} * tile_rows + row);
+    }
+    FLASHRING_UNROLL
+    for (int n = 0; n < at_once; ++n) {
+      std::uint32_t packed[pieces];
+      split_two<pieces, Thread>(x[n].v[0], x[n].v[1], packed);
+      FLASHRING_UNROLL
+      for (int p = 0; p < pieces; ++p)
+        *reinterpret_cast<std::uint32_t *>(stage + p * column_piece_bytes + column_offset(mine + n * apart, row)) =
+            packed[p];
+    }
   }
 }
 

@@ -238,6 +238,23 @@ FLASHRING_DEVICE void hide_all(Thread &t, const WaveArguments &a, const TensorPa
     hide(t, a.mask, p.masked, p.own, p.visiting, strip_place(t.warp(), s), hidden, strips[s]);
 }
 
+/// Logarithms of weights take the log weights of the pair's visiting rows.
+template <class Thread>
+FLASHRING_DEVICE void add_shifts(Thread &t, const TensorPair &p, WarpStrips &strips) {
+  const int lane = t.lane();
+  const float *log_weights = p.values + strip_place(t.warp(), 0).visiting;
+  FLASHRING_UNROLL
+  for (int n = 0; n < strip_blocks; ++n) {
+    const Two g = *reinterpret_cast<const Two *>(log_weights + strip_column(lane, n, 0));
+    FLASHRING_UNROLL
+    for (int s = 0; s < warp_strips; ++s) {
+      FLASHRING_UNROLL
+      for (int e = 0; e < 4; ++e)
+        strips[s].v[n][e] = Thread::fma(g.v[e % 2], static_cast<float>(log2_of_e), strips[s].v[n][e]);
+    }
+  }
+}
+
 template <class Thread>
 FLASHRING_DEVICE TensorPair tensor_pair(Thread &t, const WaveArguments &a, const TensorCursor &c) {
   TensorPair p;
@@ -302,7 +319,8 @@ FLASHRING_DEVICE void fold_tensor_tiles(Thread &t, const WaveArguments &a, Fold 
   t.sync();  // shared memory is free
 }
 
-/// The body of a kernel: Fold as tensor_sum.hpp has one. One sweep over the visiting tiles for 32 columns.
+/// The body of a kernel: Fold as tensor_sum.hpp has one. A sweep over the visiting tiles for as many columns as the
+/// Fold takes at once.
 template <class Fold, class Thread>
 FLASHRING_DEVICE void fold_tensor_wave(Thread &t, const WaveArguments &a) {
   int first = 0;
@@ -311,7 +329,7 @@ FLASHRING_DEVICE void fold_tensor_wave(Thread &t, const WaveArguments &a) {
     Fold fold(t, a, first);
     fold_tensor_tiles(t, a, fold);
     fold.finish(t, a);
-    first += tensor_columns;
+    first += Fold::columns_in_sweep;
   } while (first < a.columns);
 }
 

@@ -64,8 +64,8 @@ class ColumnSums {
 
   /// Visiting side of a pair of tiles. words: those of the slot that belong to columns, (c, T)
   template <class Thread>
-  FLASHRING_DEVICE void add_visiting(Thread &t, const WaveArguments &a, const TensorPair &p, const WarpStrips &w,
-                                     double *words, ColumnRange range) {
+  FLASHRING_DEVICE static void add_visiting(Thread &t, const WaveArguments &a, const TensorPair &p, const WarpStrips &w,
+                                            double *words, ColumnRange range) {
     const int count = range.count;
     std::byte *stage = t.shared() + a.shared.fold;
     t.sync();  // the own side has read its columns
@@ -112,9 +112,9 @@ class ColumnSums {
   /// Column block c of the visiting side: all warps write their sums, then each thread adds up four numbers of four
   /// warps.
   template <class Thread>
-  FLASHRING_DEVICE void write_block(Thread &t, const WaveArguments &a, const TensorPair &p,
-                                    const float (&sum)[strip_blocks / 2][column_blocks_at_once][4], int c,
-                                    double *words, ColumnRange range) {
+  FLASHRING_DEVICE static void write_block(Thread &t, const WaveArguments &a, const TensorPair &p,
+                                           const float (&sum)[strip_blocks / 2][column_blocks_at_once][4], int c,
+                                           double *words, ColumnRange range) {
     float *partial = reinterpret_cast<float *>(t.shared() + a.shared.fold);  // (warps down, 8, partial_stride)
     float *mine = partial + t.warp() / tensor_warps_across * 8 * partial_stride + strip_place(t.warp(), 0).visiting;
     const int lane = t.lane();
@@ -146,6 +146,7 @@ class TensorColumns {
  public:
   static constexpr int pieces = of_pieces;
   static constexpr bool crosses = pieces == 3;
+  static constexpr int columns_in_sweep = tensor_columns;
   static constexpr bool exchanges = false;
   static constexpr int blocks = column_blocks;
   static constexpr int shared_bytes = ColumnSums<pieces>::shared_bytes;

@@ -19,6 +19,7 @@ class TensorLogSumExp {
  public:
   static constexpr int pieces = of_pieces;
   static constexpr bool crosses = pieces == 3;
+  static constexpr int columns_in_sweep = tensor_columns;
   /// Serves pairs of a call the other way round (arguments.hpp).
   static constexpr bool exchanges = true;
   static constexpr int blocks = column_blocks;
@@ -42,7 +43,7 @@ class TensorLogSumExp {
   template <class Thread>
   FLASHRING_DEVICE void add(Thread &t, const WaveArguments &a, const TensorPair &p, WarpStrips &strips) {
     apply_formula<true, 0, Thread>(a.kind, a.constants, strips);
-    add_shifts(t, p.values + strip_place(t.warp(), 0).visiting, strips);
+    add_shifts(t, p, strips);
     hide_all(t, a, p, -static_cast<float>(__builtin_inf()), strips);
     float scale[warp_strips][2];  // (strips, rows of a lane)
     const int lane = t.lane();
@@ -85,21 +86,6 @@ class TensorLogSumExp {
   };
   /// Beyond the sums of the right warps.
   static constexpr int merge_offset = tensor_columns * tile_rows * static_cast<int>(sizeof(double));
-
-  template <class Thread>
-  FLASHRING_DEVICE static void add_shifts(Thread &t, const float *log_weights, WarpStrips &strips) {
-    const int lane = t.lane();
-    FLASHRING_UNROLL
-    for (int n = 0; n < strip_blocks; ++n) {
-      const Two g = *reinterpret_cast<const Two *>(log_weights + strip_column(lane, n, 0));
-      FLASHRING_UNROLL
-      for (int s = 0; s < warp_strips; ++s) {
-        FLASHRING_UNROLL
-        for (int e = 0; e < 4; ++e)
-          strips[s].v[n][e] = Thread::fma(g.v[e % 2], static_cast<float>(log2_of_e), strips[s].v[n][e]);
-      }
-    }
-  }
 
   /// Calls take(row, reference, sum) for the row whose sum this lane keeps.
   template <class Thread, class Take>

@@ -20,6 +20,7 @@ template <bool with_crossed_steps>
 class TensorSum {
  public:
   static constexpr bool crosses = with_crossed_steps;
+  static constexpr int columns_in_sweep = tensor_columns;
   static constexpr bool exchanges = false;
   /// Blocks that a multiprocessor must be able to hold.
   static constexpr int blocks = sum_blocks(crosses);

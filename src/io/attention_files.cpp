@@ -2,6 +2,7 @@
 #include "flashring/attention_files.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -75,18 +76,18 @@ std::int64_t find_refused(Storage storage, std::span<const std::byte> bytes, boo
   return find_refused<std::uint16_t>(bytes, storage == Storage::bf16 ? 0x7F80U : 0x7C00U, masks);
 }
 
-/// "batch 0, head 3, row 17", or (0, 3, 17, 5) of scores: the place of value `number`, counted over all the array in C
-/// order.
+/// "batch 0, head 3, row 17, column 5", or (0, 3, 17, 5) of rows along another axis: the place of value `number`,
+/// counted over all the array in C order.
 std::string name_place(const InputArray &array, std::int64_t number) {
-  if (!array.heads) {
-    std::vector<std::int64_t> index(array.axes.size());
-    for (std::size_t a = array.axes.size(); a-- > 0; number /= array.axes[a]) index[a] = number % array.axes[a];
-    return shape_text(index);
-  }
-  std::int64_t rest = number / array.from_end(1);
-  std::string text = detail::concatenate("row ", rest % array.from_end(2));
-  rest /= array.from_end(2);
-  return detail::concatenate("batch ", rest / array.from_end(3), ", head ", rest % array.from_end(3), ", ", text);
+  const std::size_t axes = array.axes.size();
+  std::vector<std::int64_t> index(axes);
+  for (std::size_t a = axes; a-- > 0; number /= array.axes[a]) index[a] = number % array.axes[a];
+  if (!array.heads) return shape_text(index);
+  constexpr std::array<const char *, 4> names{"batch", "head", "row", "column"};
+  std::string text;
+  for (std::size_t a = 0; a < axes; ++a)
+    text += detail::concatenate(a == 0 ? "" : ", ", names[names.size() - axes + a], " ", index[a]);
+  return text;
 }
 
 /// Extents that a text such as normal:b=1,h=4,n=4096,d=64,seed=1 gives.
@@ -251,8 +252,7 @@ InputArray open_named(const std::string &option, const std::string &file, bool w
   return with_purpose(option, [&] {
     InputArray array;
     communicator.agree([&] { array = work(std::shared_ptr<ArrayFile>(open_array(file, words))); });
-    check_common(array.place, detail::concatenate(shape_text(array.axes), " of ", storage_name(array.storage)),
-                 communicator);
+    check_common(array.place, array.shape_and_type(), communicator);
     array.place = option + " " + array.place;
     return array;
   });
@@ -274,6 +274,10 @@ std::vector<std::uint8_t> mask_of_lengths(const std::string &file, std::span<con
 
 }  // namespace
 
+std::string InputArray::shape_and_type() const {
+  return detail::concatenate(shape_text(axes), " of ", storage_name(storage));
+}
+
 InputArray open_heads(const std::string &option, const std::string &file, bool words,
                       const Communicator &communicator) {
   return open_named(option, file, words, communicator, describe_heads);
@@ -286,7 +290,9 @@ InputArray open_scores(const std::string &option, const std::string &file, bool 
     const auto axes = static_cast<int>(open->axes.size());
     FLASHRING_CHECK(dim >= -axes && dim < axes, open->place, ": has shape ", shape_text(open->axes), ", no axis -dim ",
                     dim, "; give one in [", -axes, ", ", axes - 1, "]");
-    return describe(open, static_cast<std::size_t>(dim < 0 ? dim + axes : dim));
+    InputArray array = describe(open, static_cast<std::size_t>(dim < 0 ? dim + axes : dim));
+    array.heads = axes <= 4 && array.axis + 1 == array.axes.size();
+    return array;
   });
 }
 
@@ -309,8 +315,8 @@ std::vector<std::byte> read_rows(const InputArray &array, const RowPartition &pa
         if (bad < 0) continue;
         const std::int64_t first = (entry * partition.rows() + range.begin.value) * width;
         throw Error(detail::concatenate(array.place, ": ", name_place(array, first + bad),
-                                        " (all counted from 0) holds NaN or an infinite value; repair the array",
-                                        masks ? ", and mask entries by -infinity" : ""));
+                                        " (all counted from 0) holds NaN or an infinite value; repair the array, ",
+                                        masks ? "and mask entries by -infinity" : "tokens that are padding, too"));
       }
   });
   return all;
@@ -345,6 +351,16 @@ std::vector<std::uint8_t> read_key_padding(const AttentionFiles &files, const At
   const std::vector<double> lengths = list_or_file("-lengths", files.lengths, shape.batch, "sequence", communicator);
   communicator.agree([&] { real = mask_of_lengths(files.lengths, lengths, shape, keys, communicator.rank()); });
   return real;
+}
+
+std::int64_t count_alphas(const std::string &text, const Communicator &communicator) {
+  std::int64_t count = 0;
+  if (parse_point_file(text).format != PointFormat::none) {
+    const PointShape shape = with_purpose("-alpha", [&] { return points_shape(text, communicator); });
+    return shape.rows * shape.features;
+  }
+  communicator.agree([&] { count = std::ssize(parse_numbers("-alpha", text, "a number")); });
+  return count;
 }
 
 std::vector<double> read_alphas(const std::string &text, std::int64_t count, const std::string &each,

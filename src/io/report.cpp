@@ -105,9 +105,15 @@ Json run_of(const Report &report) {
 }
 
 /// Seconds of a pass forward or backward, and what they are in floating-point operations.
-Json rate_of(const AttentionShape &shape, const std::vector<double> &seconds, bool backward) {
+/// Calls forward or backward, the last of which said `call`.
+Json rate_of(const AttentionShape &shape, const std::vector<double> &seconds, const AttentionReport &call,
+             bool backward) {
   const double median = median_of(seconds);
-  return {{"seconds", median}, {"gflops", 1e-9 * attention_flops(shape, backward) / std::max(1e-12, median)}};
+  return {{"seconds", median},
+          {"gflops", 1e-9 * attention_flops(shape, backward) / std::max(1e-12, median)},
+          {"passes", call.passes},
+          {"tiles_visited", call.tiles_visited},
+          {"tiles_skipped", call.tiles_skipped}};
 }
 
 Json curve_of(const std::vector<SlopePoint> &points) {
@@ -278,15 +284,11 @@ std::string attention_json(const AttentionFacts &facts, const Report &report) {
   json["D"] = shape.width;
   json["D_v"] = shape.value_width;
   json["repeats"] = facts.forward_seconds.size();
-  json["forward"] = rate_of(shape, facts.forward_seconds, false);
-  if (!facts.backward_seconds.empty()) json["backward"] = rate_of(shape, facts.backward_seconds, true);
+  json["forward"] = rate_of(shape, facts.forward_seconds, facts.forward, false);
+  if (!facts.backward_seconds.empty()) json["backward"] = rate_of(shape, facts.backward_seconds, facts.backward, true);
   json["op"] = facts.op;
   if (facts.op != "softmax")
-    json["threshold"] = {{"forward_passes", facts.threshold.passes},
-                         {"iterations", facts.threshold.iterations},
-                         {"sum_error", facts.threshold.sum_error},
-                         {"tiles_visited", facts.threshold.tiles_visited},
-                         {"tiles_skipped", facts.threshold.tiles_skipped}};
+    json["threshold"] = {{"iterations", facts.forward.iterations}, {"sum_error", facts.forward.sum_error}};
   json["causal"] = facts.causal;
   json["padded"] = facts.padded;
   json["passes"] = report.passes;

@@ -15,6 +15,9 @@ namespace flashring {
 namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
+/// Softmax differs from p of this w by at most w p ln^2(p)/2 < 0.28 w, less than half a rounding of 1 in fp64; the
+/// host's steps to the threshold see y = 1 + O(w) with few digits below it.
+constexpr double smallest_w = 0x1p-50;
 
 void check_shape(const AttentionShape &s) {
   FLASHRING_CHECK(s.batch >= 1 && s.heads >= 1 && s.key_heads >= 1 && s.queries >= 1 && s.keys >= 1 && s.width >= 1 &&
@@ -32,11 +35,13 @@ void check_options(const AttentionShape &shape, const AttentionOptions &options)
                   shape.queries, " queries and ", shape.keys,
                   " keys: say by causal_offset which keys a query sees (key <= query + offset; keys - queries where "
                   "both end together)");
-  FLASHRING_CHECK(options.causal || !options.causal_offset, "causal_offset without a causal mask has no effect");
+  FLASHRING_CHECK(options.causal || !options.causal_offset,
+                  "-causal_offset without a causal mask has no effect; add -causal, or leave it out");
   const std::int64_t offset = options.causal_offset.value_or(0);
-  FLASHRING_CHECK(offset >= -shape.queries && offset <= shape.keys, "causal_offset ", offset, " is outside [",
-                  -shape.queries, ", ", shape.keys, "], beyond which no query sees less or more");
-  FLASHRING_CHECK(!options.scale || std::isfinite(*options.scale), "scale ", *options.scale, " is not finite");
+  FLASHRING_CHECK(offset >= -shape.queries && offset <= shape.keys, "-causal_offset ", offset, " is outside [",
+                  -shape.queries, ", ", shape.keys, "], beyond which no query sees less or more; give a number in it");
+  FLASHRING_CHECK(!options.scale || std::isfinite(*options.scale), "-scale ", *options.scale,
+                  " is not finite; give a finite number, or leave it out for D^(-1/2)");
 }
 
 /// Of every query head; none for softmax.
@@ -46,14 +51,21 @@ std::vector<ThresholdFamily> families_of(const AttentionShape &shape, const Atte
                   "; diffmax and entmax have it");
   FLASHRING_CHECK(options.op == "diffmax" || options.family_scale == "tsallis", "the scale ", options.family_scale,
                   " has no effect on ", options.op, "; diffmax has it");
+  FLASHRING_CHECK(!options.complements || !alpha.empty(), "complements without alpha has no effect; give 1 - alpha");
   if (options.op == "softmax") return {};
   if (alpha.empty()) alpha = {default_parameter(options.op)};
   const auto heads = static_cast<std::size_t>(shape.heads);
   FLASHRING_CHECK(alpha.size() == 1 || alpha.size() == heads, "alpha: ", alpha.size(), " numbers for ", heads,
                   " query heads; give one for all, or one for each");
-  if (alpha.size() == 1) alpha.resize(heads, alpha.front());
-  std::vector<ThresholdFamily> families;
-  for (const double a : alpha) families.push_back(threshold_family(options.op, a, options.family_scale));
+  std::vector<ThresholdFamily> families = threshold_families(options.op, alpha, options.complements,
+                                                             options.family_scale, "query head", options.first_head);
+  for (ThresholdFamily &family : families)
+    if (family.w < smallest_w) {
+      FLASHRING_CHECK(family.scale != ThresholdScale::none, "1 - alpha = ", family.w,
+                      " with scale none: below 1e-15 rounding decides which scores weigh; give more, or scale tsallis");
+      family = threshold_family_at(options.op, smallest_w, options.family_scale);
+    }
+  if (families.size() == 1) families.resize(heads, families.front());
   return families;
 }
 
@@ -63,6 +75,22 @@ const Device *device_of_arrays(const AttentionOptions &options) {
   const std::string reason = why_no_device();
   FLASHRING_CHECK(reason.empty(), "memory device: ", reason, "; give arrays of the host");
   return find_backend("cuda").device;
+}
+
+/// `mine`: what must be the same on every rank, or blocks of other ranks would not fit. Collective.
+void check_common(const Communicator &communicator, const std::string &mine) {
+  const std::vector<std::string> all = communicator.gather(mine);
+  communicator.agree([&] {
+    FLASHRING_CHECK(mine == all.front(), "attention ", mine, ", but on rank 0 ", all.front(),
+                    "; give every rank the same shape, mask and types");
+  });
+}
+
+std::string shape_text(const AttentionShape &s, const AttentionOptions &options) {
+  const std::string mask =
+      options.causal ? detail::concatenate(", causal with offset ", options.causal_offset.value_or(0)) : "";
+  return detail::concatenate("of batch ", s.batch, ", heads ", s.heads, " and ", s.key_heads, ", rows ", s.queries,
+                             " and ", s.keys, ", widths ", s.width, " and ", s.value_width, mask);
 }
 
 void check_input(const AttentionInput &input) {
@@ -82,6 +110,7 @@ void Attention::State::open(const Backend &chosen) {
   backend = &chosen;
   place = in_place(chosen) ? chosen.device : nullptr;
   report.backend = chosen.name;
+  report.target = chosen.target;
 }
 
 const Backend &Attention::State::backend_for(const TileShape &tile) const {
@@ -159,10 +188,10 @@ void Attention::State::run(const TileShape &tile, Sides sides, TileBlock &own, T
 
 void Attention::State::start_report(const TileShape &tile) {
   const int threads = report.threads;
-  const std::string name = report.backend;
   report = {};
   report.threads = threads;
-  report.backend = name;
+  report.backend = backend->name;
+  report.target = backend->target;
   report.precision = tile.precision;
 }
 
@@ -172,17 +201,19 @@ void Attention::State::close_report() {
 }
 
 std::pair<TileBlock, TileBlock> Attention::State::pack(const TileShape &tile, const AttentionInput &input) {
+  const std::vector<double> weights = log_weights(input);
   TileBlock own = pack_tensor(*backend, tile, sequences(), query_rows("q", input.q, shape.width), report.threads);
-  TileBlock sources =
-      pack_tensor(*backend, tile, {key_sequences()}, key_rows("k", input.k, shape.width), report.threads);
-  sources.set_pass_scalars(log_weights(input), -infinity);
+  TileBlock sources = pack_tensor(*backend, tile, {key_sequences()},
+                                  key_rows("k", input.k, shape.width, input.key_padding), report.threads);
+  sources.set_pass_scalars(weights, -infinity);
   return {std::move(own), std::move(sources)};
 }
 
 std::pair<TileBlock, TileBlock> Attention::State::pack_gradient(const TileShape &tile, const Gradients &g) {
   auto [own, sources] = pack(tile, g.input);
   set_columns(own, {query_rows("q", g.input.q, shape.width), query_rows("dO", g.d_o, shape.value_width)});
-  set_columns(sources, {key_rows("k", g.input.k, shape.width), key_rows("v", g.input.v, shape.value_width)});
+  set_columns(sources, {key_rows("k", g.input.k, shape.width, g.input.key_padding),
+                        key_rows("v", g.input.v, shape.value_width, g.input.key_padding)});
   return {std::move(own), std::move(sources)};
 }
 
@@ -228,6 +259,7 @@ Attention::Attention(const Communicator &communicator, const AttentionShape &sha
     s.named();
     if (s.options.memory == MemorySpace::device) s.device = device_of_arrays(s.options);
   });
+  check_common(communicator, shape_text(shape, s.options));
   const auto cut = [&](std::int64_t rows) {
     return s.options.causal ? RowPartition::zigzag(rows, communicator.size())
                             : RowPartition::contiguous(rows, communicator.size());
@@ -248,10 +280,9 @@ const AttentionReport &Attention::report() const { return state_->report; }
 
 AttentionSaved Attention::forward(const AttentionInput &input, Tensor o) {
   State &s = *state_;
-  s.communicator.agree([&] {
-    check_input(input);
-    s.open(s.backend_for(s.forward_tile(input.q.storage)));
-  });
+  s.communicator.agree([&] { check_input(input); });
+  check_common(s.communicator, detail::concatenate("of arrays in ", storage_name(input.q.storage)));
+  s.communicator.agree([&] { s.open(s.backend_for(s.forward_tile(input.q.storage))); });
   HostArrays arrays = s.host_arrays();
   AttentionInput here;
   Tensor to;
@@ -268,10 +299,9 @@ std::vector<double> Attention::backward(const AttentionInput &input, ConstTensor
                                         ConstTensor d_o, Tensor d_q, Tensor d_k, Tensor d_v) {
   State &s = *state_;
   const AttentionShape &shape = s.shape;
-  s.communicator.agree([&] {
-    check_input(input);
-    s.open(s.backend_for(s.backward_tile(input.q.storage)));
-  });
+  s.communicator.agree([&] { check_input(input); });
+  check_common(s.communicator, detail::concatenate("of arrays in ", storage_name(input.q.storage)));
+  s.communicator.agree([&] { s.open(s.backend_for(s.backward_tile(input.q.storage))); });
   HostArrays arrays = s.host_arrays();
   AttentionInput here;
   std::optional<Gradients> gradients;

@@ -51,7 +51,7 @@ AttentionSaved Attention::State::forward_softmax(const AttentionInput &input, Te
   const TileBits kept = pairs_with_keys(input, own, sources);
   for (int first = 0; first < shape.value_width; first += most) {
     tile.columns = std::min(most, shape.value_width - first);
-    TensorPart values = key_rows("v", input.v, shape.value_width);
+    TensorPart values = key_rows("v", input.v, shape.value_width, input.key_padding);
     values.first = first;
     values.count = tile.columns;
     communicator.agree([&] { set_columns(sources, {values}); });

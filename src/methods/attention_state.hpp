@@ -51,10 +51,12 @@ struct Attention::State {
   }
   /// The whole rows of an array, of the query heads or of the key heads.
   TensorPart query_rows(const char *name, ConstTensor tensor, int width) const {
-    return {tensor, {name, shape.heads, queries, rank()}, width, 0, width, place};
+    return {tensor, {name, shape.heads, queries, rank(), options.first_batch, options.first_head}, width, 0, width,
+            place};
   }
-  TensorPart key_rows(const char *name, ConstTensor tensor, int width) const {
-    return {tensor, {name, shape.key_heads, keys, rank()}, width, 0, width, place};
+  TensorPart key_rows(const char *name, ConstTensor tensor, int width, std::span<const std::uint8_t> real) const {
+    const int first = static_cast<int>(std::int64_t{options.first_head} * shape.key_heads / shape.heads);
+    return {tensor, {name, shape.key_heads, keys, rank(), options.first_batch, first, real}, width, 0, width, place};
   }
 
   void open(const Backend &chosen);

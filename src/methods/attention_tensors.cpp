@@ -25,7 +25,16 @@ void check_finite(const TensorPart &part, LocalRow row, const double *values) {
   for (int c = 0; c < part.count; ++c)
     FLASHRING_CHECK(std::isfinite(values[c]), part.rows.name, ": ", part.rows.describe(row), ", column ",
                     part.first + c, " is ", values[c],
-                    "; every number must be finite (in fp16 those beyond 65504 are not); hide tokens by key_padding");
+                    "; every number must be finite (in fp16 those beyond 65504 are not); hide tokens by key_padding",
+                    part.device != nullptr ? ", and write zeros there" : "");
+}
+
+/// A row as it was loaded. Whatever stands in a hidden one, a weight of 0 times it is 0.
+void check_row(const TensorPart &part, LocalRow row, double *values) {
+  if (part.rows.hidden(row))
+    std::fill_n(values, part.count, 0.0);
+  else
+    check_finite(part, row, values);
 }
 
 /// Rows [first, first + count) of an array of a device, one of which has a number that is not finite.
@@ -57,7 +66,14 @@ std::string TensorRows::describe(LocalRow row) const {
   const std::int64_t rows = partition.local_rows(rank);
   const std::int64_t sequence = row.value / rows;
   const GlobalRow global = partition.global_row(rank, LocalRow{row.value % rows});
-  return detail::concatenate("batch ", sequence / heads, ", head ", sequence % heads, ", row ", global.value);
+  return detail::concatenate("batch ", first_batch + sequence / heads, ", head ", first_head + sequence % heads,
+                             ", row ", global.value);
+}
+
+bool TensorRows::hidden(LocalRow row) const {
+  if (real.empty()) return false;
+  const std::int64_t rows = partition.local_rows(rank);
+  return real[static_cast<std::size_t>(row.value / rows / heads * rows + row.value % rows)] == 0;
 }
 
 RowReader read_tensors(std::vector<TensorPart> parts) {
@@ -67,7 +83,7 @@ RowReader read_tensors(std::vector<TensorPart> parts) {
     const TensorPart &whole = parts.front();
     if (whole.width == width) {  // one array, whose rows lie beside each other
       load_numbers(whole.tensor.data, whole.tensor.storage, first.value * width, 1, count * width, rows);
-      for (std::int64_t i = 0; i < count; ++i) check_finite(whole, LocalRow{first.value + i}, rows + i * width);
+      for (std::int64_t i = 0; i < count; ++i) check_row(whole, LocalRow{first.value + i}, rows + i * width);
       return;
     }
     for (std::int64_t i = 0; i < count; ++i) {
@@ -75,7 +91,7 @@ RowReader read_tensors(std::vector<TensorPart> parts) {
       for (const TensorPart &part : parts) {
         const LocalRow row{first.value + i};
         load_numbers(part.tensor.data, part.tensor.storage, row.value * part.width + part.first, 1, part.count, to);
-        check_finite(part, row, to);
+        check_row(part, row, to);
         to += part.count;
       }
     }
@@ -84,7 +100,8 @@ RowReader read_tensors(std::vector<TensorPart> parts) {
 
 TileBlock pack_tensor(const Backend &backend, const TileShape &tile, Sequences sequences, const TensorPart &part,
                       int threads) {
-  const auto &[name, heads, partition, rank] = part.rows;
+  const RowPartition &partition = part.rows.partition;
+  const int rank = part.rows.rank;
   if (part.device != nullptr) return {backend, tile, partition, rank, sequences, stored_part(part)};
   return {backend, tile, partition, rank, sequences, read_tensors({part}), threads};
 }

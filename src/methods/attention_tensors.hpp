@@ -1,6 +1,8 @@
 // Arrays (B, H, rows, width) as the rows of tiles, and back.
 #pragma once
 
+#include <cstdint>
+#include <span>
 #include <string>
 
 #include "flashring/attention.hpp"
@@ -14,8 +16,12 @@ struct TensorRows {
   int heads = 1;
   const RowPartition &partition;
   int rank = 0;
+  std::int64_t first_batch = 0;  ///< numbers of the first batch entry and head
+  int first_head = 0;
+  std::span<const std::uint8_t> real = {};  // (B, rows) of keys, 0: hidden, and not read but on a device; or empty
   /// "batch 0, head 3, row 17" of a local row of the tiles.
   std::string describe(LocalRow row) const;
+  bool hidden(LocalRow row) const;
 };
 
 /// Columns [first, first + count) of an array's rows of `width` numbers, one part of a row that is read.

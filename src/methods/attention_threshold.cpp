@@ -43,7 +43,7 @@ AttentionSaved Attention::State::forward_threshold(const AttentionInput &input, 
   TileBlock sources;
   communicator.agree([&] {
     std::tie(own, sources) = pack(tile, input);
-    set_columns(sources, {key_rows("v", input.v, shape.value_width)});
+    set_columns(sources, {key_rows("v", input.v, shape.value_width, input.key_padding)});
     saved.second_output = AlignedBuffer(place);
     if (options.gradient)
       saved.second_output.resize(static_cast<std::size_t>(own.local_rows() * shape.value_width) * storage_bytes(wide));

@@ -290,33 +290,32 @@ double RunPlan::peak(bool on_device) const {
 
 namespace {
 
-/// Throws where a rank needs more of its memory, or its GPU's, than there is room for.
-void check_fits(PointShape shape, const std::string &unit, int ranks, const std::string &remedy, double needed,
-                const MemoryRoom &room, const char *what) {
+/// What would do: resident points do not get fewer with more ranks, all other memory does.
+std::string remedy_of(const std::string &exchange, bool points_on_device, std::int64_t ranks, const char *what) {
+  if (exchange == "resident") return "-exchange ring needs less";
+  return detail::concatenate("all of them on ", ranks, " ", what, "s with as much memory each",
+                             points_on_device ? ", or -points_memory host, which needs less of the GPU" : "");
+}
+
+/// Throws where a rank needs more of its memory, or its GPU's, than there is room for. `exchange`: of points there.
+void check_fits(PointShape shape, const std::string &unit, int ranks, const std::string &exchange,
+                bool points_on_device, double needed, const MemoryRoom &room, const char *what) {
   if (needed <= room.bytes) return;
   const auto fitting = static_cast<std::int64_t>(std::floor(static_cast<double>(shape.rows) * room.bytes / needed));
   const auto more = static_cast<std::int64_t>(std::ceil(ranks * std::min(1e9, needed / std::max(1.0, room.bytes))));
   std::array<char, 160> text{};
   std::snprintf(text.data(), text.size(), "this run needs %.0f MB per %s and %.0f MB are free (limit: %s)",
                 1e-6 * needed, what, 1e-6 * room.bytes, room.limit.c_str());
-  throw Error(detail::concatenate(
-      text.data(), "; about ", fitting, " of the ", shape.rows, " ", unit, " would fit, or ",
-      remedy.empty() ? detail::concatenate("all of them on ", more, " ", what, "s with as much memory each") : remedy));
-}
-
-/// Resident points do not get fewer with more ranks. Empty: more ranks are the remedy.
-std::string remedy_of(const std::string &exchange, bool points_on_device) {
-  if (exchange == "resident") return "-exchange ring needs less";
-  return points_on_device ? "-points_memory host needs less of the GPU" : "";
+  throw Error(detail::concatenate(text.data(), "; about ", fitting, " of the ", shape.rows, " ", unit,
+                                  " would fit, or ", remedy_of(exchange, points_on_device, more, what)));
 }
 
 }  // namespace
 
 void RunPlan::check_room() const {
   const bool there = uses_device && points_memory.value == "device";
-  check_fits(shape, unit, ranks, there ? "" : remedy_of(exchange.value, false), peak(), room, "rank");
-  if (uses_device)
-    check_fits(shape, unit, ranks, there ? remedy_of(exchange.value, true) : "", peak(true), device_room, "GPU");
+  check_fits(shape, unit, ranks, there ? "" : exchange.value, false, peak(), room, "rank");
+  if (uses_device) check_fits(shape, unit, ranks, there ? exchange.value : "", there, peak(true), device_room, "GPU");
 }
 
 void check_device_room(const Communicator &communicator, const OperatorOptions &options, PointShape shape) {
@@ -325,8 +324,9 @@ void check_device_room(const Communicator &communicator, const OperatorOptions &
   const MemoryRoom room = device_room(communicator, backend);
   const int ranks = communicator.size();
   const double needed = sum_of(operator_memory(backend, options, shape, ranks, 1, options.exchange), true);
-  const std::string remedy = points_on_device(backend, options) ? remedy_of(options.exchange, true) : std::string();
-  communicator.agree([&] { check_fits(shape, RunPlan{}.unit, ranks, remedy, needed, room, "GPU"); });
+  const bool there = points_on_device(backend, options);
+  const std::string exchange = there ? options.exchange : std::string();
+  communicator.agree([&] { check_fits(shape, RunPlan{}.unit, ranks, exchange, there, needed, room, "GPU"); });
 }
 
 RunPlan start_plan(const Communicator &communicator, const OperatorOptions &options, PointShape shape) {

@@ -70,6 +70,30 @@ ThresholdFamily threshold_family_at(std::string_view name, double w, std::string
   return family_of(w, 1 - w, entmax ? ThresholdScale::tsallis : parse_scale(scale), entmax ? -1 : 1);
 }
 
+std::vector<ThresholdFamily> threshold_families(std::string_view name, const std::vector<double> &numbers,
+                                                bool complements, std::string_view scale, std::string_view each,
+                                                std::int64_t first) {
+  std::vector<ThresholdFamily> families;
+  for (const double number : numbers) {
+    try {
+      families.push_back(complements ? threshold_family_at(name, number, scale)
+                                     : threshold_family(name, number, scale));
+    } catch (const Error &error) {
+      if (numbers.size() == 1) throw;
+      throw Error(detail::concatenate(each, " ", first + static_cast<std::int64_t>(families.size()),
+                                      " (counted from 0): ", error.what()));
+    }
+  }
+  return families;
+}
+
+std::vector<double> threshold_parameters(std::string_view name, std::vector<double> numbers, bool complements) {
+  if (!has_parameter(name)) return {};
+  if (complements)
+    for (double &number : numbers) number = name == "entmax" ? 1 + number : 1 - number;
+  return numbers;
+}
+
 AlphaMap::AlphaMap(std::string_view kind, double c, double beta0) : c_(c), beta0_(beta0) {
   FLASHRING_CHECK(kind == "hill" || kind == "tanh" || kind == "exp", "map '", kind,
                   "' of alpha is unknown; known are hill, tanh, exp");

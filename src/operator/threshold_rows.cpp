@@ -24,19 +24,7 @@ constexpr double infinity = std::numeric_limits<double>::infinity();
 
 std::vector<ThresholdFamily> families_of(const ThresholdRowsOptions &options) {
   if (!has_parameter(options.op)) return {threshold_family(options.op, 0)};
-  std::vector<ThresholdFamily> families;
-  for (const double value : options.parameters)
-    families.push_back(options.complements ? threshold_family_at(options.op, value, options.family_scale)
-                                           : threshold_family(options.op, value, options.family_scale));
-  return families;
-}
-
-std::vector<double> alphas_of(const ThresholdRowsOptions &options) {
-  if (!has_parameter(options.op)) return {};
-  std::vector<double> alphas = options.parameters;
-  if (options.complements)
-    for (double &alpha : alphas) alpha = options.op == "entmax" ? 1 + alpha : 1 - alpha;
-  return alphas;
+  return threshold_families(options.op, options.parameters, options.complements, options.family_scale, "group of rows");
 }
 
 void check_shape(const RowsShape &shape, const ThresholdRowsOptions &options) {
@@ -118,6 +106,12 @@ struct ThresholdRows::State {
   void gradient_sums(const void *x, const ThresholdSaved &saved, const void *g, Storage storage);
   template <class T>
   std::vector<double> backward(const void *x, const ThresholdSaved &saved, const void *g, Storage storage, void *dx);
+
+  void collect(const ThresholdSaved &saved) {
+    metrics = collect_metrics(outcomes, saved.row_maximum,
+                              threshold_parameters(options.op, options.parameters, options.complements),
+                              options.monitor, group);
+  }
 
   const Communicator *group;  // ranks over which rows are split; null: none
   RowsShape shape;
@@ -300,8 +294,8 @@ ThresholdSaved ThresholdRows::forward(const void *x, Storage storage, void *p) {
   else
     saved =
         state.group == nullptr ? state.forward_whole<float>(x, storage, p) : state.forward_split<float>(x, storage, p);
-  state.metrics =
-      collect_metrics(state.outcomes, saved.row_maximum, alphas_of(state.options), state.options.monitor, state.group);
+  state.collect(saved);
+  state.metrics.gradient_norm = ThresholdMetrics::unknown;  // of a backward that is to come
   return saved;
 }
 
@@ -314,8 +308,7 @@ std::vector<double> ThresholdRows::backward(const void *x, const ThresholdSaved 
   });
   std::vector<double> gradient = storage == Storage::fp64 ? state.backward<double>(x, saved, g, storage, dx)
                                                           : state.backward<float>(x, saved, g, storage, dx);
-  state.metrics =
-      collect_metrics(state.outcomes, saved.row_maximum, alphas_of(state.options), state.options.monitor, state.group);
+  state.collect(saved);
   double square = 0;
   for (const double part : gradient) square += part * part;
   state.metrics.parameter_gradient_norm = std::sqrt(square);
@@ -326,6 +319,7 @@ const ThresholdMetrics &ThresholdRows::metrics() const { return state_->metrics;
 
 int ThresholdRows::threads() const { return state_->threads; }
 std::string ThresholdRows::backend() const { return state_->backend->name; }
+std::string ThresholdRows::target() const { return state_->backend->target; }
 double ThresholdRows::bytes_copied() const { return state_->on_device ? state_->on_device->bytes_copied() : 0; }
 
 }  // namespace flashring

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "flashring/communicator_mpi.hpp"
+#include "flashring/devices.hpp"
 #include "petsc/mat_context.hpp"
 
 namespace flashring {
@@ -164,6 +165,7 @@ PetscErrorCode mat_set_up(Mat A) {
     if (!context->target.empty()) input.target = context->target;
     // The context changes when all has gone well, so that a program may correct an option and try again.
     FLASHRING_GUARD(comm, context->op = make_operator(comm, context->options, std::move(input)));
+    PetscCall(PetscFPrintf(comm, PETSC_STDERR, "%s", missing_device_note(context->options.backend).c_str()));
     context->coordinates = {};
     context->point_scales = {};
     context->weights = {};

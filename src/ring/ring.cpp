@@ -291,11 +291,20 @@ struct Ring::Pass {
       wait(state_exchange);
       merge(sources.state().data(), ring.buffers_->arriving.data(), sources.tiles().size());
     }
-    // What a device told since the last copy is told to all ranks.
-    if (ring.backend_.device == nullptr) return;
+    if (ring.backend_.device != nullptr) settle();
+  }
+
+  /// What a device told since the last copy is told to all ranks. A rank that failed gives its messages up before it
+  /// waits for the agreement of the others, who may be waiting for these.
+  void settle() {
     ring.communicator_.agree([&] {
-      ring.transport_.settle();
-      wait_for(ring.backend_.device);
+      try {
+        ring.transport_.settle();
+        wait_for(ring.backend_.device);
+      } catch (const Error &) {
+        ring.transport_.abandon();
+        throw;
+      }
     });
   }
 };

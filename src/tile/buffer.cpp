@@ -1,6 +1,8 @@
 #include "flashring/buffer.hpp"
 
 #include <algorithm>
+#include <atomic>
+#include <cmath>
 #include <new>
 
 #include "base/pages.hpp"
@@ -16,9 +18,32 @@ constexpr std::align_val_t alignment{128};
 /// a processor remembers; and they go back to the system when they go.
 constexpr bool is_large(std::size_t bytes) { return bytes >= std::size_t{1} << 20; }
 
+/// Of all buffers of this process that are on its GPU.
+std::atomic<std::size_t> held_on_device = 0;
+
 std::byte *allocate(const Device *device, std::size_t bytes) {
-  if (device != nullptr) return device->allocate(bytes);
+  if (device != nullptr) {
+    std::byte *data = device->allocate(bytes);
+    if (data != nullptr) held_on_device += bytes;
+    return data;
+  }
   return is_large(bytes) ? map_pages(bytes) : static_cast<std::byte *>(::operator new(bytes, alignment, std::nothrow));
+}
+
+/// There is no room for `bytes` more. On a GPU what would have fitted: what it holds grows with the rows of a rank.
+[[noreturn]] void fail(const Device *device, std::size_t bytes) {
+  constexpr const char *see = " or fewer columns, and see what -dry_run says";
+  if (device == nullptr)
+    throw Error(detail::concatenate("out of memory: ", bytes,
+                                    " bytes for tiles and their sums cannot be had; use more ranks, -exchange ring",
+                                    see));
+  const std::size_t room = device->room();
+  const auto held = static_cast<double>(held_on_device);
+  const double share = std::clamp((held + static_cast<double>(room)) / (held + static_cast<double>(bytes)), 1e-9, 1.0);
+  throw Error(detail::concatenate(
+      "out of memory of the GPU: ", bytes, " bytes for tiles and their sums cannot be had, ", room,
+      " are free: at most ", std::floor(1000 * share) / 10, "% of the rows would fit, or all of them on ",
+      std::ceil(100 / share) / 100, " times as many GPUs; use more ranks, -exchange ring, -points_memory host", see));
 }
 
 /// Bytes on their way to or from a device at a time: many, and little beside the arrays themselves.
@@ -30,12 +55,14 @@ std::size_t staging_bytes(std::size_t piece, std::size_t all) {
 }  // namespace
 
 void detail::FreeAligned::operator()(std::byte *p) const {
-  if (device != nullptr)
+  if (device != nullptr) {
+    held_on_device -= bytes;
     device->release(p);
-  else if (is_large(bytes))
+  } else if (is_large(bytes)) {
     unmap_pages(p, bytes);
-  else
+  } else {
     ::operator delete(p, alignment);
+  }
 }
 
 void AlignedBuffer::swap(AlignedBuffer &other) {
@@ -55,12 +82,10 @@ void AlignedBuffer::resize(std::size_t bytes) {
   if (bytes > capacity_) {
     clear();
     data_ = {allocate(device_, bytes), detail::FreeAligned{device_, bytes}};
-    if (data_ == nullptr) wait_for(device_);  // a device that is lost has no room either, and says why
-    FLASHRING_CHECK(data_ != nullptr, "out of memory", device_ == nullptr ? "" : " of the GPU", ": ", bytes,
-                    " bytes for tiles and their sums cannot be had",
-                    device_ == nullptr ? "" : detail::concatenate(", ", device_->room(), " are free"),
-                    "; use more ranks, -exchange ring", device_ == nullptr ? "" : ", -points_memory host",
-                    " or fewer columns, and see what -dry_run says");
+    if (data_ == nullptr) {
+      wait_for(device_);  // a device that is lost has no room either, and says why
+      fail(device_, bytes);
+    }
     capacity_ = bytes;
   }
   size_ = bytes;
@@ -97,20 +122,23 @@ BufferReader::BufferReader(const AlignedBuffer &buffer, std::size_t piece) : buf
 }
 
 const std::byte *BufferReader::next() {
-  const std::size_t at = at_;
-  at_ += piece_;
-  if (buffer_.device() == nullptr || piece_ == 0) return buffer_.data() + at;
-  if (at == staged_) {
-    const std::size_t bytes = std::min(staging_.size(), buffer_.size() - at);
-    buffer_.device()->download(staging_.data(), buffer_.data() + at, bytes);
-    wait_for(buffer_.device());
-    staged_ = at + bytes;
-  }
-  return staging_.data() + (at % staging_.size());
+  const std::size_t at = next_++;
+  if (at * piece_ == end_) bring(at, 1);
+  return piece(at);
 }
 
-const std::byte *BufferReader::piece(std::size_t index) {
-  return buffer_.device() == nullptr ? buffer_.data() + index * piece_ : next();
+std::size_t BufferReader::bring(std::size_t first, std::size_t count) {
+  if (buffer_.device() == nullptr || piece_ == 0) return count;
+  begin_ = first * piece_;
+  end_ = begin_ + std::min(staging_.size(), buffer_.size() - begin_);
+  buffer_.device()->download(staging_.data(), buffer_.data() + begin_, end_ - begin_);
+  wait_for(buffer_.device());
+  return std::min(count, (end_ - begin_) / piece_);
+}
+
+const std::byte *BufferReader::piece(std::size_t index) const {
+  const std::byte *data = buffer_.device() == nullptr ? buffer_.data() : staging_.data();
+  return data + (index * piece_ - begin_);
 }
 
 std::size_t state_bytes(const Backend &backend, const TileShape &shape) {

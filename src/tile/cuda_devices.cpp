@@ -3,13 +3,10 @@
 
 #include "flashring/check.hpp"
 #include "flashring/devices.hpp"
+#include "tile/cuda_answer.hpp"
 
 namespace flashring {
 namespace {
-
-std::string version_text(int version) {
-  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
-}
 
 std::string uuid_text(const cudaUUID_t &uuid) {
   std::string text;
@@ -42,22 +39,20 @@ std::vector<DeviceInfo> list_devices() {
 }
 
 std::string why_no_device() {
-  int count = 0;
-  int driver = 0;
-  int runtime = 0;
-  const cudaError_t code = cudaGetDeviceCount(&count);
+  CudaAnswer answer;
+  const cudaError_t code = cudaGetDeviceCount(&answer.shown);
   cudaGetLastError();
-  cudaDriverGetVersion(&driver);
-  cudaRuntimeGetVersion(&runtime);
-  if (code == cudaSuccess && count > 0)
-    return list_devices().empty() ? "the GPUs here are older than compute capability 8.0" : "";
-  if (driver == 0) return "no GPU driver is installed";
   if (code == cudaErrorInsufficientDriver)
-    return detail::concatenate("the GPU driver knows CUDA ", version_text(driver), ", this build needs ",
-                               version_text(runtime), ": install a newer driver");
-  if (code == cudaErrorNoDevice || count == 0)
-    return "the driver shows no GPU to this process (look at nvidia-smi and CUDA_VISIBLE_DEVICES)";
-  return detail::concatenate("the GPU driver says: ", cudaGetErrorString(code));
+    answer.kind = CudaAnswer::Kind::old_driver;
+  else if (code == cudaErrorNoDevice)
+    answer.kind = CudaAnswer::Kind::no_device;
+  else if (code != cudaSuccess)
+    answer.kind = CudaAnswer::Kind::other_error;
+  answer.error = cudaGetErrorString(code);
+  cudaDriverGetVersion(&answer.driver);
+  cudaRuntimeGetVersion(&answer.runtime);
+  answer.usable = static_cast<int>(list_devices().size());
+  return why_no_device(answer);
 }
 
 void use_device(int number) {

@@ -1,6 +1,7 @@
 #include "flashring/devices.hpp"
 
 #include <algorithm>
+#include <atomic>
 
 #include "base/threads.hpp"
 #include "flashring/check.hpp"
@@ -28,22 +29,33 @@ std::string device_text() {
   return text;
 }
 
-void use_device_of_rank(const Communicator &communicator, std::string_view backend, bool share) {
-  if (communicator.max(wants_device(backend) ? 1.0 : 0.0) == 0) return;
-  const std::vector<DeviceInfo> shown = list_devices();
+std::string missing_device_note(std::string_view backend) {
+  static std::atomic<bool> said = false;
+  if (backend != "auto" || device_backend_names().empty() || !list_devices().empty() || said.exchange(true)) return "";
+  return "note: no GPU is used: " + why_no_device() + "\n";
+}
+
+int device_of_rank(const Communicator &communicator, std::string_view backend, bool share,
+                   const std::vector<DeviceInfo> &shown) {
   std::string names;  // launchers may show each rank a GPU of its own
   for (const DeviceInfo &device : shown) names += device.uuid + " ";
   const RankOnMachine here = rank_on_machine(communicator, names);
+  const auto devices = static_cast<int>(shown.size());
   communicator.agree([&] {
-    const auto devices = static_cast<int>(shown.size());
     FLASHRING_CHECK(devices > 0, "-backend ", backend, ": no GPU can be used: ", why_no_device(),
                     "; -backend simd runs on the processor");
     FLASHRING_CHECK(share || here.ranks <= devices, here.ranks, " ranks on machine ", here.machine, ", which has ",
                     devices,
                     " GPUs; start one rank for each GPU (mpirun -n), say -share_devices true to let ranks "
                     "share them, or -backend simd");
-    use_device(shown[static_cast<std::size_t>(here.rank % devices)].number);
   });
+  return shown[static_cast<std::size_t>(here.rank % devices)].number;
+}
+
+void use_device_of_rank(const Communicator &communicator, std::string_view backend, bool share) {
+  if (communicator.max(wants_device(backend) ? 1.0 : 0.0) == 0) return;
+  const int number = device_of_rank(communicator, backend, share, list_devices());
+  communicator.agree([&] { use_device(number); });
 }
 
 const Backend &common_backend(const Communicator &communicator, std::string_view name) {

@@ -79,10 +79,12 @@ const Backend &find_backend(std::string_view name) {
   for (std::size_t e = std::size(entries); e-- > 0 && found == nullptr;)
     if (word == "auto" || word == entries[e].name || (word == "cuda" && on_device(entries[e].name)))
       found = entries[e].open(ceiling.c_str());
-  FLASHRING_CHECK(found != nullptr, "-backend: '", name, "' is unknown or cannot run on this machine",
-                  word == "cuda" || on_device(word) ? " (" + device_text() + ")" : "", "; known here are auto, ",
-                  join(backend_names()));
-  return *found;
+  if (found != nullptr) return *found;
+  std::vector<std::string_view> built_in;
+  for (const Entry &entry : entries) built_in.push_back(entry.name);
+  throw Error(detail::concatenate("-backend: '", name, "' is unknown or cannot run on this machine (", device_text(),
+                                  "); built in are ", join(built_in), "; known here are auto, ",
+                                  join(backend_names())));
 }
 
 const ThresholdBackend &find_threshold_backend(std::string_view name, MemorySpace memory) {
@@ -90,18 +92,22 @@ const ThresholdBackend &find_threshold_backend(std::string_view name, MemorySpac
   const std::string_view word = name.substr(0, colon);
   const std::string ceiling(colon == std::string_view::npos ? std::string_view() : name.substr(colon + 1));
   const std::vector<std::string> of_devices = device_backend_names();
+  const auto of_device = [&](std::string_view entry) {
+    return std::find(of_devices.begin(), of_devices.end(), entry) != of_devices.end();
+  };
   const bool device = memory == MemorySpace::device;
+  const bool any_device = word == "cuda" || of_device(word);  // all of them have the same kernels of rows
   const ThresholdBackend *found = nullptr;
   std::vector<std::string_view> known;
   for (const ThresholdEntry &entry : threshold_entries) {
     known.push_back(entry.name);
-    const bool on_device = std::find(of_devices.begin(), of_devices.end(), entry.name) != of_devices.end();
-    if (word == entry.name || (word == "auto" && on_device == device) || (word == "cuda" && on_device))
+    const bool on_device = of_device(entry.name);
+    if (word == entry.name || (word == "auto" && on_device == device) || (any_device && on_device))
       found = entry.open(ceiling.c_str());
   }
   FLASHRING_CHECK(found != nullptr, "-backend: '", name,
                   "' has no kernels for rows of scores or cannot run on this machine",
-                  device || word == "cuda" ? " (" + device_text() + ")" : "", "; auto, ", join(known), " have them");
+                  device || any_device ? " (" + device_text() + ")" : "", "; auto, ", join(known), " have them");
   FLASHRING_CHECK(!device || found->device != nullptr, "-backend: '", name,
                   "' reads rows of scores in ordinary memory; take cuda for those in the memory of a device");
   return *found;

@@ -373,8 +373,7 @@ void TileBlock::finish(RowKind row, int columns, const AnswerReader &take, int t
   const auto rows = static_cast<std::size_t>(tile_rows());
   const auto words = static_cast<std::size_t>(rule.state_words(rule.passes - 1, columns));
   BufferReader reader(state_, words * rows * 8);
-  for_each_tile(tiles_, backend_->device == nullptr ? threads : 1,
-                static_cast<std::size_t>(rule.outputs(columns)) * rows,
+  for_each_tile(tiles_, reader, threads, static_cast<std::size_t>(rule.outputs(columns)) * rows,
                 [&](std::size_t t, std::int64_t local, double *answers) {  // (outputs, T)
                   rule.finish(columns, rows, reader.piece(t), answers);
                   take(LocalRow{local}, tiles_[t].rows, answers, tile_rows());

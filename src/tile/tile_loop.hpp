@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "flashring/buffer.hpp"
 #include "flashring/tile.hpp"
 
 namespace flashring {
@@ -43,6 +44,20 @@ void for_each_tile(std::span<const TileInfo> tiles, int threads, std::size_t num
   for (std::size_t w = 1; w < workers; ++w)
     if (failures[w] != nullptr && (failures[first] == nullptr || reached[w] < reached[first])) first = w;
   if (failures[first] != nullptr) std::rethrow_exception(failures[first]);
+}
+
+/// The same with a buffer that has a piece for every tile, some tiles at a time: those whose pieces the reader brings.
+template <class Visit>
+void for_each_tile(std::span<const TileInfo> tiles, BufferReader &reader, int threads, std::size_t numbers,
+                   const Visit &visit) {
+  std::int64_t begin = 0;  // local row of tile `first`
+  for (std::size_t first = 0, count = 0; first < tiles.size(); first += count) {
+    count = reader.bring(first, tiles.size() - first);
+    const std::span<const TileInfo> some = tiles.subspan(first, count);
+    for_each_tile(some, threads, numbers,
+                  [&](std::size_t t, std::int64_t local, double *own) { visit(first + t, begin + local, own); });
+    for (const TileInfo &tile : some) begin += tile.rows;
+  }
 }
 
 }  // namespace flashring

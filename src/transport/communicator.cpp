@@ -26,6 +26,8 @@ double Communicator::max(double value) const {
 
 double Communicator::min(double value) const { return -max(-value); }
 
+bool Communicator::any(bool failed) const { return max(failed ? 1.0 : 0.0) != 0; }
+
 std::vector<std::string> Communicator::gather(const std::string &text) const {
   std::int64_t length = static_cast<std::int64_t>(text.size());
   const std::vector<std::byte> lengths = gather(std::as_bytes(std::span<const std::int64_t>(&length, 1)));
@@ -42,23 +44,28 @@ std::vector<std::string> Communicator::gather(const std::string &text) const {
 }
 
 void Communicator::agree(const std::function<void()> &work) const {
-  std::string message;  // empty: this rank succeeded
-  const auto say = [&](std::string_view what) {
-    message = detail::concatenate("rank ", rank(), ": ", what.empty() ? "unnamed error" : what);
-  };
+  std::string message;
+  bool failed = true;
+  bool named = false;  // an agreement inside has named the rank
   try {
     work();
+    failed = false;
   } catch (const std::bad_alloc &) {
-    say("out of memory; use more ranks or fewer points, and see what -dry_run says");
+    message = "out of memory; use more ranks or fewer points, and see what -dry_run says";
   } catch (const Error &error) {
-    if (error.common()) message = error.what();  // an agreement inside has named the rank
-    if (message.empty()) say(error.what());
+    message = error.what();
+    named = error.common() && !message.empty();
   } catch (const std::exception &error) {
-    say(error.what());
+    message = error.what();
   } catch (...) {
-    say("");
   }
-  if (max(message.empty() ? 0.0 : 1.0) == 0) return;
+  if (failed && message.empty()) message = "unnamed error";
+  try {
+    if (!any(failed)) return;
+  } catch (const Error &silence) {
+    throw Error(failed ? message + "; " + silence.what() : silence.what());
+  }
+  if (failed && !named) message = detail::concatenate("rank ", rank(), ": ", message);
   for (const std::string &first : gather(message))
     if (!first.empty()) throw Error(first, true);
 }

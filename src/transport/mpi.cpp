@@ -2,7 +2,9 @@
 #include <mpi.h>
 
 #include <algorithm>
+#include <chrono>
 #include <climits>
+#include <thread>
 
 #include "flashring/check.hpp"
 #include "flashring/communicator_mpi.hpp"
@@ -30,7 +32,7 @@ void in_pieces(std::size_t total, std::size_t most, Step step) {
 
 class MpiCommunicator final : public Communicator {
  public:
-  explicit MpiCommunicator(MPI_Comm comm) {
+  MpiCommunicator(MPI_Comm comm, double patience_seconds) : patience_(patience_seconds) {
     call(MPI_Comm_dup(comm, &comm_), "MPI_Comm_dup");
     call(MPI_Comm_rank(comm_, &rank_), "MPI_Comm_rank");
     call(MPI_Comm_size(comm_, &size_), "MPI_Comm_size");
@@ -52,6 +54,22 @@ class MpiCommunicator final : public Communicator {
     reduce(values.data(), values.size(), MPI_INT64_T, MPI_SUM);
   }
   void max(std::span<double> values) const override { reduce(values.data(), values.size(), MPI_DOUBLE, MPI_MAX); }
+
+  /// The same call on every rank, or it would match none: who failed looks at the clock, all others wait as ever.
+  bool any(bool failed) const override {
+    auto one_failed = std::make_unique<int>(failed ? 1 : 0);
+    MPI_Request request = MPI_REQUEST_NULL;
+    call(MPI_Iallreduce(MPI_IN_PLACE, one_failed.get(), 1, MPI_INT, MPI_MAX, comm_, &request), "MPI_Iallreduce");
+    if (!failed) {
+      call(MPI_Wait(&request, MPI_STATUS_IGNORE), "MPI_Wait");
+    } else if (!arrives(request)) {
+      static_cast<void>(one_failed.release());  // collective calls cannot be cancelled: MPI may still write there
+      throw Error(detail::concatenate("the other ranks did not come within ", patience_.count(),
+                                      " seconds to hear of it: one hangs or is lost; look at the GPUs, processes and "
+                                      "network of their machines"));
+    }
+    return *one_failed != 0;
+  }
 
   void broadcast(std::span<std::byte> bytes, int root) const override {
     in_pieces(bytes.size(), piece_bytes, [&](std::size_t at, int count) {
@@ -86,6 +104,17 @@ class MpiCommunicator final : public Communicator {
   }
 
  private:
+  bool arrives(MPI_Request &request) const {
+    using Clock = std::chrono::steady_clock;
+    for (const auto since = Clock::now(); Clock::now() - since < patience_;) {
+      int done = 0;
+      call(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
+      if (done != 0) return true;
+      std::this_thread::sleep_for(std::chrono::microseconds(50));
+    }
+    return false;
+  }
+
   template <class T>
   void reduce(T *values, std::size_t count, MPI_Datatype type, MPI_Op operation) const {
     in_pieces(count, piece_bytes / sizeof(T), [&](std::size_t at, int part) {
@@ -96,6 +125,7 @@ class MpiCommunicator final : public Communicator {
   MPI_Comm comm_ = MPI_COMM_NULL;
   int rank_ = 0;
   int size_ = 1;
+  std::chrono::duration<double> patience_;
 };
 
 class MpiExchange final : public Exchange {
@@ -161,7 +191,9 @@ class MpiTransport final : public Transport {
 
 }  // namespace
 
-std::unique_ptr<Communicator> make_mpi_communicator(MPI_Comm comm) { return std::make_unique<MpiCommunicator>(comm); }
+std::unique_ptr<Communicator> make_mpi_communicator(MPI_Comm comm, double patience_seconds) {
+  return std::make_unique<MpiCommunicator>(comm, patience_seconds);
+}
 
 MPI_Comm mpi_comm(const Communicator &communicator) {
   const auto *mpi = dynamic_cast<const MpiCommunicator *>(&communicator);

@@ -115,8 +115,13 @@ class NcclTransport final : public Transport {
     ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
     config.blocking = 0;
     communicator.agree([&] {
-      finish(ncclCommInitRankConfig(&nccl_, communicator.size(), id, communicator.rank(), &config),
-             "ncclCommInitRankConfig");
+      try {
+        finish(ncclCommInitRankConfig(&nccl_, communicator.size(), id, communicator.rank(), &config),
+               "ncclCommInitRankConfig");
+      } catch (const Error &) {
+        abandon();  // before the agreement: the others may be waiting for this rank inside NCCL
+        throw;
+      }
     });
   }
 

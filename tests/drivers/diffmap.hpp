@@ -32,8 +32,7 @@ class Diffmap : public ::testing::Test {
 
   /// Standard output and error together. `before`: shell commands before mpirun, such as "ulimit -v 1000000;".
   static Outcome run(int ranks, const std::string &arguments, const std::string &before = "") {
-    return run_command(before + " " + FLASHRING_MPIEXEC + " -n " + std::to_string(ranks) + " " + FLASHRING_DIFFMAP +
-                       " " + arguments + " 2>&1");
+    return run_command(before + " " + on_ranks(ranks, FLASHRING_DIFFMAP " " + arguments) + " 2>&1");
   }
 
   static void expect_error(int ranks, const std::string &arguments, std::initializer_list<const char *> words,

@@ -31,6 +31,12 @@ inline Outcome run_command(const std::string &command) {
   return result;
 }
 
+/// The line that runs a program on so many ranks: one by itself, since mpirun takes seconds to end a program that
+/// fails.
+inline std::string on_ranks(int ranks, const std::string &program) {
+  return ranks == 1 ? program : std::string(FLASHRING_MPIEXEC) + " -n " + std::to_string(ranks) + " " + program;
+}
+
 /// The run of `arguments` must have failed within seconds on every rank and said all the words.
 inline void expect_refused(const Outcome &result, const std::string &arguments,
                            std::initializer_list<const char *> words) {

@@ -1,6 +1,7 @@
 // flashring-attention as a user meets it: golden arrays on any number of ranks, all storages, files, bad input.
 #include <algorithm>
 #include <cmath>
+#include <sstream>
 #include <tuple>
 
 #include "drivers/diffmap.hpp"
@@ -12,11 +13,13 @@ namespace {
 class AttentionDriver : public Diffmap {
  protected:
   static Outcome attend(int ranks, const std::string &arguments) {
-    return run_command(std::string(FLASHRING_MPIEXEC) + " -n " + std::to_string(ranks) + " " + FLASHRING_ATTENTION +
-                       " " + arguments + " 2>&1");
+    return run_command(on_ranks(ranks, FLASHRING_ATTENTION " " + arguments) + " 2>&1");
   }
   static void expect_refusal(int ranks, const std::string &arguments, std::initializer_list<const char *> words) {
-    expect_refused(attend(ranks, arguments), arguments, words);
+    const Outcome result = attend(ranks, arguments);
+    expect_refused(result, arguments, words);
+    const std::string error = "error: rank";
+    EXPECT_EQ(result.output.find(error), result.output.rfind(error)) << "told more than once: " << result.output;
   }
   static std::string golden(const std::string &name) {
     return std::string(FLASHRING_GOLDEN_FOLDER) + "/attention_" + name + ".npy";
@@ -59,7 +62,8 @@ TEST_F(AttentionDriver, GoldenNumbersOnAnyNumberOfRanks) {
                             " -backward -causal -lengths 13,9 -output ";
   for (const int ranks : {1, 2, 3, 5}) {
     const std::string name = "out" + std::to_string(ranks);
-    const Outcome result = attend(ranks, input + path(name));
+    const char *backend = ranks == 2 ? " -backend simd:scalar" : "";
+    const Outcome result = attend(ranks, input + path(name) + backend);
     ASSERT_EQ(result.code, 0) << result.output;
     for (const char *array : {"o", "dq", "dk", "dv"})
       expect_near<double>(path(name + "/" + array + ".npy"), array, roundings * 1.2e-16);
@@ -76,6 +80,15 @@ TEST_F(AttentionDriver, GoldenNumbersOnAnyNumberOfRanks) {
     EXPECT_EQ(r["padded"], true);
     EXPECT_EQ(r["passes"], 2);
     EXPECT_GT(r["backward"]["gflops"], 0);
+    for (const char *call : {"forward", "backward"}) {
+      EXPECT_EQ(r[call]["passes"], 1);
+      EXPECT_GT(r[call]["tiles_visited"], 0);
+      EXPECT_GE(r[call]["tiles_skipped"], 0);
+    }
+    if (ranks == 2) {
+      EXPECT_EQ(r["target"], "scalar");
+      EXPECT_NE(result.output.find("simd (scalar)"), std::string::npos) << result.output;
+    }
   }
 }
 
@@ -147,17 +160,18 @@ TEST_F(AttentionDriver, MonitorTellsWhatTilesKnow) {
 /// below 4.
 TEST_F(AttentionDriver, ThresholdFamiliesOnAnyNumberOfRanks) {
   const std::string input = "-q " + golden("q") + " -k " + golden("k") + " -v " + golden("v") + " -do " + golden("do") +
-                            " -op diffmax -alpha 0.3,0.5,0.6,0.7 -backward -causal -output ";
+                            " -op diffmax -backward -causal -output ";
   for (const int ranks : {1, 3}) {
     const std::string name = "out" + std::to_string(ranks);
-    const Outcome result = attend(ranks, input + path(name));
+    const char *alphas = ranks == 1 ? " -alpha 0.3,0.5,0.6,0.7" : " -complements -alpha 0.7,0.5,0.4,0.3";
+    const Outcome result = attend(ranks, input + path(name) + alphas);
     ASSERT_EQ(result.code, 0) << result.output;
     for (const char *array : {"o", "dq", "dk", "dv", "dalpha"})
       expect_near<double>(path(name + "/" + array + ".npy"), std::string("diffmax_") + array, 10 * roundings * 1.2e-16);
     EXPECT_EQ(report(name)["op"], "diffmax");
     EXPECT_GT(report(name)["threshold"]["iterations"], 0);
     EXPECT_LT(report(name)["threshold"]["sum_error"], 1e-12);
-    EXPECT_GT(report(name)["threshold"]["tiles_visited"], 0);
+    EXPECT_GT(report(name)["backward"]["tiles_visited"], 0);
   }
 }
 
@@ -191,7 +205,8 @@ TEST_F(AttentionDriver, EveryStorageComesBack) {
   const std::vector<Case> cases{
       {"<f8", "<f8", "", std::string("\0\0\0\0\0\0\xF0\x3F", 8), std::string("\0\0\0\0\0\0\x08\x40", 8),
        std::string("\0\0\0\0\0\0\0\x40", 8)},
-      {"<f2", "<f2", "", std::string("\0\x3C", 2), std::string("\0\x42", 2), std::string("\0\x40", 2)},
+      {"<f2", "<f2", "-backend amx:emulated", std::string("\0\x3C", 2), std::string("\0\x42", 2),
+       std::string("\0\x40", 2)},
       {"<V2", "<V2", "", std::string("\x80\x3F", 2), std::string("\x40\x40", 2), std::string("\0\x40", 2)},
       {"<u2", "<V2", "-bf16", std::string("\x80\x3F", 2), std::string("\x40\x40", 2), std::string("\0\x40", 2)}};
   const std::string x = path("x.npy");
@@ -201,6 +216,9 @@ TEST_F(AttentionDriver, EveryStorageComesBack) {
     const Outcome result = attend(2, input + c.arguments);
     ASSERT_EQ(result.code, 0) << result.output;
     EXPECT_EQ(values(path("out/o.npy")), c.two + c.two) << c.descr;
+    if (c.arguments == std::string("-backend amx:emulated")) {
+      EXPECT_EQ(report("out")["target"], "emulated");
+    }
     EXPECT_NE(bytes_of("out/o.npy").find(c.written), std::string::npos) << c.descr;
     EXPECT_FALSE(fs::exists(folder_ / "out/dq.npy"));
   }
@@ -240,6 +258,14 @@ TEST_F(AttentionDriver, FewTokensStayTogether) {
     }
   }
   expect_refusal(3, input + "-split sequences", {"2 key heads", "no part for each of 3 ranks"});
+  // A score that overflows has its place in the whole batch, whichever rank it is on.
+  std::vector<double> q = numbers<double>(golden("q"));
+  q[(1 * 4 + 2) * 65 + 7 * 5 + 1] = 1e308;
+  write_npy("q.npy", "<f8", "(2, 4, 13, 5)", {reinterpret_cast<const char *>(q.data()), 8 * q.size()});
+  expect_refusal(2,
+                 "-q " + path("q.npy") + " -k " + golden("k") + " -v " + golden("v") +
+                     " -scale 100 -split sequences -output " + path("over"),
+                 {"error: rank 1: scores: batch 1, head 2, row 7 has one"});
 }
 
 /// diffmax with alpha = 0.5 and entmax with a = 1.5 are one: rows 7 and 56 on of the golden file
@@ -252,9 +278,10 @@ TEST_F(AttentionDriver, RowsOfScoresOnAnyNumberOfRanks) {
   for (const auto &[ranks, op, alpha, first] : {std::tuple{1, "diffmax", "0.5", 7},
                                                 {3, "diffmax", "0.5", 7},
                                                 {2, "entmax", "1.5,1.5,1.5,1.5,1.5,1.5,1.5", 56}}) {
-    const Outcome result =
-        attend(ranks, std::string("-op ") + op + " -alpha " + alpha + input + " -monitor " + path("m"));
+    const Outcome result = attend(ranks, std::string("-op ") + op + " -alpha " + alpha + input +
+                                             " -repeats 2 -backend simd:scalar -monitor " + path("m"));
     ASSERT_EQ(result.code, 0) << result.output;
+    EXPECT_EQ(report("s")["target"], "scalar");
     const std::vector<double> p = numbers<double>(path("s/o.npy"));
     const std::vector<double> dx = numbers<double>(path("s/dx.npy"));
     const std::vector<double> d_alpha = numbers<double>(path("s/dalpha.npy"));
@@ -274,9 +301,16 @@ TEST_F(AttentionDriver, RowsOfScoresOnAnyNumberOfRanks) {
       }
     }
     const std::string lines = bytes_of("m");
-    EXPECT_EQ(std::count(lines.begin(), lines.end(), '\n'), 2);
-    EXPECT_EQ(nlohmann::json::parse(lines.substr(0, lines.find('\n')))["call"], "forward");
-    EXPECT_GT(nlohmann::json::parse(lines.substr(lines.find('\n')))["gradient_norm"], 0);
+    std::istringstream stream(lines);
+    int calls = 0;
+    for (std::string line; std::getline(stream, line); ++calls) {
+      const nlohmann::json told = nlohmann::json::parse(line);
+      const bool back = calls % 2 == 1;
+      EXPECT_EQ(told["call"], back ? "backward" : "forward");
+      EXPECT_EQ(told["gradient_norm"].is_null(), !back);
+      EXPECT_EQ(told["alpha_gradient_norm"].is_null(), !back);
+    }
+    EXPECT_EQ(calls, 4);
     EXPECT_EQ(report("s")["shape"], nlohmann::json({7, 13}));
   }
 }
@@ -293,6 +327,10 @@ TEST_F(AttentionDriver, EveryHeadHasItsAlpha) {
   ASSERT_EQ(p.size(), 182U);
   for (std::size_t i = 0; i < p.size(); ++i)
     ASSERT_NEAR(p[i], wanted[i / 13 * 27 + i % 13], roundings * 1.2e-16) << "value " << i;
+  // The same for each row by itself.
+  const std::string of_rows = "0.2,0.2,0.2,0.2,0.2,0.2,0.2,0.5,0.5,0.5,0.5,0.5,0.5,0.5";
+  ASSERT_EQ(attend(2, "-scores " + path("x.npy") + " -op diffmax -alpha " + of_rows + " -output " + path("r")).code, 0);
+  EXPECT_TRUE(values(path("r/o.npy")) == values(path("h/o.npy")));
   // A head for each row: heads are what is spread over ranks, alphas with them.
   write_npy("y.npy", "<f8", "(7, 1, 13)", x);
   write_npy("g.npy", "<f8", "(7, 1, 13)", values(folder + "gradient.npy"));
@@ -356,23 +394,29 @@ TEST_F(AttentionDriver, BadInputIsRefused) {
   const std::string q = golden("q"), k = golden("k"), v = golden("v");
   const std::string all = "-q " + q + " -k " + k + " -v " + v + " -output " + path("out") + " ";
   expect_refusal(3, "-q " + k + " -k " + q + " -v " + q, {"has 2 heads", "has 4", "must be a multiple"});
-  expect_refusal(1, all + "-backward", {"-backward needs the gradient of the output", "-do FILE"});
+  expect_refusal(3, all + "-backward", {"-backward needs the gradient of the output", "-do FILE"});
   expect_refusal(1, all + "-key_padding " + q, {"-key_padding", "has shape (2, 4, 13, 5), 4 axes", "(B, N_k)"});
-  expect_refusal(1, all + "-causal_offset 1", {"causal_offset without a causal mask"});
+  expect_refusal(1, all + "-causal_offset 1", {"-causal_offset without a causal mask", "add -causal"});
   expect_refusal(1, "-generate normal:n=8,n_k=9,d=2 -causal", {"8 queries and 9 keys", "causal_offset"});
-  expect_refusal(1, all + "-repeats 0", {"-repeats: 0 is not positive"});
+  expect_refusal(2, all + "-repeats 0", {"-repeats: 0 is not positive"});
   expect_refusal(1, all + "-beta 3", {"unused option -beta"});
   const std::string scores = "-scores " FLASHRING_GOLDEN_FOLDER "/threshold_scores.npy -output " + path("out");
   expect_refusal(1, all + "-dim 1", {"-dim has no effect without -scores"});
-  expect_refusal(1, all + "-op diffmax -alpha 1.5", {"alpha", "1.5"});
-  expect_refusal(1, scores + " -op diffmax -alpha 1", {"alpha", "1"});
+  expect_refusal(2, all + "-op diffmax -alpha 1.5", {"alpha", "1.5"});
+  expect_refusal(3, scores + " -op diffmax -alpha 1", {"alpha", "1"});
   expect_refusal(1, scores + " -alpha 0.5", {"-alpha has no effect with -op softmax"});
   expect_refusal(1, scores + " -backward", {"-backward and -do FILE", "go together"});
+  expect_refusal(1, scores + " -backward -do " + q,
+                 {"has shape (2, 4, 13, 5) of fp64", "(7, 13) of fp64", "both alike"});
+  expect_refusal(2, scores + " -op entmax -alpha 1.5,1.5,1.5,1.5,1.5,3,1.5", {"-alpha: row 5", "a of entmax is 3"});
+  expect_refusal(1, scores + " -lengths 3", {"-lengths has no effect with -scores", "-infinity"});
+  expect_refusal(1, scores + " -op entmax -complements", {"give -alpha, too"});
   std::vector<double> bad = numbers<double>(q);
   bad[(1 * 4 + 2) * 65 + 7 * 5 + 1] = std::nan("");
   write_npy("bad.npy", "<f8", "(2, 4, 13, 5)", {reinterpret_cast<const char *>(bad.data()), 8 * bad.size()});
   expect_refusal(3, "-q " + path("bad.npy") + " -k " + k + " -v " + v + " -output " + path("out"),
-                 {"bad.npy: batch 1, head 2, row 7", "NaN"});
+                 {"bad.npy: batch 1, head 2, row 7, column 1", "NaN", "padding, too"});
+  expect_refusal(1, "-scores " + path("bad.npy"), {"bad.npy: batch 1, head 2, row 7, column 1", "mask entries"});
   EXPECT_FALSE(fs::exists(folder_ / "out/o.npy"));
 }
 

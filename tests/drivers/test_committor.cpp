@@ -11,9 +11,7 @@ namespace {
 class CommittorDriver : public Diffmap {
  protected:
   static Outcome committor(int ranks, const std::string &arguments) {
-    const std::string program = std::string(FLASHRING_COMMITTOR) + " " + arguments + " 2>&1";
-    // On one rank without mpirun, which takes most of the time.
-    return run_command(ranks == 1 ? program : FLASHRING_MPIEXEC + (" -n " + std::to_string(ranks)) + " " + program);
+    return run_command(on_ranks(ranks, FLASHRING_COMMITTOR " " + arguments) + " 2>&1");
   }
   static void refused(const std::string &arguments, std::initializer_list<const char *> words) {
     expect_refused(committor(1, arguments), arguments, words);

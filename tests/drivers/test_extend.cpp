@@ -13,8 +13,7 @@ namespace {
 class Extend : public Diffmap {
  protected:
   static Outcome extend(int ranks, const std::string &arguments) {
-    return run_command(std::string(FLASHRING_MPIEXEC) + " -n " + std::to_string(ranks) + " " + FLASHRING_EXTEND + " " +
-                       arguments + " 2>&1");
+    return run_command(on_ranks(ranks, FLASHRING_EXTEND " " + arguments) + " 2>&1");
   }
   /// On one rank, without mpirun, which takes most of the time.
   static void expect_refusal(const std::string &arguments, std::initializer_list<const char *> words) {

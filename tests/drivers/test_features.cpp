@@ -13,11 +13,8 @@ const std::string configs = FLASHRING_CONFIGS;
 
 class Features : public Diffmap {
  protected:
-  /// One rank without mpirun, which takes most of the time.
   static Outcome start(int ranks, const char *program, const std::string &arguments) {
-    const std::string line = std::string(program) + " " + arguments + " 2>&1";
-    return run_command(ranks == 1 ? line
-                                  : std::string(FLASHRING_MPIEXEC) + " -n " + std::to_string(ranks) + " " + line);
+    return run_command(on_ranks(ranks, program + (" " + arguments)) + " 2>&1");
   }
   std::vector<double> array(const std::string &run_folder, const std::string &name,
                             const std::string &file = "results.h5") const {

@@ -9,8 +9,7 @@ namespace {
 class Knn : public Diffmap {
  protected:
   static Outcome knn(int ranks, const std::string &arguments) {
-    return run_command(std::string(FLASHRING_MPIEXEC) + " -n " + std::to_string(ranks) + " " + FLASHRING_KNN + " " +
-                       arguments + " 2>&1");
+    return run_command(on_ranks(ranks, FLASHRING_KNN " " + arguments) + " 2>&1");
   }
   static void expect_refusal(const std::string &arguments, std::initializer_list<const char *> words) {
     expect_refused(run_command(std::string(FLASHRING_KNN) + " " + arguments + " 2>&1"), arguments, words);

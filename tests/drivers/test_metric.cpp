@@ -11,9 +11,7 @@ namespace {
 class MetricDriver : public Diffmap {
  protected:
   static Outcome metric(int ranks, const std::string &arguments) {
-    std::string line = ranks == 1 ? "" : std::string(FLASHRING_MPIEXEC) + " -n " + std::to_string(ranks) + " ";
-    line += FLASHRING_METRIC;
-    return run_command(line + " " + arguments + " 2>&1");
+    return run_command(on_ranks(ranks, FLASHRING_METRIC " " + arguments) + " 2>&1");
   }
   std::vector<double> array(const std::string &run_folder, const std::string &name) const {
     return read_dataset(folder_ / run_folder / "results.h5", name).values;

@@ -25,6 +25,7 @@ struct RingProblem {
   std::size_t source_rows = 500;
   std::uint64_t seed = 1;  ///< the same on all ranks
   RingOptions options;
+  PointsMemory memory = PointsMemory::device;
   int passes = 1;
 
   TileShape shape() const;
@@ -72,7 +73,8 @@ RingSums ring_sums(const RingProblem &problem, const Backend &backend, const Com
 struct RingAnswer {
   Bounded own, visiting;
 };
-/// Values by "ref" in fp64 on this process alone.
+/// Values by "ref" in fp64 on this process alone, with the problem's threads; asked once for all backends, precisions
+/// and routes.
 RingAnswer ref_answer(const RingProblem &problem, const Backend &tested);
 
 /// Empty, or the first number outside its bound.

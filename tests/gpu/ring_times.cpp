@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <deque>
 #include <functional>
 #include <numeric>
 
 #include "flashring/buffer.hpp"
 #include "flashring/check.hpp"
+#include "gpu/moments.hpp"
 
 namespace flashring::test {
 namespace {
@@ -33,19 +35,44 @@ class DoneExchange final : public Exchange {
   void wait() override {}
 };
 
+/// Numbers of the moments of an exchange.
+struct Marks {
+  int start = 0, reached = 0, arrived = 0;
+};
+
+class MarkedExchange final : public Exchange {
+ public:
+  MarkedExchange(std::unique_ptr<Exchange> inner, Moments &moments, Marks &marks)
+      : inner_(std::move(inner)), moments_(moments), marks_(marks) {}
+  bool test() override { return inner_->test(); }
+  void wait() override {
+    marks_.reached = moments_.mark();
+    inner_->wait();
+    marks_.arrived = moments_.mark();
+  }
+
+ private:
+  std::unique_ptr<Exchange> inner_;
+  Moments &moments_;
+  Marks &marks_;
+};
+
 /// Passes everything on, and remembers it or keeps it back.
 class RecordingTransport final : public Transport {
  public:
   enum class Mode { pass_on, record, keep_back };
 
-  explicit RecordingTransport(Transport &inner) : inner_(inner) {}
+  RecordingTransport(Transport &inner, const Device *device) : inner_(inner), moments_(device) {}
   const char *name() const override { return inner_.name(); }
   bool queues_on_device() const override { return inner_.queues_on_device(); }
   std::unique_ptr<Exchange> start(std::span<const Message> sends, std::span<const Message> receives) override {
     if (mode == Mode::keep_back) return std::make_unique<DoneExchange>();
     ++passed_on;
-    if (mode == Mode::record) recorded.push_back({{sends.begin(), sends.end()}, {receives.begin(), receives.end()}});
-    return inner_.start(sends, receives);
+    if (mode == Mode::pass_on) return inner_.start(sends, receives);
+    recorded.push_back({{sends.begin(), sends.end()}, {receives.begin(), receives.end()}});
+    Marks &marks = marks_.emplace_back();
+    marks.start = moments_.mark();
+    return std::make_unique<MarkedExchange>(inner_.start(sends, receives), moments_, marks);
   }
   void settle() override { inner_.settle(); }
   void abandon() override { inner_.abandon(); }
@@ -55,12 +82,27 @@ class RecordingTransport final : public Transport {
     for (const Recorded &exchange : recorded) inner_.start(exchange.sends, exchange.receives)->wait();
   }
 
+  /// When the recorded pass is through.
+  std::vector<ExchangeTime> timeline() const {
+    std::vector<ExchangeTime> times;
+    for (std::size_t i = 0; i < marks_.size(); ++i) {
+      const auto since_first = [&](int moment) { return moments_.seconds(marks_.front().start, moment); };
+      times.push_back({recorded[i].sends.size() == messages_of_block, since_first(marks_[i].start),
+                       since_first(marks_[i].reached), since_first(marks_[i].arrived)});
+      FLASHRING_CHECK(times[i].start <= times[i].reached && times[i].waited() >= 0, "exchange ", i, " of a pass ended ",
+                      "before it began");
+    }
+    return times;
+  }
+
   Mode mode = Mode::pass_on;
   std::vector<Recorded> recorded;
   int passed_on = 0;
 
  private:
   Transport &inner_;
+  Moments moments_;
+  std::deque<Marks> marks_;  // whose places stay, as exchanges write there
 };
 
 /// Seconds of `work`, which ends in an agreement of all ranks: the median of the rank where it is largest.
@@ -108,10 +150,12 @@ double RingTimes::hidden() const {
   return shorter > 0 ? std::clamp((compute + moving - both) / shorter, 0.0, 1.0) : 0;
 }
 
+double RingTimes::misfit() const { return both > 0 && model > 0 ? std::max(both / model, model / both) : 0; }
+
 RingTimes measure_ring(const RingProblem &problem, const Backend &backend, const Communicator &communicator,
                        Transport &transport) {
   const auto rows = RowPartition::contiguous(static_cast<std::int64_t>(problem.own_rows), communicator.size());
-  RecordingTransport recorder(transport);
+  RecordingTransport recorder(transport, backend.device);
   RingRun run(problem, backend, communicator, recorder, rows, rows);
   run.pass();  // connections and buffers are made
   recorder.mode = RecordingTransport::Mode::record;
@@ -126,6 +170,8 @@ RingTimes measure_ring(const RingProblem &problem, const Backend &backend, const
     return std::max(0.0, seconds_of(communicator, work) - agreement);
   };
   RingTimes times;
+  times.timeline = recorder.timeline();
+  for (const ExchangeTime &exchange : times.timeline) times.waited += exchange.waited();
   times.both = alone([&] { run.pass(); });
   recorder.mode = RecordingTransport::Mode::keep_back;
   const int before = recorder.passed_on;

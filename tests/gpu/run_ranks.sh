@@ -3,7 +3,7 @@
 #   run_ranks.sh RANKS [-lost] PROGRAM ARGUMENTS...
 # Each gets -rank, -size and -folder (a fresh one) and a GPU of its own as far as there are that many; ranks that share a
 # GPU are different hosts for NCCL, which takes one rank per GPU of a host. -lost: the last rank leaves with exit code 7.
-# What a rank says is shown when all have ended, ranks after each other. Exit code: the largest one that is not expected,
+# What a rank says is shown when all have ended, or are told to end, ranks after each other. Exit code: the largest one that is not expected,
 # but 77 (not run) only where no rank has failed; the last line then is the reason that a rank gave.
 set -euo pipefail
 ranks=${1:?usage: run_ranks.sh RANKS [-lost] PROGRAM ARGUMENTS...}
@@ -23,9 +23,13 @@ fi
 pids=()
 # shellcheck disable=SC2317  # called by the trap
 finish() {
+  trap '' TERM INT # who ends a group tells this process twice
   for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
+  cat "$folder"/said.*
+  [ -z "$reason" ] || printf '%s\n' "$reason"
   rm -rf "$folder"
 }
+worst=0 reason=
 trap finish EXIT
 trap 'exit 143' TERM INT
 
@@ -41,7 +45,6 @@ for ((rank = 0; rank < ranks; ++rank)); do
   ) >"$folder/said.$rank" 2>&1 &
   pids+=($!)
 done
-worst=0 reason=
 for ((rank = 0; rank < ranks; ++rank)); do
   code=0
   wait "${pids[rank]}" || code=$?
@@ -57,9 +60,6 @@ for ((rank = 0; rank < ranks; ++rank)); do
   fi
 done
 pids=()
-cat "$folder"/said.*
-if [ "$worst" -eq 0 ] && [ -n "$reason" ]; then
-  printf '%s\n' "$reason"
-  exit 77
-fi
+[ "$worst" -eq 0 ] || reason=
+[ -z "$reason" ] || exit 77
 exit "$worst"

@@ -14,7 +14,8 @@ namespace flashring::test {
 namespace {
 
 constexpr RowKind gradients[] = {RowKind::softmax_gradient, RowKind::threshold_gradient};
-constexpr RowKind thresholds[] = {RowKind::score_bins, RowKind::power_sums, RowKind::threshold_sum};
+constexpr RowKind thresholds[] = {RowKind::score_bins, RowKind::power_sums, RowKind::threshold_sum,
+                                  RowKind::score_list};
 
 class GpuAttention : public ::testing::TestWithParam<std::string> {
  protected:
@@ -70,6 +71,7 @@ TEST_P(GpuAttention, GradientsOfWideHeads) {
   for (const RowKind row : gradients) {
     check(AttentionBlocks(row, 80, 90, {{40}, {33}}), Precision::fp64, Sides::both);
     check(AttentionBlocks(row, 64, 64, {{40}, {33}}), Precision::fp32, Sides::both);
+    check(AttentionBlocks(row, 16, 9, cut(20), true), Precision::fp32, Sides::both);
   }
 }
 

@@ -73,14 +73,65 @@ TEST(Limits, UnknownRatesGiveNone) {
 }
 
 TEST(Limits, CasesHaveTheSizesThatAreAskedFor) {
-  bool seen[3] = {};
+  bool seen[5] = {};
   for (const Case &one : all_cases(false)) {
     seen[0] = seen[0] || (one.features == 512 && one.columns == 32 && one.rows == 200000);
     seen[1] = seen[1] || (one.features == 16 && one.rows == 1000000 && !one.square);
     seen[2] = seen[2] || (one.precision == Precision::fp64 && one.row == RowKind::logsumexp);
-    EXPECT_TRUE(one.features <= 16 || one.rows < 1000000);
+    seen[3] = seen[3] || (one.features == 512 && one.columns == 32 && one.rows == 1000000);
+    seen[4] = seen[4] || one.host_points;
   }
-  EXPECT_TRUE(seen[0] && seen[1] && seen[2]);
+  for (const bool each : seen) EXPECT_TRUE(each);
+}
+
+/// A row of 1000 points in fp32 by that many seconds; a million pairs for a rectangle, half of it for a square.
+Row measured_row(int features, int columns, double seconds, bool square = false) {
+  Row row;
+  row.backend = "sm80";
+  row.one = {Precision::fp32, RowKind::sum, features, columns, 1000, square};
+  row.measured = {seconds, square ? 5e5 : 1e6, 3, ""};
+  row.limits.tensor = 2e12;
+  return row;
+}
+
+TEST(Reach, TakesTheFastestOfASizeAndTheLeastOfTheSizes) {
+  std::vector<Row> rows = {measured_row(3, 1, 2e-7), measured_row(3, 1, 1e-7), measured_row(16, 1, 2e-7),
+                           measured_row(16, 1, 1.5e-7, true)};
+  std::vector<Verdict> found = verdicts(rows);
+  ASSERT_EQ(found.size(), 4);
+  EXPECT_DOUBLE_EQ(found[0].value, 5e12);
+  EXPECT_EQ(found[0].where, "sm80 fp32 d=16 N=1000 rectangle");
+  EXPECT_TRUE(found[0].met());
+  EXPECT_DOUBLE_EQ(found[1].value, 1e6 / 1.5e-7);
+  EXPECT_EQ(found[1].where, "sm80 fp32 d=16 N=1000 square");
+  EXPECT_TRUE(found[1].met());
+  rows.pop_back();
+  found = verdicts(rows);
+  EXPECT_DOUBLE_EQ(found[1].value, 5e12);
+  EXPECT_FALSE(found[1].met());
+  rows.back().measured.not_run = "no time";
+  EXPECT_EQ(verdicts(rows)[0].value, 0) << "one of the sizes was not measured";
+  EXPECT_FALSE(verdicts(rows)[0].met());
+}
+
+TEST(Reach, PartOfTheTensorLimitInEachPrecision) {
+  std::vector<Row> rows = {measured_row(64, 1, 1e-6)};
+  EXPECT_EQ(verdicts(rows)[2].value, 0);
+  rows.push_back(measured_row(64, 1, 0.7e-6));
+  rows.back().one.precision = Precision::reduced;
+  const Verdict found = verdicts(rows)[2];
+  EXPECT_DOUBLE_EQ(found.value, 0.5);
+  EXPECT_FALSE(found.met());
+}
+
+TEST(Reach, ColumnsCostAtMostHalfAsMuchAgain) {
+  std::vector<Row> rows = {measured_row(3, 1, 1e-7), measured_row(3, 32, 1.4e-7), measured_row(64, 1, 1e-7),
+                           measured_row(64, 32, 9e-7)};
+  EXPECT_FALSE(verdicts(rows)[3].met());
+  EXPECT_DOUBLE_EQ(verdicts(rows)[3].value, 9);
+  rows.push_back(measured_row(64, 32, 1.2e-7));  // another backend is faster
+  EXPECT_DOUBLE_EQ(verdicts(rows)[3].value, 1.4);
+  EXPECT_TRUE(verdicts(rows)[3].met());
 }
 
 }  // namespace

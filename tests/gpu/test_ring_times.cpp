@@ -45,6 +45,16 @@ TEST(RingTimes, WhatIsHidden) {
   EXPECT_DOUBLE_EQ(times.hidden(), 0);
 }
 
+TEST(RingTimes, MisfitIsAtLeastOne) {
+  RingTimes times;
+  EXPECT_EQ(times.misfit(), 0);
+  times.both = 3;
+  times.model = 2;
+  EXPECT_DOUBLE_EQ(times.misfit(), 1.5);
+  times.model = 6;
+  EXPECT_DOUBLE_EQ(times.misfit(), 2);
+}
+
 TEST(RingTimes, OneRankOnlyComputes) {
   const Backend &backend = backend_named(device_names().front());
   const auto transport = make_transport("self", world(), backend.device);
@@ -56,6 +66,8 @@ TEST(RingTimes, OneRankOnlyComputes) {
   EXPECT_EQ(times.bytes, 0);
   EXPECT_EQ(times.moving, 0);
   EXPECT_EQ(times.hidden(), 0);
+  EXPECT_TRUE(times.timeline.empty());
+  EXPECT_EQ(times.waited, 0);
   EXPECT_GT(times.compute, 0);
   EXPECT_DOUBLE_EQ(times.model, times.compute);
 }

@@ -32,10 +32,10 @@ class Stack : public ::testing::TestWithParam<std::tuple<std::string, Precision>
     const auto transport = make_transport("self", world(), backend().device);
     return ring_sums(p, backend(), world(), *transport);
   }
-  static void check(const RingProblem &p) {
+  static void check(const RingProblem &p) { check(p, sums_of(p)); }
+  static void check(const RingProblem &p, const RingSums &sums) {
     SCOPED_TRACE(name_of(p.shape()) + (p.square ? " square" : " rectangle") + " sides " +
                  std::to_string(static_cast<int>(p.sides)));
-    const RingSums sums = sums_of(p);
     const RingAnswer answer = ref_answer(p, backend());
     EXPECT_EQ(outside(sums, answer), "");
     if (std::getenv("FLASHRING_TEST_RATIOS") != nullptr)
@@ -75,6 +75,22 @@ TEST_P(Stack, EverySide) {
       p.square = square;
       check(p);
     }
+}
+
+TEST_P(Stack, PointsOfTheHostComeInParts) {
+  for (const bool square : {true, false}) {
+    RingProblem p = problem(5);
+    p.square = square;
+    p.memory = PointsMemory::host;
+    const std::size_t tile = backend().payload_bytes(p.shape());
+    const auto tile_rows = static_cast<std::size_t>(backend().tile_rows);
+    p.options.part_bytes = 4 * tile;
+    const RingSums sums = sums_of(p);
+    check(p, sums);
+    // Own points come once, and what they meet again for each of their parts.
+    const std::size_t own_bytes = (p.own_rows + tile_rows - 1) / tile_rows * tile;
+    EXPECT_GT(sums.report.bytes_copied, 1.5 * static_cast<double>(own_bytes));
+  }
 }
 
 TEST_P(Stack, RepeatedPassesHaveTheSameBits) {

@@ -3,12 +3,24 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <numbers>
+
 #include "flashring/check.hpp"
 #include "support/error_of.hpp"
 #include "support/threshold_rows.hpp"
 
 namespace flashring::test {
 namespace {
+
+/// b = 1: w/c is 1/2, tanh 1 = (e^2 - 1)/(e^2 + 1) and 1 - 1/e.
+TEST(AlphaMap, EveryKindIsItsFormula) {
+  const double e = std::numbers::e;
+  const std::pair<const char *, double> kinds[] = {
+      {"hill", 0.5}, {"tanh", (e * e - 1) / (e * e + 1)}, {"exp", 1 - 1 / e}};
+  for (const auto &[kind, share] : kinds)
+    EXPECT_NEAR(AlphaMap(kind, 0.8, 3).complement(std::log(3)), 0.8 * share, 4 * epsilon) << kind;
+}
 
 TEST(AlphaMap, InverseDerivativeAndAccuracyNearOne) {
   for (const char *kind : {"hill", "tanh", "exp"}) {

@@ -317,14 +317,18 @@ TEST(ThresholdAttention, SkippedTilesChangeNoBit) {
   }
 }
 
+/// Of a device they take the answers.
 TEST(ThresholdAttention, BitsDoNotDependOnThreads) {
-  Problem p = two_clusters(Precision::fp32);
-  const Answer one = run(p);
-  p.threads = 3;
-  const Answer three = run(p);
-  EXPECT_EQ(one.values, three.values);
-  EXPECT_EQ(one.t, three.t);
-  EXPECT_EQ(one.report.tiles_visited, three.report.tiles_visited);
+  for (const char *backend : {"simd", "device"}) {
+    Problem p = two_clusters(Precision::fp32);
+    p.backend = backend;
+    const Answer one = run(p);
+    p.threads = 3;
+    const Answer three = run(p);
+    EXPECT_EQ(one.values, three.values);
+    EXPECT_EQ(one.t, three.t);
+    EXPECT_EQ(one.report.tiles_visited, three.report.tiles_visited);
+  }
 }
 
 TEST(ThresholdAttention, SpecialRows) {

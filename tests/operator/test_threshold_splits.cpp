@@ -168,6 +168,8 @@ TEST(ThresholdRows, MetricsOfARowThatIsKnown) {
   EXPECT_NEAR(result.metrics.mean_entropy, -.75 * std::log(.75) - .25 * std::log(.25), 8 * epsilon);
   EXPECT_NEAR(result.metrics.gradient_norm, std::sqrt(.5), 8 * epsilon);
   EXPECT_LE(result.metrics.sum_error, 8 * epsilon);
+  const Result forward = run(options, {2, 4, 1}, x);
+  EXPECT_TRUE(std::isnan(forward.metrics.gradient_norm) && std::isnan(forward.metrics.parameter_gradient_norm));
   EXPECT_TRUE(std::isnan(result.metrics.alpha_mean));
   options = make("diffmax", .5);
   options.parameters = {.25, .5};

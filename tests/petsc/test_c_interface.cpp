@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "flashring/devices.hpp"
 #include "petsc/simulation.hpp"
 #include "support/petsc.hpp"
 
@@ -10,6 +11,20 @@ namespace flashring::test {
 namespace {
 
 const bool started = start_petsc();
+
+/// Backend auto goes on without a GPU; a library that has backends for one says so once, on one rank. The first matrix
+/// of this process.
+TEST(CInterface, AMissingGpuIsSaidOnce) {
+  testing::internal::CaptureStderr();
+  for (const std::uint64_t seed : {36, 37}) {
+    Simulation simulation(seed);
+    check_petsc(MatSetUp(simulation.A), "MatSetUp");
+  }
+  const std::string text = testing::internal::GetCapturedStderr();
+  const bool missing = !device_backend_names().empty() && list_devices().empty();
+  const std::string expected = "note: no GPU is used: " + why_no_device() + "\n";
+  EXPECT_EQ(text, missing && world().rank() == 0 ? expected : "");
+}
 
 TEST(CInterface, TheMapOfThePoints) {
   Simulation simulation(31);

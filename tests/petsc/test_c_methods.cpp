@@ -3,7 +3,6 @@
 
 #include <cmath>
 
-#include "flashring/devices.hpp"
 #include "petsc/simulation.hpp"
 #include "support/petsc.hpp"
 
@@ -45,43 +44,6 @@ TEST(CMethods, NeighboursOfPointsThatAProgramHolds) {
     for (std::size_t n = 0; n < k; ++n) EXPECT_EQ(found[(k + 1) * i + n + 1], indices[k * i + n]);
   EXPECT_NE(FlashringNearestNeighbours(PETSC_COMM_WORLD, local, 2, coordinates.data(), rows, nullptr, nullptr),
             PETSC_SUCCESS);
-}
-
-/// Sparsemax of two rows that are split in the middle: (1, 1/2, 0, 0) gives (3/4, 1/4, 0, 0), equal ones n equal
-/// weights.
-TEST(CMethods, RowsOfScores) {
-  PetscMPIInt size = 1;
-  PetscMPIInt rank = 0;
-  MPI_Comm_size(PETSC_COMM_WORLD, &size);
-  MPI_Comm_rank(PETSC_COMM_WORLD, &rank);
-  std::vector<double> x = {0, 0, 1, 1};  // (2, 2) of this rank
-  if (rank == 0) x = {1, .5, 1, 1};
-  std::vector<double> p(4);
-  std::vector<double> maximum(2);
-  std::vector<double> t(2);
-  check_petsc(FlashringThresholdRows(PETSC_COMM_WORLD, "sparsemax", 0, nullptr, 2, 2, 1, PETSC_MEMTYPE_HOST, x.data(),
-                                     p.data(), maximum.data(), t.data()),
-              "FlashringThresholdRows");
-  const double equal = 1.0 / (2 * size);
-  const std::vector<double> expected =
-      rank == 0 ? std::vector<double>{.75, .25, equal, equal} : std::vector<double>{0, 0, equal, equal};
-  for (std::size_t i = 0; i < 4; ++i) EXPECT_NEAR(p[i], expected[i], 1e-14);
-  EXPECT_NEAR(t[0], .25, 1e-14);
-  std::vector<double> g = rank == 0 ? std::vector<double>{1, 0, 0, 0} : std::vector<double>(4, 0.0);
-  double slope = 1;
-  check_petsc(FlashringThresholdRowsGradient(PETSC_COMM_WORLD, "sparsemax", 0, nullptr, 2, 2, 1, PETSC_MEMTYPE_HOST,
-                                             x.data(), maximum.data(), t.data(), g.data(), g.data(), &slope),
-              "FlashringThresholdRowsGradient");
-  EXPECT_NEAR(g[0], rank == 0 ? .5 : 0, 1e-14);
-  EXPECT_NEAR(g[1], rank == 0 ? -.5 : 0, 1e-14);
-  EXPECT_EQ(slope, 0);
-  expect_failure(FlashringThresholdRows(PETSC_COMM_WORLD, "diffmax", 1, nullptr, 2, 2, 1, PETSC_MEMTYPE_HOST, x.data(),
-                                        p.data(), nullptr, nullptr),
-                 "must be in (0, 1)");
-  if (list_devices().empty())
-    expect_failure(FlashringThresholdRows(PETSC_COMM_WORLD, "softmax", 0, nullptr, 2, 2, 1, PETSC_MEMTYPE_DEVICE,
-                                          x.data(), p.data(), nullptr, nullptr),
-                   "cannot run on this machine");
 }
 
 /// Twice the coordinates, a quarter of beta and the same dimension; a matrix of -mat_flashring_beta slope has that

@@ -255,24 +255,6 @@ TEST(Ring, ResidentPayloadsGiveTheSameBits) {
   }
 }
 
-TEST(Ring, ADeviceThatFailsIsTold) {
-  if (world().size() > 1) GTEST_SKIP() << "a copy between ranks would tell of it first, on one rank alone";
-  Problem p;
-  p.backend = "device";
-  const auto rows = RowPartition::contiguous(static_cast<std::int64_t>(p.own.count()), world().size());
-  const auto transport = make_transport("auto", world(), fake_device().device);
-  Ring ring(world(), *transport, fake_device(), {});
-  TileBlock own = make_block(p, p.own, rows);
-  TileBlock sources = make_block(p, p.own, rows);
-  fail_next_wait("the memory caught fire");
-  try {
-    ring.run(p.shape(), Sides::own, own, sources);
-    ADD_FAILURE() << "no error";
-  } catch (const Error &error) {
-    EXPECT_NE(std::string(error.what()).find("the memory caught fire"), std::string::npos) << error.what();
-  }
-}
-
 TEST(Ring, DeviceMemoryGoesBack) {
   const std::size_t before = fake_device_bytes();
   Problem p;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 #include <numeric>
+#include <set>
 
 #include "flashring/ring.hpp"
 
@@ -176,6 +177,32 @@ TEST(Schedule, PairsAreCountedWithoutAList) {
           EXPECT_EQ(pairs.count().points, counted.points);
           EXPECT_EQ(pairs.count().tiles, counted.tiles);
         }
+}
+
+/// 10^8 + 1 rows in tiles of 128, the last of one row: 3 * 10^11 pairs of tiles, none of which is listed.
+TEST(Schedule, PairsOfTenToTheEightRows) {
+  constexpr std::int64_t rows = 100'000'001;
+  constexpr std::int64_t tiles = 781'251;
+  for (const auto &[ranks, expected] : {std::pair<int, std::int64_t>(1, tiles), {7, tiles + 5}}) {
+    std::int64_t all = 0;
+    const RowPartition partition = RowPartition::contiguous(rows, ranks);
+    for (int rank = 0; rank < ranks; ++rank) all += count_tiles(partition, rank, 128);
+    EXPECT_EQ(all, expected) << ranks << " ranks";
+  }
+  const auto own = std::make_shared<const std::vector<TileInfo>>(make_tiles(RowPartition::contiguous(rows, 1), 0, 128));
+  ASSERT_EQ(static_cast<std::int64_t>(own->size()), tiles);
+  EXPECT_EQ(own->back().first.value, rows - 1);
+  const PairList pairs(PairPattern::square, Sides::both, {}, own, own, 4);
+  EXPECT_EQ(pairs.count().tiles, 0.5 * tiles * (tiles + 1));
+  EXPECT_EQ(pairs.count().points, 0.5 * 128 * 128 * (tiles - 1) * tiles + 128.0 * (tiles - 1) + 1);
+  std::set<std::pair<std::int64_t, std::int64_t>> seen;
+  PairList::Iterator at(pairs, 300'000'000'000);
+  for (int n = 0; n < 1000; ++n, ++at) {
+    const TilePair pair = *at;
+    ASSERT_TRUE(0 <= pair.own && pair.own < tiles && 0 <= pair.visiting && pair.visiting < tiles);
+    EXPECT_TRUE(is_due(PairPattern::square, pair.own, pair.visiting));
+    EXPECT_TRUE(seen.insert({pair.own, pair.visiting}).second);
+  }
 }
 
 // What makes tiles come from cache: g^2 consecutive pairs of full groups touch 2 g tiles. And what keeps threads apart:

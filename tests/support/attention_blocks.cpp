@@ -21,6 +21,13 @@ struct Family {
 constexpr Family families[] = {{1, 0}, {0.5, 1}, {0.3, 2.3}};
 constexpr double greatest_exponent = 3.3;
 
+/// What score_list multiplies whole scores with: z is exact.
+constexpr double list_factor = 1.0 / 16;
+/// Beyond t, the scores that score_list takes: of the first family all from the left end on are listed, of the second
+/// all are summed, of the third those near t are listed and those above are summed.
+constexpr double low_of[] = {0.125, -1, 0.0625};
+constexpr double high_of[] = {-2, 0, -0.0625};
+
 const Family &family_of(std::size_t row) { return families[row % std::size(families)]; }
 double threshold_of(std::size_t row) { return 0.25 + 0.03125 * static_cast<double>(row % 8); }
 
@@ -36,14 +43,16 @@ AttentionBlocks::AttentionBlocks(RowKind row, int features, int values, Attentio
     : row_(row),
       features_(features),
       values_(values),
-      columns_(row == RowKind::score_bins ? bins : values + (is_gradient() ? features : 0)),
+      columns_(row == RowKind::score_bins   ? bins
+               : row == RowKind::score_list ? places
+                                            : values + (is_gradient() ? features : 0)),
       cut_(std::move(cut)),
       causal_(causal),
       queries_(random_points(total_rows(cut_.own), features, 91)),
       keys_(random_points(total_rows(cut_.visiting), features, 92)),
       log_weights_(keys_.count(), 0.0) {
   for (PointSet *points : {&queries_, &keys_}) points->rows = as_floats(points->rows);
-  if (row == RowKind::score_bins)
+  if (is_whole())
     for (PointSet *points : {&queries_, &keys_})
       for (double &x : points->rows) x = std::round(3 * x);
   const auto first = static_cast<std::size_t>(cut_.visiting[0]);
@@ -58,7 +67,8 @@ AttentionBlocks::AttentionBlocks(RowKind row, int features, int values, Attentio
 
 /// How far a score is above the left end of its row's threshold.
 double AttentionBlocks::above_left(std::size_t i, std::size_t j) const {
-  return family_of(i).s * (score(i, j) - largest_[i]) - (threshold_of(i) - 1.125);
+  const double s = row_ == RowKind::score_list ? list_factor / ln_of_2 : family_of(i).s;
+  return s * (score(i, j) - largest_[i]) - (threshold_of(i) - 1.125);
 }
 
 void AttentionBlocks::lower_last_key() {
@@ -71,7 +81,7 @@ void AttentionBlocks::lower_last_key() {
 }
 
 TileShape AttentionBlocks::shape(Precision precision) const {
-  const PairFunction pair{PairKind::inner_exp, {row_ == RowKind::score_bins ? ln_of_2 : scale_, 0}};
+  const PairFunction pair{PairKind::inner_exp, {is_whole() ? ln_of_2 : scale_, 0}};
   return {pair, row_, 0, precision, features_, columns_, {causal_, false}};
 }
 
@@ -80,7 +90,7 @@ double AttentionBlocks::score(std::size_t i, std::size_t j) const {
   if (causal_ && key > static_cast<std::int64_t>(i)) return -infinity;
   double sum = 0;
   for (int k = 0; k < features_; ++k) sum += queries_.row(i)[k] * keys_.row(j)[k];
-  return sum * (row_ == RowKind::score_bins ? ln_of_2 : scale_) + log_weights_[j];
+  return sum * (is_whole() ? ln_of_2 : scale_) + log_weights_[j];
 }
 
 /// What the rules read of own rows (kernels/row). A row that sees nothing has the numbers that the operators give it.
@@ -105,6 +115,9 @@ void AttentionBlocks::make_own_numbers() {
     if (row_ == RowKind::score_bins) of_row = {0.75 * static_cast<double>(1 + i % 4)};
     if (row_ == RowKind::power_sums || row_ == RowKind::threshold_sum)
       of_row = {factor, top, t, 1 - t, 1 - t + 0.125, family.e_minus_1 - 1};
+    if (row_ == RowKind::score_list)
+      of_row = {list_factor,           std::round(top),       t, 1 - t, 1 - t + 0.125, family.e_minus_1 - 1,
+                1 - t + low_of[i % 3], 1 - t + high_of[i % 3]};
     if (row_ == RowKind::threshold_gradient && seen)
       of_row = {factor, top, t, 1 - t, family.e_minus_1, family.s * (family.e_minus_1 + 1), delta[i]};
     for (std::size_t k = 0; k < of_row.size(); ++k) own_numbers_[k * n + i] = of_row[k];
@@ -170,7 +183,8 @@ Bounded AttentionBlocks::expected(Precision precision, bool own) const {
   const std::size_t rows = (own ? queries_ : keys_).count();
   for (std::size_t n = 0; n < answer.value.size(); ++n) {
     const bool parameters = row_ == RowKind::threshold_gradient && n / rows >= static_cast<std::size_t>(columns_);
-    answer.bound.push_back(row_ == RowKind::score_bins ? 0 : parameters ? of_parameters : of_columns);
+    const bool exact = is_whole() && !(row_ == RowKind::score_list && n / rows < 3);  // three sums before the list
+    answer.bound.push_back(exact ? 0 : parameters ? of_parameters : of_columns);
   }
   return answer;
 }

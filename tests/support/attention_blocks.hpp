@@ -17,7 +17,8 @@ struct AttentionCut {
 
 class AttentionBlocks {
  public:
-  static constexpr int bins = 16;  ///< of score_bins
+  static constexpr int bins = 16;    ///< of score_bins
+  static constexpr int places = 12;  ///< of score_list, fewer than some rows have to list
 
   /// `values`: columns of v, beside which a gradient has as many as features. Every sixth key is hidden, and the keys
   /// of the second tile lie so far below the others that they have no weight. Of power sums the last key just reaches
@@ -26,8 +27,8 @@ class AttentionBlocks {
 
   TileShape shape(Precision precision) const;
   TileArrays arrays(const Backend &backend, Precision precision, bool own) const;
-  /// Answers of ref, with the largest error that the arithmetic of a precision explains; of score_bins, whose scores
-  /// are whole numbers, none.
+  /// Answers of ref, with the largest error that the arithmetic of a precision explains; of counts and listed scores,
+  /// which are whole numbers, none.
   Bounded expected(Precision precision, bool own) const;
   /// Pairs of tiles that a rule must note: (own tiles) words.
   std::vector<std::uint64_t> touched() const;
@@ -36,6 +37,8 @@ class AttentionBlocks {
   static constexpr double scale_ = 2;  // of generic scores
 
   bool is_gradient() const { return row_ == RowKind::softmax_gradient || row_ == RowKind::threshold_gradient; }
+  /// Whether scores over ln 2 are whole numbers, so that what is counted and listed is exact.
+  bool is_whole() const { return row_ == RowKind::score_bins || row_ == RowKind::score_list; }
   double score(std::size_t i, std::size_t j) const;  // natural logarithm
   void make_own_numbers();
   void lower_last_key();

@@ -12,9 +12,37 @@
 
 #include "flashring/attention.hpp"
 #include "support/dense_attention.hpp"
+#include "support/tiles.hpp"
 #include "support/world.hpp"
 
 namespace flashring::test {
+
+/// Backends on one rank; what several ranks do does not depend on the instruction set.
+inline std::vector<std::string> instruction_sets() {
+  return world().size() > 1 ? std::vector<std::string>{"simd"} : vector_backends();
+}
+
+/// A number of 16 bits.
+template <Storage kind>
+class Half {
+ public:
+  Half() = default;
+  explicit Half(double value) { store_numbers(&value, 1, &bits_, kind, 0, 1); }
+  operator double() const {  // NOLINT(google-explicit-constructor): as float
+    double value = 0;
+    load_numbers(&bits_, kind, 0, 1, 1, &value);
+    return value;
+  }
+
+ private:
+  std::uint16_t bits_ = 0;
+};
+
+/// How the tests' types of numbers are stored.
+template <class T>
+constexpr Storage storage_of = sizeof(T) == 8 ? Storage::fp64 : Storage::fp32;
+template <Storage kind>
+constexpr Storage storage_of<Half<kind>> = kind;
 
 /// Rows of this rank of an array (sequences, N, width), stored as T.
 template <class T>
@@ -62,7 +90,7 @@ struct Local {
     const std::vector<double> padding(p.key_padding.begin(), p.key_padding.end());
     key_padding = local_part<std::uint8_t>(padding, 1, attention.key_partition());
   }
-  static constexpr Storage storage = sizeof(T) == 8 ? Storage::fp64 : Storage::fp32;
+  static constexpr Storage storage = storage_of<T>;
   AttentionInput input() const { return {{q.data(), storage}, {k.data(), storage}, {v.data(), storage}, key_padding}; }
   std::vector<T> q, k, v, d_o;
   std::vector<std::uint8_t> key_padding;
@@ -80,7 +108,7 @@ template <class T>
 Computed<T> compute(const AttentionProblem &p, const AttentionOptions &options) {
   Attention attention(world(), p.shape, options);
   const Local<T> local(p, attention);
-  constexpr Storage storage = Local<T>::storage;
+  constexpr Storage storage = storage_of<T>;
   Computed<T> c;
   c.o.resize(local.d_o.size());
   c.d_q.resize(local.q.size());
@@ -99,13 +127,15 @@ inline double loss(AttentionProblem p, const AttentionOptions &options, const At
   for (std::size_t n = 0; n < p.q.size(); ++n) p.q[n] += h * direction.q[n];
   for (std::size_t n = 0; n < p.k.size(); ++n) p.k[n] += h * direction.k[n];
   for (std::size_t n = 0; n < p.v.size(); ++n) p.v[n] += h * direction.v[n];
-  const Computed<double> found = compute<double>(p, options);
-  const RowPartition rows = Attention(world(), p.shape, options).query_partition();
-  const std::vector<double> d_o = local_part<double>(p.d_o, p.shape.value_width, rows);
-  return world().sum(std::inner_product(d_o.begin(), d_o.end(), found.o.begin(), 0.0));
+  Attention attention(world(), p.shape, options);
+  const Local<double> local(p, attention);
+  std::vector<double> o(local.d_o.size());
+  attention.forward(local.input(), {o.data(), Storage::fp64});
+  return world().sum(std::inner_product(o.begin(), o.end(), local.d_o.begin(), 0.0));
 }
 
-/// The gradients along a direction beside central differences of the loss, to `tolerance`.
+/// The gradients along a direction beside differences of the loss over five places, to `tolerance`. These err by
+/// h^4/30 fifth derivatives, 1e-16 of them with h = 1e-4, and by some 1e-14 / h of rounding.
 inline void check_differences(const AttentionProblem &p, const AttentionOptions &options, double tolerance) {
   const AttentionProblem direction = random_attention(p.shape, 30);
   const Computed<double> found = compute<double>(p, options);
@@ -115,8 +145,10 @@ inline void check_differences(const AttentionProblem &p, const AttentionOptions 
     return std::inner_product(a.begin(), a.end(), b.begin(), 0.0);
   };
   const double slope = world().sum(dot(found.d_q, along.q) + dot(found.d_k, along.k) + dot(found.d_v, along.v));
-  const double h = 1e-5;
-  EXPECT_NEAR((loss(p, options, direction, h) - loss(p, options, direction, -h)) / (2 * h), slope,
+  const auto difference = [](double h, const auto &at) {
+    return (8 * (at(h) - at(-h)) - (at(2 * h) - at(-2 * h))) / (12 * h);
+  };
+  EXPECT_NEAR(difference(1e-4, [&](double h) { return loss(p, options, direction, h); }), slope,
               tolerance * std::abs(slope));
   const AttentionProblem none = [&] {
     AttentionProblem zero = direction;
@@ -124,12 +156,13 @@ inline void check_differences(const AttentionProblem &p, const AttentionOptions 
     return zero;
   }();
   for (std::size_t n = 0; n < found.d_alpha.size(); ++n) {
-    AttentionOptions up = options;
-    AttentionOptions down = options;
-    up.alpha[n] += h;
-    down.alpha[n] -= h;
-    EXPECT_NEAR((loss(p, up, none, 0) - loss(p, down, none, 0)) / (2 * h), found.d_alpha[n],
-                tolerance * std::max(1.0, std::abs(found.d_alpha[n])))
+    const auto moved = [&](double h) {
+      AttentionOptions other = options;
+      other.alpha[n] += h;
+      return loss(p, other, none, 0);
+    };
+    // A parameter moves e = 1/w by e^2 h: a smaller step.
+    EXPECT_NEAR(difference(1e-5, moved), found.d_alpha[n], tolerance * std::max(1.0, std::abs(found.d_alpha[n])))
         << "alpha " << n;
   }
 }

@@ -6,6 +6,7 @@
 #include "sm80/evaluate.hpp"
 #include "sm80/few_features.hpp"
 #include "sm80/pack.hpp"
+#include "sm80/tensor_gradient.hpp"
 #include "sm80/tensor_logsumexp.hpp"
 #include "sm80/tensor_sum.hpp"
 
@@ -84,6 +85,7 @@ template <sm80::Variant variant>
 Backend make_table() {
   Backend backend{};
   backend.name = "sm80";
+  backend.target = "emulated";
   backend.tile_rows = sm80::tile_rows;
   backend.payload_bytes = sm80::payload_bytes<variant>;
   backend.pack = sm80::pack<variant>;
@@ -133,6 +135,8 @@ Launch choose_launch(const TileShape &shape, Sides sides, sm80::Variant variant)
       return tensor_launch<sm80::TensorColumns>(shape);
     case sm80::TensorRole::logsumexp:
       return tensor_launch<sm80::TensorLogSumExp>(shape);
+    case sm80::TensorRole::gradient:
+      return tensor_launch<sm80::TensorGradient>(shape);
     case sm80::TensorRole::pieces:
       launch.body = pieces_body(shape.pair.kind);
       break;

@@ -107,7 +107,8 @@ TEST_P(Sm80Thresholds, NotedTilesHoldAllWeights) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Sm80Thresholds,
-                         ::testing::Values(RowKind::score_bins, RowKind::power_sums, RowKind::threshold_sum),
+                         ::testing::Values(RowKind::score_bins, RowKind::power_sums, RowKind::threshold_sum,
+                                           RowKind::score_list),
                          [](const auto &param) { return row_rule(param.param).name; });
 
 TEST(Sm80Attention, HistogramsMergeAsTheRuleDoes) {
@@ -120,10 +121,25 @@ TEST(Sm80Attention, HistogramsMergeAsTheRuleDoes) {
   EXPECT_EQ(merged, run(blocks, Precision::fp64, Sides::own, Order::forward).own_state);
 }
 
+/// Lists, some longer than there are places, one behind the other.
+TEST(Sm80Attention, ListsMergeAsTheRuleDoes) {
+  const AttentionBlocks blocks(RowKind::score_list, 3, 0, {{T}, {65, 30, 64}});
+  const TileShape shape = blocks.shape(Precision::fp32);
+  std::vector<std::byte> merged = run(blocks, Precision::fp32, Sides::own, Order::forward, {0b001}).own_state;
+  const std::vector<std::byte> other = run(blocks, Precision::fp32, Sides::own, Order::forward, {0b100}).own_state;
+  std::vector<std::byte> expected = merged;
+  row_rule(shape.row).merge(0, shape.columns, T, expected.data(), other.data());
+  EXPECT_NE(expected, merged);
+  emulate_merge(shape, 1, merged.data(), other.data());
+  EXPECT_EQ(merged, expected);
+}
+
 /// An identity goes to the device as some words; those of wide heads, which are sums, go on with zeros.
 TEST(Sm80Attention, StatesOfAnyWidthAreReset) {
-  for (const RowKind row : {RowKind::score_bins, RowKind::threshold_sum, RowKind::threshold_gradient}) {
+  for (const RowKind row :
+       {RowKind::score_bins, RowKind::threshold_sum, RowKind::threshold_gradient, RowKind::score_list}) {
     TileShape shape = AttentionBlocks(row, 3, 150, {{T}, {1}}).shape(Precision::fp64);
+    if (row == RowKind::score_list) shape.columns = 150;
     const auto words = static_cast<std::size_t>(row_rule(row).state_words(0, shape.columns));
     std::vector<double> found(words * T, 7);
     std::vector<double> expected(words * T, 8);
@@ -152,6 +168,8 @@ TEST(Sm80Attention, WhatThereAreKernelsFor) {
   EXPECT_TRUE(has(RowKind::score_bins, inner, 300, 64));
   EXPECT_FALSE(has(RowKind::score_bins, inner, 3, 65));
   EXPECT_FALSE(has(RowKind::score_bins, inner, 3, 0));
+  EXPECT_TRUE(has(RowKind::score_list, inner, 300, 128));
+  EXPECT_FALSE(has(RowKind::score_list, inner, 3, 0));
 }
 
 }  // namespace

@@ -197,6 +197,11 @@ TEST(Sm80Stored, AnswersAreThoseOfTheRule) {
   }
 }
 
+TEST(Sm80Stored, PlacesAtTenToTheEight) {
+  const StoredRows<const std::byte> array{nullptr, Storage::fp32, 3000, 100, 2900};
+  EXPECT_EQ(sm80::stored_place(array, {100'000'000 - T, T}, T - 1, 2899), 300'000'000'000 - 1);
+}
+
 TEST(Sm80Stored, ProductsOfRowsAreSummedInTheOrderOfColumns) {
   const Tiles tiles;
   for (const Storage storage : storages) {

@@ -2,6 +2,8 @@
 // list of chunk products, shared memory against its limit, rings against division.
 #include <gtest/gtest.h>
 
+#include <bit>
+#include <cstring>
 #include <set>
 #include <string>
 #include <utility>
@@ -9,6 +11,7 @@
 
 #include "sm90/arguments.hpp"
 #include "sm90/descriptor.hpp"
+#include "sm90/producer.hpp"
 #include "support/hopper_block.hpp"
 
 namespace flashring::test {
@@ -36,6 +39,73 @@ TEST(Sm90Descriptor, RowsOfTheSecondGroupOfConsumers) {
   const std::uint64_t second = sm90::advanced(first, sm90::group_rows * sm80::chunk_row_bytes);
   for (int row = 0; row < sm90::group_rows; ++row)
     ASSERT_EQ(operand_address(second, row, 5), operand_address(first, row + sm90::group_rows, 5));
+}
+
+/// What the producer asks for; nobody is waited for.
+struct Recorder {
+  std::vector<std::pair<std::uintptr_t, std::uint32_t>> copies;  // from, bytes
+  int block() const { return 0; }
+  int blocks() const { return 1; }
+  void wait_phase(const std::uint64_t * /*barrier*/, std::uint32_t /*parity*/) {}
+  void arrive_expecting(const std::uint64_t * /*barrier*/, std::uint32_t /*bytes*/) {}
+  void copy_bulk(const void * /*to*/, const void *from, std::uint32_t bytes, const std::uint64_t * /*barrier*/) {
+    copies.emplace_back(reinterpret_cast<std::uintptr_t>(from), bytes);
+  }
+};
+
+/// An array of the device: `bytes` for each tile, from an address that nothing else is near.
+struct Area {
+  std::uintptr_t begin;
+  std::uintptr_t bytes;
+  std::byte *data() const { return reinterpret_cast<std::byte *>(begin); }
+};
+
+/// Bytes that were copied from a tile of an area; a copy lies within one tile.
+std::uintptr_t copied(const Recorder &recorder, const Area &area, std::uintptr_t tile) {
+  const std::uintptr_t first = area.begin + tile * area.bytes;
+  std::uintptr_t sum = 0;
+  for (const auto &[from, bytes] : recorder.copies)
+    if (first <= from && from + bytes <= first + area.bytes) sum += bytes;
+  return sum;
+}
+
+/// 10^8 points: the last own tile with the last two visiting ones. Every copy is from one of these tiles.
+TEST(Sm90Producer, AddressesAtTenToTheEight) {
+  constexpr std::int32_t tiles = 781250;
+  constexpr int features = 512;
+  const std::vector<TileInfo> list(tiles, TileInfo{GlobalRow{0}, sm90::tile_rows});
+  for (const auto &[row, columns] : {std::pair(RowKind::sum, 1), {RowKind::sum, 33}, {RowKind::logsumexp, 5}}) {
+    const TileShape shape{parse_pair("gaussian:beta=1"), row, 0, Precision::fp32, features, columns, {}};
+    const std::uintptr_t payload = sm80::layout_of(shape).bytes();
+    const Area own{std::uintptr_t{1} << 44U, payload};
+    const Area visiting{std::uintptr_t{1} << 45U, payload};
+    const Area scalars{std::uintptr_t{1} << 46U, sm90::vector_bytes};
+    const Area values{std::uintptr_t{3} << 45U, sm90::vector_bytes * static_cast<std::uintptr_t>(columns)};
+    BlockCall call{};
+    call.shape = shape;
+    call.own = {list.data(), own.data(), scalars.data(), values.data(), nullptr};
+    call.visiting = {list.data(), visiting.data(), scalars.data(), values.data(), nullptr};
+    call.own_tiles = call.visiting_tiles = tiles;
+    call.sides = Sides::own;
+    sm80::WaveArguments wave = sm80::make_arguments(call, columns);
+    wave.wave = {tiles - 1, 1, tiles - 2, 2};
+    const sm90::SweepArguments sweep = sm90::make_sweep(sm90::way_of(shape, Sides::own), wave);
+    std::vector<std::byte> shared(sweep.plan.bytes);
+    Recorder recorder;
+    sm90::Producer<Recorder>(recorder, sm90::BlockMemory{shared.data(), &sweep}).run();
+    std::uintptr_t all = 0;
+    for (const auto &[from, bytes] : recorder.copies) all += bytes;
+    std::uintptr_t found = copied(recorder, own, tiles - 1);
+    EXPECT_GT(found, 0U) << "the own tile";
+    for (const std::uintptr_t tile : {std::uintptr_t{tiles - 2}, std::uintptr_t{tiles - 1}}) {
+      EXPECT_GT(copied(recorder, visiting, tile), 0U) << "tile " << tile;
+      EXPECT_EQ(copied(recorder, values, tile), values.bytes) << "columns of tile " << tile;
+      found += copied(recorder, visiting, tile) + copied(recorder, values, tile) + copied(recorder, scalars, tile);
+    }
+    EXPECT_EQ(found, all) << "copies from elsewhere";
+    EXPECT_EQ(sm80::tile_chunks(wave, wave.visiting, tiles - 1) - wave.visiting.payload,
+              static_cast<std::ptrdiff_t>(std::uintptr_t{tiles - 1} * payload));
+  }
 }
 
 /// The manual's pictures of swizzled layouts: where 16-byte piece p of row r of 8 lies, counted in the row's width.
@@ -227,6 +297,47 @@ TEST(HopperBlock, CopiesArriveWhenTheyAreWaitedFor) {
   for (int i = 0; i < 128; ++i) EXPECT_EQ(seen[i], static_cast<float>(i));
   EXPECT_THROW(block.run(0, 1, 528, [&](HopperThread &t) { copy_and_read(t, values, false, seen); }), std::logic_error);
   for (int i = 0; i < 128; ++i) EXPECT_TRUE(std::isnan(seen[i]));
+}
+
+/// The manual's figure of the accumulators of wgmma m64nNk16: thread of the warp group and element of some places,
+/// corners and steps. Element i is accumulators[i / 4][i % 4].
+struct Place {
+  int row, column, thread, element;
+};
+constexpr Place places[] = {{0, 0, 0, 0},    {0, 1, 0, 1},   {0, 7, 3, 1},    {0, 8, 0, 4},
+                            {0, 127, 3, 61}, {1, 0, 4, 0},   {7, 0, 28, 0},   {8, 0, 0, 2},
+                            {15, 7, 31, 3},  {16, 0, 32, 0}, {31, 10, 61, 6}, {32, 0, 64, 0},
+                            {40, 0, 64, 2},  {48, 2, 97, 0}, {63, 0, 124, 2}, {63, 127, 127, 63}};
+
+/// Each element of the product, row + 64 column, names its place.
+TEST(HopperUnit, AccumulatorsAreTheManuals) {
+  struct Operands {
+    std::uint64_t own, visiting;
+  };
+  const auto store = [](std::byte *chunk, int row, int column, float value) {
+    const std::uint32_t bits = std::bit_cast<std::uint32_t>(value) >> 16U;
+    std::memcpy(chunk + sm80::chunk_offset(row, column), &bits, 2);
+  };
+  float found[128][16][4];
+  HopperBlock block(128, 128);
+  block.run(0, 1, 2 * sm90::chunk_bytes, [&](HopperThread &t) {
+    std::byte *own = t.shared();
+    std::byte *visiting = own + sm90::chunk_bytes;
+    for (int column = 0; column < sm80::chunk_columns; ++column) {
+      const int row = t.thread();
+      store(own, row, column, column == 0 ? static_cast<float>(row) : column == 1 ? 1.0F : 0.0F);
+      store(visiting, row, column, column == 0 ? 1.0F : column == 1 ? 64.0F * static_cast<float>(row) : 0.0F);
+    }
+    t.sync_block();
+    float(&accumulators)[16][4] = found[t.thread()];
+    t.multiply_first(accumulators, Operands{sm90::chunk_descriptor(t.shared_address(own)),
+                                            sm90::chunk_descriptor(t.shared_address(visiting))});
+    t.commit_products();
+    t.finish_products(accumulators);
+  });
+  for (const Place &p : places)
+    EXPECT_EQ(found[p.thread][p.element / 4][p.element % 4], static_cast<float>(p.row + 64 * p.column))
+        << "row " << p.row << ", column " << p.column;
 }
 
 std::string told(const std::function<void(HopperThread &)> &body) {

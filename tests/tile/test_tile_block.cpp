@@ -1,6 +1,7 @@
 // TileBlock: one precision after the other from the same tiles, on the host and on a device; memory of its own.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 
@@ -104,6 +105,22 @@ TEST(TileBlock, APrecisionWithoutRoomLeavesTheOther) {
   EXPECT_EQ(block.precision(), Precision::fp32);
 }
 
+TEST(TileBlock, AGpuWithoutRoomSaysWhatWouldFit) {
+  AlignedBuffer held(fake_device().device);
+  held.resize(3000);
+  set_fake_device_room(fake_device_bytes() + 1000);
+  AlignedBuffer wanted(fake_device().device);
+  std::string words;
+  try {
+    wanted.resize(5000);
+  } catch (const Error &error) {
+    words = error.what();
+  }
+  set_fake_device_room(SIZE_MAX);
+  for (const char *word : {"5000 bytes", "1000 are free", "at most 50% of the rows", "on 2 times as many GPUs"})
+    EXPECT_NE(words.find(word), std::string::npos) << word << "\n" << words;
+}
+
 TEST(Pages, NeighboursOfReleasedOnesStay) {
   constexpr std::size_t bytes = 9000000;  // huge pages, and not a whole number of pages
   std::byte *data = map_pages(bytes);
@@ -136,6 +153,11 @@ TEST(Buffers, ArriveWhateverTheirSize) {
         const std::byte *data = reader.next();
         for (const std::size_t at : {std::size_t{0}, piece / 2, piece - 1})
           wrong += data[at] != static_cast<std::byte>(p % 251) ? 1 : 0;
+      }
+      for (std::size_t p = 0, some = 0; p < pieces; p += some) {
+        some = reader.bring(p, pieces - p);
+        ASSERT_TRUE(some > 0 && some <= pieces - p);
+        for (std::size_t q = p; q < p + some; ++q) wrong += *reader.piece(q) != static_cast<std::byte>(q % 251) ? 1 : 0;
       }
       EXPECT_EQ(wrong, 0U) << pieces;
     }
@@ -218,6 +240,33 @@ TEST(TileBlock, AnswersAreScaledOnTheirWayOut) {
     block.finish(RowKind::sum, 1, {scaled.data(), 300, 1, scale});
     for (std::size_t i = 0; i < 300; ++i) EXPECT_EQ(scaled[i], plain[i] * scale[i]) << name << " " << i;
     EXPECT_EQ(plain[299], state[299]) << name;
+  }
+}
+
+TEST(TileBlock, AnswersComeToAllThreads) {
+  constexpr int columns = 300;  // 9000 rows of them are more than a device gives at a time
+  for (const char *name : {"ref", "device"}) {
+    const Backend &backend = backend_named(name);
+    TileBlock block(backend, shape_in(Precision::fp64),
+                    PointBlock(RowPartition::contiguous(9000, 1), 0, 5, random_points(9000, 5, 72).rows), {});
+    const std::size_t last = static_cast<std::size_t>(block.tile_rows()) * (columns - 1);
+    std::vector<double> state(static_cast<std::size_t>(block.tile_rows()) * columns);  // (columns, T)
+    block.state().resize(block.tiles().size() * state.size() * 8);
+    BufferWriter writer(block.state(), state.size() * 8);
+    for (const TileInfo &tile : block.tiles()) {
+      for (int i = 0; i < tile.rows; ++i)
+        state[last + static_cast<std::size_t>(i)] = static_cast<double>(tile.first.value + i);
+      std::memcpy(writer.next(), state.data(), state.size() * 8);
+    }
+    writer.finish();
+    std::vector<double> found(9000, -1);
+    block.finish(
+        RowKind::sum, columns,
+        [&](LocalRow first, std::int64_t count, const double *answers, std::int64_t stride) {
+          std::copy_n(answers + stride * (columns - 1), count, found.begin() + first.value);
+        },
+        3);
+    for (std::size_t i = 0; i < found.size(); ++i) ASSERT_EQ(found[i], static_cast<double>(i)) << name;
   }
 }
 
