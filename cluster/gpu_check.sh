@@ -9,8 +9,8 @@
 #         MPI and PETSc are, flashring-diffmap is built in a tree of its own.
 # check   conformance of every GPU backend with fresh random points, rings of 2 and 3 processes over NCCL (which may share
 #         one GPU) and through the host, a lost process, compute-sanitizer on a few tiles beside the tests of the core and
-#         a diffusion map with PETSc, then timings beside limits that are measured in the same run. Ends with a table and with what of the numbers
-#         that are asked for is reached; the same as DIR/check.json.
+#         a diffusion map with PETSc, then timings beside limits that are measured in the same run. Ends with a table and
+#         with what of the numbers that are asked for is reached; the same as DIR/check.json.
 #
 # -out DIR     where everything goes; default: build/gpu_check in the checkout
 # -gtest DIR   GoogleTest's sources; default: googletest beside the checkout or in it, then /usr/src/googletest, then an
