@@ -153,15 +153,16 @@ build_core_tests() {
 
 # build_maps OPTIONS...: with MPI and PETSc, unless configuring says that they are not there.
 build_maps() {
-  local log=$folder/maps_build.log
+  local log=$folder/maps_build.log why
   rm -f "$out/maps/CMakeCache.txt" "$out/maps/drivers/flashring-diffmap"
   if timeout -k 5 "$(build_left)" cmake -S "$root" -B "$out/maps" "$@" -DFLASHRING_WITH_MPI=ON \
     -DFLASHRING_WITH_PETSC=ON -DFLASHRING_WITH_TESTS=OFF >"$log" 2>&1 &&
     timeout -k 5 "$(build_left)" cmake --build "$out/maps" --parallel "$jobs" --target flashring-diffmap >>"$log" 2>&1; then
     return
   fi
+  why=$(grep -A3 -m1 -E 'CMake Error|error:|FAILED' "$log" | tr -s '\n ' ' ' | cut -c1-160 || true)
   printf 'Not built with MPI and PETSc, the check will do without them: %s; see %s\n' \
-    "$(grep -A3 -m1 -E 'CMake Error|error:|FAILED' "$log" | tr -s '\n ' ' ' | cut -c1-160 || true)" "$log" | tee "$folder/no_maps"
+    "${why:-it takes longer than $build_seconds s}" "$log" | tee "$folder/no_maps"
 }
 
 # Parts of the check, a line each in a file, since some run at once: name, result (passed, FAILED, not run), seconds, and
