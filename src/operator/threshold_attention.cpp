@@ -125,17 +125,17 @@ void Search::choose_bins(const ScoreBounds &bounds) {
 
 void Search::start() {
   const ScoreBounds bounds(communicator_, shape_, own_, sources_, ring_.threads());
+  // What is counted lies within all bins and one more of the largest. Bounds know of padding, too.
+  const double width = (request_.bins + 1) * ln_of_2;
   std::vector<double> factors;  // (rows) of score_bins
   communicator_.agree([&] {
     choose_bins(bounds);
     factors.resize(rows_.size());
     for (std::size_t i = 0; i < rows_.size(); ++i) factors[i] = bin_factor(rows_[i]);
     own_.set_pass_scalars(factors, 0);
+    if (request_.skip && bounds.known()) bits_ = bounds.near_pairs(factors, width);
+    if (bits_.steps.empty() && request_.kept != nullptr) bits_ = *request_.kept;
   });
-  // What is counted lies within all bins and one more of the largest. Bounds know of padding, too.
-  const double width = (request_.bins + 1) * ln_of_2;
-  if (request_.skip && bounds.known()) bits_ = bounds.near_pairs(factors, width);
-  if (bits_.steps.empty() && request_.kept != nullptr) bits_ = *request_.kept;
   pass(RowKind::score_bins, request_.bins);
   own_.finish(
       RowKind::score_bins, request_.bins,
